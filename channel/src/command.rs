@@ -1,0 +1,109 @@
+//! What the control plane tells a shard.
+
+use core::net::SocketAddr;
+
+use crate::identity::{Party, Recording, Session, Sound, Tag};
+use crate::sound::{Codec, RecordChannels, RecordFormat};
+
+/// One instruction to one shard. Every command but [`Command::Open`] names a session; a stale handle is
+/// ignored and counted, because the session's end and the command may cross on the way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Command {
+    /// Claim a session slot and a port for each party. Answered by `Event::Opened` or `Event::Refused`.
+    Open {
+        /// The control plane's name for the session until it has a handle.
+        tag: Tag,
+        /// RTP ports for party 1 and 2; 0 lets the shard choose.
+        ports: [u16; 2],
+    },
+    /// Where one party's sound goes to and comes from, as its session description says. May be repeated: the
+    /// far end moves, the stream towards it goes on.
+    FarEnd {
+        /// The session.
+        session: Session,
+        /// Whose far end this is.
+        party: Party,
+        /// What its session description says.
+        far_end: FarEnd,
+    },
+    /// What one party hears from now on.
+    Hear {
+        /// The session.
+        session: Session,
+        /// The listener.
+        party: Party,
+        /// What it hears.
+        source: Source,
+    },
+    /// Both parties hear each other from now on, and silence from either is watched. Answered by
+    /// `Event::Joined`.
+    Join {
+        /// The session.
+        session: Session,
+    },
+    /// Begin to record into a file that was handed over before. Answered, in the end, by `Event::Recorded`.
+    RecordStart {
+        /// The session.
+        session: Session,
+        /// The recording.
+        recording: Recording,
+        /// How samples are stored.
+        format: RecordFormat,
+        /// How the parties share the channels.
+        channels: RecordChannels,
+    },
+    /// End a recording that runs.
+    RecordStop {
+        /// The session.
+        session: Session,
+        /// The recording.
+        recording: Recording,
+    },
+    /// End the session: running recordings are closed, ports go to rest. Answered by `Event::Closed`.
+    Close {
+        /// The session.
+        session: Session,
+    },
+}
+
+/// One party's side of the media, as negotiated by offer and answer (RFC 3264).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FarEnd {
+    /// Where the party receives RTP, and the only place it may send from.
+    pub address: SocketAddr,
+    /// What the party's payloads mean, both ways.
+    pub codec: Codec,
+    /// The payload type of `codec` in both directions with this party.
+    pub payload_type: u8,
+    /// The payload type of telephone-event (RFC 4733) with this party, if it was negotiated.
+    pub telephone_event: Option<u8>,
+    /// May we send to the party? False while it has put us on hold with `inactive` or `sendonly`.
+    pub send: bool,
+    /// Does the party send to us? False while its description says `recvonly` or `inactive`.
+    pub receive: bool,
+}
+
+/// What a party hears.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Source {
+    /// Nothing is sent.
+    Silence,
+    /// What the other party sends.
+    Peer,
+    /// A prompt or a tone. When it has been played, `Event::Played` tells, and silence follows.
+    Sound {
+        /// The sound.
+        sound: Sound,
+        /// How often it is played.
+        repeat: Repeat,
+    },
+}
+
+/// How often a sound is played.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Repeat {
+    /// This many times, at least once.
+    Times(u16),
+    /// Until another source is set or the session ends.
+    Forever,
+}

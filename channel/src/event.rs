@@ -1,0 +1,135 @@
+//! What a shard tells the control plane.
+
+use core::time::Duration;
+
+use crate::identity::{Party, Recording, Session, Sound, Tag};
+use crate::time::Instant;
+
+/// One report from one shard.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Event {
+    /// A session is open and its ports receive.
+    Opened {
+        /// The tag of the command.
+        tag: Tag,
+        /// The session from now on.
+        session: Session,
+        /// RTP ports of party 1 and party 2.
+        ports: [u16; 2],
+    },
+    /// A session could not be opened.
+    Refused {
+        /// The tag of the command.
+        tag: Tag,
+        /// Why.
+        reason: Refusal,
+    },
+    /// Both parties hear each other.
+    Joined {
+        /// The session.
+        session: Session,
+    },
+    /// A sound has been played to its end, or was not to be played at all.
+    Played {
+        /// The session.
+        session: Session,
+        /// The listener.
+        party: Party,
+        /// The sound.
+        sound: Sound,
+        /// Whether all of it was sent.
+        outcome: PlayOutcome,
+    },
+    /// Nothing has arrived from a party for the configured silence timeout, though it should send.
+    Silent {
+        /// The session.
+        session: Session,
+        /// The party that went silent.
+        party: Party,
+    },
+    /// A recording has ended; terminal, never lost.
+    Recorded {
+        /// The session.
+        session: Session,
+        /// The recording.
+        recording: Recording,
+        /// How it ended.
+        outcome: RecordOutcome,
+        /// Time that the file covers.
+        duration: Duration,
+        /// Size of the file.
+        bytes: u64,
+    },
+    /// A session has ended; terminal, never lost.
+    Closed {
+        /// The session.
+        session: Session,
+        /// The tag that opened it.
+        tag: Tag,
+        /// Final figures of both legs.
+        statistics: [LegStatistics; 2],
+    },
+}
+
+/// Why a session could not be opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// Every session slot of the shard is in use.
+    NoSlot,
+    /// No free port is left, or the port that was asked for is taken.
+    NoPort,
+    /// The host refused a socket (descriptors, memory).
+    NoSocket,
+}
+
+/// How the playing of a sound ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PlayOutcome {
+    /// It was played as often as asked.
+    Finished,
+    /// Another source took its place.
+    Replaced,
+    /// The gateway does not have that sound.
+    Missing,
+}
+
+/// How a recording ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RecordOutcome {
+    /// All of it is in the file.
+    Saved,
+    /// The file system refused a write; what was written before is in the file.
+    WriteFailed {
+        /// The system's error number.
+        errno: i32,
+    },
+    /// The writer could not keep up and blocks were lost; the file has silence in their place.
+    Overrun,
+    /// No file of that name had been handed over.
+    Missing,
+}
+
+/// What one leg carried, counted by the gateway (RFC 3550 sections 6.4.1 and A).
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct LegStatistics {
+    /// RTP packets received from the party and accepted.
+    pub packets_received: u64,
+    /// Payload octets in them.
+    pub octets_received: u64,
+    /// RTP packets sent to the party.
+    pub packets_sent: u64,
+    /// Payload octets in them.
+    pub octets_sent: u64,
+    /// Packets that the party's sequence numbers say are missing; negative if duplicates outnumber losses.
+    pub packets_lost: i64,
+    /// Packets refused: strange source, not RTP, unknown payload type.
+    pub packets_refused: u64,
+    /// Interarrival jitter at the end, in microseconds.
+    pub jitter_microseconds: u32,
+    /// The largest interarrival jitter seen, in microseconds.
+    pub worst_jitter_microseconds: u32,
+    /// When the first packet was accepted; zero if none was.
+    pub first_packet: Instant,
+    /// When the last packet was accepted; zero if none was.
+    pub last_packet: Instant,
+}

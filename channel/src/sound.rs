@@ -1,0 +1,30 @@
+//! The sound formats that both sides of the wall name.
+
+/// A codec as the data plane knows it: what the bytes of a payload mean.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Codec {
+    /// G.711 A-law, 8 kHz (static payload type 8, RFC 3551 section 6).
+    Pcma,
+    /// G.711 µ-law, 8 kHz (static payload type 0).
+    Pcmu,
+}
+
+/// How the samples of a recording are stored in its WAV file.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum RecordFormat {
+    /// G.711 A-law, WAVE format 6.
+    Alaw,
+    /// G.711 µ-law, WAVE format 7.
+    Ulaw,
+    /// Linear 16-bit little-endian, WAVE format 1.
+    Pcm16,
+}
+
+/// How the parties share the channels of a recording.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum RecordChannels {
+    /// Both parties mixed into one channel.
+    Mixed,
+    /// Party 1 left, party 2 right.
+    Separate,
+}

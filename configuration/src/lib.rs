@@ -1,1 +1,124 @@
-//! Placeholder while the house is being built.
+//! Duogate's one TOML file, as types.
+//!
+//! [`Configuration::load`] reads a file, refuses what it does not know, checks what the values mean together,
+//! and resolves relative paths against the file's folder. Every finding names file, line, column, key and
+//! what was expected. An empty file is a working configuration on loopback.
+
+mod check;
+mod error;
+mod number;
+pub mod ringback;
+mod sections;
+pub mod values;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+pub use error::{Error, Finding};
+pub use ringback::Ringback;
+pub use sections::{
+    Channel, Http, Limits, Log, Media, Node, Policy, Shutdown, Sip, Store, Token, Trunk, Webhook,
+};
+pub use values::{Codec, Listen, LogFormat, LogLevel, PortRange, Right, Secret, TokenHash, Transport};
+
+/// All settings of all programs.
+#[derive(Clone, PartialEq, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Configuration {
+    /// Who this node is.
+    pub node: Node,
+    /// The application and operators' interface.
+    pub http: Http,
+    /// Signaling.
+    pub sip: Sip,
+    /// The data plane.
+    pub media: Media,
+    /// The wall between the processes.
+    pub channel: Channel,
+    /// The database.
+    pub store: Store,
+    /// How much is accepted.
+    pub limits: Limits,
+    /// What applications may ask for.
+    pub policy: Policy,
+    /// Events pushed to applications.
+    pub webhook: Webhook,
+    /// The end of a process.
+    pub shutdown: Shutdown,
+    /// What the programs say about themselves.
+    pub log: Log,
+    /// The peers that calls may go to, in order of preference.
+    #[serde(rename = "trunk")]
+    pub trunks: Vec<Trunk>,
+}
+
+impl Default for Configuration {
+    fn default() -> Self {
+        Self {
+            node: Node::default(),
+            http: Http::default(),
+            sip: Sip::default(),
+            media: Media::default(),
+            channel: Channel::default(),
+            store: Store::default(),
+            limits: Limits::default(),
+            policy: Policy::default(),
+            webhook: Webhook::default(),
+            shutdown: Shutdown::default(),
+            log: Log::default(),
+            trunks: vec![Trunk::loopback()],
+        }
+    }
+}
+
+impl Configuration {
+    /// Reads and checks a file; relative paths in it become absolute, seen from the file's folder.
+    ///
+    /// # Errors
+    /// The file cannot be read, is not TOML, has unknown keys, or has values that are wrong alone, together,
+    /// or on this host (a core that it does not have).
+    pub fn load(path: &Path) -> Result<Self, Error> {
+        let unreadable = |source: io::Error| Error::Unreadable { path: path.to_owned(), source };
+        let text = fs::read_to_string(path).map_err(unreadable)?;
+        let at_file = |findings| Error::Wrong { path: path.to_owned(), findings };
+        let mut configuration = Self::parse(&text).map_err(at_file)?;
+        let findings = error::place(&text, check::on_host(&configuration));
+        if !findings.is_empty() {
+            return Err(at_file(findings));
+        }
+        let file = std::path::absolute(path).map_err(unreadable)?;
+        configuration.resolve(file.parent().unwrap_or(Path::new("/"))).map_err(unreadable)?;
+        Ok(configuration)
+    }
+
+    /// Parses and checks the text of a file. Paths stay as written, and nothing of the host is looked at.
+    ///
+    /// # Errors
+    /// All findings: one if the text cannot be read into the types, else all that are wrong with the values.
+    pub fn parse(text: &str) -> Result<Self, Vec<Finding>> {
+        let configuration: Self =
+            toml::from_str(text).map_err(|error| vec![error::from_toml(text, &error)])?;
+        let findings = error::place(text, check::values(&configuration));
+        if findings.is_empty() { Ok(configuration) } else { Err(findings) }
+    }
+
+    /// Makes every relative path absolute, seen from `folder`.
+    ///
+    /// # Errors
+    /// `folder` is relative and the current directory is not known.
+    pub fn resolve(&mut self, folder: &Path) -> io::Result<()> {
+        let paths: [&mut PathBuf; 4] = [
+            &mut self.media.prompts,
+            &mut self.media.recordings,
+            &mut self.channel.socket,
+            &mut self.store.path,
+        ];
+        for path in paths {
+            *path = std::path::absolute(folder.join(&path))?;
+        }
+        Ok(())
+    }
+}

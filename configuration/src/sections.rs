@@ -1,0 +1,351 @@
+//! The tables of the file.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use crate::number::{within, within_u8};
+use crate::ringback::Ringback;
+use crate::values::{Codec, Listen, LogFormat, LogLevel, PortRange, Right, Secret, TokenHash, Transport};
+
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// `[node]`
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Node {
+    /// Begins every resource id: letters, digits, `.`, `_`, `-`, at most 64.
+    pub name: String,
+}
+
+impl Default for Node {
+    fn default() -> Self {
+        Self { name: "duogate-1".to_owned() }
+    }
+}
+
+/// `[http]`
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Http {
+    /// Where JSON-RPC, REST, metrics and the console are served.
+    pub listen: SocketAddr,
+    /// Who may do what. With none, everyone who reaches the address may do everything; allowed on loopback only.
+    pub tokens: Vec<Token>,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self { listen: SocketAddr::new(LOOPBACK, 8080), tokens: Vec::new() }
+    }
+}
+
+/// `[[http.tokens]]`: the header `Authorization: Bearer TOKEN` opens the interface.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Token {
+    /// For logs.
+    pub name: String,
+    /// The token's hash.
+    pub sha256: TokenHash,
+    /// What its holder may do.
+    pub rights: Vec<Right>,
+}
+
+/// `[sip]`
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sip {
+    /// Where SIP is heard and sent from.
+    pub listen: Vec<Listen>,
+    /// `User-Agent` and `Server` of our messages.
+    pub user_agent: String,
+    /// Estimate of the round trip, T1 (RFC 3261 section 17.1.1.1).
+    #[serde(deserialize_with = "within::<_, 50, 10_000>")]
+    pub t1_milliseconds: u32,
+    /// Longest gap between retransmissions of a non-INVITE request, T2.
+    #[serde(deserialize_with = "within::<_, 500, 60_000>")]
+    pub t2_milliseconds: u32,
+    /// Longest time that a message stays in the network, T4.
+    #[serde(deserialize_with = "within::<_, 500, 60_000>")]
+    pub t4_milliseconds: u32,
+}
+
+impl Default for Sip {
+    fn default() -> Self {
+        Self {
+            listen: vec![Listen { transport: Transport::Udp, address: SocketAddr::new(LOOPBACK, 5060) }],
+            user_agent: "Duogate".to_owned(),
+            t1_milliseconds: 500,
+            t2_milliseconds: 4000,
+            t4_milliseconds: 5000,
+        }
+    }
+}
+
+/// `[media]`
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Media {
+    /// In session descriptions, and where RTP ports are bound.
+    pub address: IpAddr,
+    /// Ports for RTP, shared out among the shards.
+    pub ports: PortRange,
+    /// The processor cores that carry sound: one shard each.
+    pub cores: Vec<u16>,
+    /// Sessions (callbacks) at once, all shards together. Memory for them is taken at start.
+    #[serde(deserialize_with = "within::<_, 1, 1_000_000>")]
+    pub sessions: u32,
+    /// How long a shard may wait for more packets before it handles those that it has.
+    #[serde(deserialize_with = "within::<_, 0, 20_000>")]
+    pub latency_budget_microseconds: u32,
+    /// A connected party that should send and does not for so long ends the callback; 0: never.
+    #[serde(deserialize_with = "within::<_, 0, 86_400>")]
+    pub silence_timeout_seconds: u32,
+    /// How long a port rests after a call before another call may have it.
+    #[serde(deserialize_with = "within::<_, 0, 600>")]
+    pub rest_seconds: u32,
+    /// Differentiated services code point of RTP packets (RFC 4594: 46 is expedited forwarding).
+    #[serde(deserialize_with = "within_u8::<_, 0, 63>")]
+    pub dscp: u8,
+    /// Root of prompts.
+    pub prompts: PathBuf,
+    /// Root of recordings.
+    pub recordings: PathBuf,
+    /// The ringback tone that is made where party 2 sends none.
+    pub ringback: Ringback,
+    /// Codecs to offer, best first.
+    pub codecs: Vec<Codec>,
+}
+
+impl Default for Media {
+    fn default() -> Self {
+        Self {
+            address: LOOPBACK,
+            ports: PortRange { first: 20_000, last: 39_999 },
+            cores: vec![0],
+            sessions: 4000,
+            latency_budget_microseconds: 500,
+            silence_timeout_seconds: 60,
+            rest_seconds: 5,
+            dscp: 46,
+            prompts: PathBuf::from("./prompts"),
+            recordings: PathBuf::from("./recordings"),
+            ringback: Ringback::Cn,
+            codecs: vec![Codec::Pcma, Codec::Pcmu],
+        }
+    }
+}
+
+impl Media {
+    /// How many shards there are: one a core.
+    #[must_use]
+    pub fn shards(&self) -> u16 {
+        u16::try_from(self.cores.len()).unwrap_or(u16::MAX)
+    }
+
+    /// Session slots of one shard: its share of [`Self::sessions`], rounded up.
+    #[must_use]
+    pub fn sessions_per_shard(&self) -> u32 {
+        self.sessions.div_ceil(u32::from(self.shards().max(1)))
+    }
+
+    /// The ports of the shard at `index`.
+    #[must_use]
+    pub fn shard_ports(&self, index: u16) -> PortRange {
+        self.ports.share(index, self.shards())
+    }
+}
+
+/// `[channel]`
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Channel {
+    /// The Unix socket at which the gateway awaits the control plane.
+    pub socket: PathBuf,
+}
+
+impl Default for Channel {
+    fn default() -> Self {
+        Self { socket: PathBuf::from("./run/gateway.sock") }
+    }
+}
+
+/// `[store]`
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Store {
+    /// The database.
+    pub path: PathBuf,
+    /// How long `get` still knows a released callback.
+    #[serde(deserialize_with = "within::<_, 0, 31_536_000>")]
+    pub keep_released_seconds: u32,
+    /// How long an event that could not be delivered is tried again and kept.
+    #[serde(deserialize_with = "within::<_, 0, 31_536_000>")]
+    pub keep_events_seconds: u32,
+    /// How long call detail records are kept.
+    #[serde(deserialize_with = "within::<_, 60, 1_000_000_000>")]
+    pub keep_cdrs_seconds: u32,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self {
+            path: PathBuf::from("./state/duogate.db"),
+            keep_released_seconds: 86_400,
+            keep_events_seconds: 86_400,
+            keep_cdrs_seconds: 7_776_000,
+        }
+    }
+}
+
+/// `[limits]`
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Callbacks at once; more are refused as overloaded.
+    #[serde(deserialize_with = "within::<_, 1, 1_000_000>")]
+    pub max_calls: u32,
+    /// New callbacks a second; more are refused as overloaded.
+    #[serde(deserialize_with = "within::<_, 1, 100_000>")]
+    pub calls_per_second: u32,
+    /// Requests in one JSON-RPC batch.
+    #[serde(deserialize_with = "within::<_, 1, 10_000>")]
+    pub max_batch: u32,
+    /// WebSockets open at once.
+    #[serde(deserialize_with = "within::<_, 1, 100_000>")]
+    pub max_websockets: u32,
+    /// Events that may wait for a slow WebSocket before it is closed.
+    #[serde(deserialize_with = "within::<_, 1, 1_000_000>")]
+    pub websocket_queue: u32,
+    /// Longest prompt.
+    #[serde(deserialize_with = "within::<_, 1, 86_400>")]
+    pub prompt_seconds: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_calls: 4000,
+            calls_per_second: 500,
+            max_batch: 100,
+            max_websockets: 1000,
+            websocket_queue: 10_000,
+            prompt_seconds: 600,
+        }
+    }
+}
+
+/// `[policy]`
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Policy {
+    /// May any host in a URI be called? If not, only the hosts of the trunks.
+    pub allow_any_destination: bool,
+    /// Hosts that a `callback_url` may name.
+    pub webhook_hosts: Vec<String>,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            allow_any_destination: false,
+            webhook_hosts: vec!["127.0.0.1".to_owned(), "localhost".to_owned()],
+        }
+    }
+}
+
+/// `[webhook]`
+#[derive(Clone, PartialEq, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Webhook {
+    /// Key of the signatures (HMAC-SHA256). Without one, events are sent unsigned.
+    pub secret: Option<Secret>,
+    /// How long a receiver may take to answer.
+    #[serde(deserialize_with = "within::<_, 1, 300>")]
+    pub timeout_seconds: u32,
+}
+
+impl Default for Webhook {
+    fn default() -> Self {
+        Self { secret: None, timeout_seconds: 10 }
+    }
+}
+
+/// `[shutdown]`
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Shutdown {
+    /// How long running callbacks may go on after SIGTERM; then they are ended.
+    #[serde(deserialize_with = "within::<_, 0, 86_400>")]
+    pub grace_seconds: u32,
+}
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        Self { grace_seconds: 30 }
+    }
+}
+
+/// `[log]`
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// How much.
+    pub level: LogLevel,
+    /// For people or for programs.
+    pub format: LogFormat,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: LogLevel::Info, format: LogFormat::Text }
+    }
+}
+
+/// `[[trunk]]`: a peer that calls may go to.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trunk {
+    /// For logs and figures.
+    pub name: String,
+    /// URIs with these hosts go over this trunk. Names and addresses, without ports.
+    #[serde(default)]
+    pub hosts: Vec<String>,
+    /// Does this trunk take bare numbers and `tel:` URIs? At most one trunk does.
+    #[serde(default)]
+    pub default: bool,
+    /// Where requests are sent, `HOST` or `HOST:PORT`, whatever the URI's host; none: where the URI says.
+    #[serde(default)]
+    pub proxy: Option<String>,
+    /// The caller that is shown when the application names none: a SIP URI.
+    #[serde(default)]
+    pub caller_id: Option<String>,
+    /// Calls at once over this trunk; 0: as many as `limits.max_calls` allows.
+    #[serde(default, deserialize_with = "within::<_, 0, 1_000_000>")]
+    pub max_calls: u32,
+    /// Codecs to offer here, best first; none: those of `[media]`.
+    #[serde(default)]
+    pub codecs: Option<Vec<Codec>>,
+    /// Is the peer behind a translator of addresses? Not supported yet: only false.
+    #[serde(default)]
+    pub nat: bool,
+}
+
+impl Trunk {
+    /// The trunk of a configuration that names none: whoever listens on this host.
+    #[must_use]
+    pub fn loopback() -> Self {
+        Self {
+            name: "loopback".to_owned(),
+            hosts: vec!["127.0.0.1".to_owned()],
+            default: false,
+            proxy: None,
+            caller_id: None,
+            max_calls: 0,
+            codecs: None,
+            nat: false,
+        }
+    }
+}

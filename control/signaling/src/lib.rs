@@ -1,2 +1,11 @@
-//! Placeholder while the house is being built.
+//! Duogate's signaling core: SIP and SDP as pure values and state machines.
+//!
+//! Bytes, time and commands go in; bytes, events and the next deadline come out. No clock, no I/O, no thread.
+//! Imports go one way only: endpoint → resource → leg → dialog → transaction → message.
+
 #![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod leg;

@@ -8,4 +8,7 @@
 
 extern crate alloc;
 
+pub mod clock;
+pub mod endpoint;
 pub mod leg;
+pub mod resource;

@@ -1,0 +1,129 @@
+//! What the endpoint is told about its node.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+
+use duogate_channel::sound::Codec;
+
+/// Everything that an operator can set about signaling.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Settings {
+    /// `node.name`: begins every resource's id.
+    pub node: String,
+    /// User-Agent header.
+    pub user_agent: String,
+    /// Addresses that other SIP elements reach us at, in the order of `sip.listen`. Never empty; never port 0.
+    pub listeners: Vec<SocketAddr>,
+    /// `media.address`: where parties send RTP to.
+    pub media_address: IpAddr,
+    /// Codecs to offer where neither application nor trunk says otherwise.
+    pub codecs: Vec<Codec>,
+    /// Bounds.
+    pub limits: Limits,
+    /// Trunks, the default one first if none is named.
+    pub trunks: Vec<Trunk>,
+    /// Who may be called, and whom events may be sent to.
+    pub policy: Policy,
+    /// Waits.
+    pub timers: Timers,
+}
+
+/// What is admitted at once and over time.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Limits {
+    /// Bounds of new calls.
+    pub admission: Admission,
+    /// URIs in a `to1_uri` or `to2_uri` list.
+    pub max_uris: usize,
+    /// Bytes of one URI.
+    pub max_uri_bytes: usize,
+    /// Bytes of `user_data`.
+    pub max_user_data_bytes: usize,
+    /// Bytes of a path.
+    pub max_path_bytes: usize,
+}
+
+/// Bounds of new calls.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Admission {
+    /// `limits.max_calls`: resources not yet over.
+    pub max_calls: u32,
+    /// `limits.calls_per_second`: sustained rate of construct.
+    pub calls_per_second: f64,
+    /// How many may come at once after a pause.
+    pub burst: u32,
+}
+
+/// One way out to the world.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Trunk {
+    /// Its name.
+    pub name: Arc<str>,
+    /// URIs with these hosts go over it.
+    pub hosts: Vec<String>,
+    /// Host name or address that its requests are sent to; none: the URI's own host.
+    pub address: Option<String>,
+    /// Port for `address`, or for URIs that name none; default 5060.
+    pub port: Option<u16>,
+    /// Caller that is shown where the application names none.
+    pub caller_id: Option<String>,
+    /// Calls at once; none: no limit of its own.
+    pub max_calls: Option<u32>,
+    /// Codecs to offer over it, where the application does not say.
+    pub codecs: Vec<Codec>,
+    /// Index of the listening socket that it uses.
+    pub listener: u16,
+}
+
+/// Who may be called, and where events may go.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Policy {
+    /// May a host be called that is no trunk's?
+    pub allow_any_destination: bool,
+    /// The trunk that routes `tel:` URIs and bare numbers; none: the first.
+    pub default_trunk: Option<Arc<str>>,
+    /// Hosts that `callback_url` may name; empty: none may be given.
+    pub webhook_hosts: Vec<String>,
+}
+
+/// Waits of SIP (RFC 3261 section 17) and of the resource.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Timers {
+    /// T1: round-trip estimate.
+    pub t1: Duration,
+    /// T2: longest gap between retransmissions of a non-INVITE request or a 2xx.
+    pub t2: Duration,
+    /// T4: longest life of a message in the network.
+    pub t4: Duration,
+    /// How long the gateway may take to open, join or close a session.
+    pub media_answer: Duration,
+    /// How long the gateway may take to finish a recording.
+    pub record_answer: Duration,
+}
+
+impl Default for Timers {
+    fn default() -> Self {
+        Self {
+            t1: Duration::from_millis(500),
+            t2: Duration::from_secs(4),
+            t4: Duration::from_secs(5),
+            media_answer: Duration::from_secs(2),
+            record_answer: Duration::from_secs(20),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            admission: Admission { max_calls: 10_000, calls_per_second: 200.0, burst: 200 },
+            max_uris: 16,
+            max_uri_bytes: 512,
+            max_user_data_bytes: 4096,
+            max_path_bytes: 1024,
+        }
+    }
+}

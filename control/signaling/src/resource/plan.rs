@@ -1,0 +1,140 @@
+//! A callback that has been checked and may be placed.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use duogate_channel::identity::{Recording, Sound};
+use duogate_channel::sound::{Codec, RecordChannels, RecordFormat};
+
+/// What `construct`'s parameters mean once every one of them has been found good.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Plan {
+    /// Whom to call, and as whom.
+    pub parties: [PartyPlan; 2],
+    /// Longest conversation, counted from Connected.
+    pub max_answer: Duration,
+    /// Longest wait for an answer, for each party, over all URIs of its list.
+    pub max_ring: Duration,
+    /// Prompt for party 1. The path is relative to the media root and lexically beneath it.
+    pub ring_play: Option<RingPlay>,
+    /// Recording. The path is relative to the recording root and lexically beneath it.
+    pub record: Option<RecordPlan>,
+    /// Codecs to offer, in order; empty: the trunk's, or the node's.
+    pub codecs: Vec<Codec>,
+    /// What the application attached.
+    pub user_data: Option<Arc<str>>,
+    /// Webhook of this resource.
+    pub callback_url: Option<Arc<str>>,
+    /// Idempotency key.
+    pub request_id: Option<String>,
+}
+
+/// One party to call.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PartyPlan {
+    /// Caller to show; none: the trunk's caller id.
+    pub from: Option<String>,
+    /// Whom to call, tried in order. Never empty.
+    pub to: Vec<Target>,
+}
+
+/// One URI of a party's list.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Target {
+    /// As the application gave it; events name it so.
+    pub given: String,
+    /// The same in full (`sip:…`), for the request line.
+    pub uri: String,
+    /// Host to reach it by, unless the trunk has an address of its own.
+    pub host: String,
+    /// Port, if the URI names one.
+    pub port: Option<u16>,
+    /// The trunk it goes over, by name; none: direct (`policy.allow_any_destination`).
+    pub trunk: Option<Arc<str>>,
+}
+
+/// A prompt for party 1 while party 2 is called.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RingPlay {
+    /// Relative path beneath the media root.
+    pub file: String,
+    /// When it is heard.
+    pub mode: RingPlayMode,
+}
+
+/// When party 1 hears the prompt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RingPlayMode {
+    /// 0: from party 2's ringing on, instead of its ringback.
+    FromRinging,
+    /// 1: from the call to party 2 on.
+    FromDial,
+    /// 2: from the call to party 2 on until it rings; its ringback from then on.
+    UntilRinging,
+    /// 3: once, whole, before party 2 is called; then its ringback.
+    BeforeDial,
+}
+
+/// A recording that `construct` asks for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RecordPlan {
+    /// Relative path beneath the recording root.
+    pub file: String,
+    /// When it begins.
+    pub mode: RecordMode,
+    /// How samples are stored.
+    pub format: RecordFormat,
+    /// How the parties share the channels.
+    pub channels: RecordChannels,
+}
+
+/// When a recording begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RecordMode {
+    /// 0.
+    FromConnected,
+    /// 1.
+    FromFirstCall,
+    /// 2.
+    FromSecondCall,
+}
+
+/// What the shell has prepared at the gateway for one callback.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Prepared {
+    /// The prompt; must be there exactly if the plan has `ring_play`.
+    pub ring_play: Option<SoundSet>,
+    /// The local ringback tone; none: silence in its place.
+    pub ringback: Option<SoundSet>,
+    /// The open file; must be there exactly if the plan has `record`.
+    pub recording: Option<Recording>,
+}
+
+/// One sound, encoded for each codec that it was handed over for. The gateway translates where the listener's
+/// codec is missing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SoundSet {
+    /// Encoded as A-law.
+    pub pcma: Option<Sound>,
+    /// Encoded as µ-law.
+    pub pcmu: Option<Sound>,
+}
+
+impl SoundSet {
+    /// The encoding that suits the listener best.
+    #[must_use]
+    pub fn for_codec(&self, codec: Codec) -> Option<Sound> {
+        match codec {
+            Codec::Pcma => self.pcma.or(self.pcmu),
+            Codec::Pcmu => self.pcmu.or(self.pcma),
+        }
+    }
+
+    /// Is this one of its encodings?
+    #[must_use]
+    pub fn contains(&self, sound: Sound) -> bool {
+        self.pcma == Some(sound) || self.pcmu == Some(sound)
+    }
+}

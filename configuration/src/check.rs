@@ -22,10 +22,6 @@ pub(crate) fn values(configuration: &Configuration) -> Findings {
     http(out, &configuration.http);
     sip(out, &configuration.sip);
     media(out, &configuration.media);
-    if configuration.limits.max_calls > configuration.media.sessions {
-        let sessions = configuration.media.sessions;
-        add(out, "limits.max_calls", format!("more than media.sessions, expected at most {sessions}"));
-    }
     for (index, host) in configuration.policy.webhook_hosts.iter().enumerate() {
         host_name(out, format!("policy.webhook_hosts[{index}]"), host);
     }
@@ -248,7 +244,7 @@ fn is_host_and_port(text: &str) -> bool {
     }
     text.rsplit_once(':').is_some_and(|(host, port)| {
         is_host(host)
-            && !(host.contains(':') && !host.starts_with('['))
+            && (host.starts_with('[') || !host.contains(':'))
             && port.parse::<u16>().is_ok_and(|port| port > 0)
     })
 }

@@ -99,8 +99,10 @@ impl Configuration {
     /// # Errors
     /// All findings: one if the text cannot be read into the types, else all that are wrong with the values.
     pub fn parse(text: &str) -> Result<Self, Vec<Finding>> {
-        let configuration: Self =
+        let mut configuration: Self =
             toml::from_str(text).map_err(|error| vec![error::from_toml(text, &error)])?;
+        // Whoever lowers the sessions alone means fewer calls, too.
+        configuration.limits.max_calls = configuration.limits.max_calls.min(configuration.media.sessions);
         let findings = error::place(text, check::values(&configuration));
         if findings.is_empty() { Ok(configuration) } else { Err(findings) }
     }

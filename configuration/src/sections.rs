@@ -204,7 +204,7 @@ impl Default for Store {
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Callbacks at once; more are refused as overloaded.
+    /// Callbacks at once, never more than `media.sessions` once parsed; more are refused as overloaded.
     #[serde(deserialize_with = "within::<_, 1, 1_000_000>")]
     pub max_calls: u32,
     /// New callbacks a second; more are refused as overloaded.

@@ -1,1 +1,13 @@
-//! Placeholder while the house is being built.
+//! The harness of Duogate's tests: the two real processes, real parties, and an application that drives them.
+//!
+//! Everything here stays on loopback, chooses free ports, keeps its files in a folder of its own, waits with a
+//! deadline instead of sleeping, and ends its processes by their own ids.
+
+pub mod application;
+pub mod baresip;
+pub mod duogate;
+pub mod ports;
+pub mod process;
+pub mod sipp;
+pub mod story;
+pub mod wav;

@@ -1,0 +1,87 @@
+//! A called party played by baresip: an independent phone with sound.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::ports;
+use crate::process::{POLL, Process};
+
+/// Where Debian puts baresip's modules.
+const MODULES: &str = "/usr/lib/baresip/modules";
+
+/// baresip, answering every call at once and saying a tone.
+pub struct Baresip {
+    port: u16,
+    folder: TempDir,
+    process: Process,
+}
+
+impl Baresip {
+    /// Starts baresip on a free port; whoever calls it hears `tone_hertz`.
+    ///
+    /// # Panics
+    /// If baresip is not installed or does not bind its port.
+    #[must_use]
+    pub fn start(tone_hertz: u32) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let port = ports::free_udp_port();
+        let first = ports::free_udp_port() & !1;
+        fs::write(folder.path().join("config"), configuration(port, first, tone_hertz, folder.path()))
+            .expect("a file in the temporary folder");
+        let account = format!("<sip:party@127.0.0.1:{port}>;regint=0;answermode=auto;audio_codecs=pcma\n");
+        fs::write(folder.path().join("accounts"), account).expect("a file in the temporary folder");
+        fs::write(folder.path().join("contacts"), "").expect("a file in the temporary folder");
+        let output = fs::File::create(folder.path().join("output")).expect("a file in the temporary folder");
+        let errors = output.try_clone().expect("a second handle of the output file");
+        let mut command = Command::new("baresip");
+        command.arg("-f").arg(folder.path()).args(["-4", "-t", "60"]).current_dir(folder.path());
+        // An open pipe that says nothing: baresip ends when its standard input ends.
+        command.stdin(Stdio::piped()).stdout(output).stderr(errors);
+        let process = Process::start("baresip", &mut command);
+        let phone = Self { port, folder, process };
+        phone.wait_until_bound();
+        phone
+    }
+
+    fn wait_until_bound(&self) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while std::net::UdpSocket::bind(("127.0.0.1", self.port)).is_ok() {
+            assert!(Instant::now() < deadline, "baresip did not bind port {}:\n{}", self.port, self.output());
+            std::thread::sleep(POLL);
+        }
+    }
+
+    /// The phone's SIP URI.
+    #[must_use]
+    pub fn uri(&self) -> String {
+        format!("sip:party@127.0.0.1:{}", self.port)
+    }
+
+    /// What baresip printed.
+    #[must_use]
+    pub fn output(&self) -> String {
+        fs::read_to_string(self.folder.path().join("output")).unwrap_or_default()
+    }
+
+    /// Ends the phone in good order: it hangs up.
+    pub fn hang_up(&mut self) {
+        self.process.signal(rustix::process::Signal::TERM);
+    }
+}
+
+fn configuration(port: u16, first_rtp: u16, tone_hertz: u32, folder: &Path) -> String {
+    let last_rtp = first_rtp.saturating_add(40);
+    let folder = folder.display();
+    format!(
+        "poll_method epoll\nsip_listen 127.0.0.1:{port}\naudio_source ausine,{tone_hertz}\n\
+         audio_player aufile,{folder}/heard.wav\naudio_alert aufile,{folder}/alert.wav\n\
+         ausrc_srate 8000\nauplay_srate 8000\nausrc_channels 1\nauplay_channels 1\n\
+         rtp_ports {first_rtp}-{last_rtp}\njitter_buffer_type fixed\njitter_buffer_delay 1-5\n\
+         net_interface 127.0.0.1\nmodule_path {MODULES}\nmodule g711.so\nmodule ausine.so\nmodule aufile.so\n\
+         module_tmp uuid.so\nmodule_tmp account.so\nmodule_app menu.so\n"
+    )
+}

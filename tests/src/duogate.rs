@@ -1,0 +1,246 @@
+//! The two processes under test, with a configuration and a folder of their own.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::application::Application;
+use crate::ports;
+use crate::process::{POLL, Process, program};
+
+/// How long both processes may take until they accept calls.
+const START_LIMIT: Duration = Duration::from_secs(20);
+
+/// A gateway and a control plane on free loopback ports.
+pub struct Duogate {
+    folder: TempDir,
+    http_port: u16,
+    sip_port: u16,
+    gateway: Option<Process>,
+    control: Option<Process>,
+}
+
+/// What a test wants otherwise than the default: lines of TOML, by section.
+#[derive(Clone, Default)]
+pub struct Changes(Vec<(&'static str, String)>);
+
+impl Changes {
+    /// Nothing is changed.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Adds a line (`key = value`) to a section of the configuration.
+    #[must_use]
+    pub fn with(mut self, section: &'static str, line: &str) -> Self {
+        self.0.push((section, line.to_owned()));
+        self
+    }
+}
+
+impl Duogate {
+    /// Starts both processes with the default configuration and waits until they take calls.
+    #[must_use]
+    pub fn start() -> Self {
+        Self::start_with(&Changes::none())
+    }
+
+    /// Starts both processes with some settings changed and waits until they take calls.
+    ///
+    /// # Panics
+    /// If they are not ready in time; the panic shows the end of their logs.
+    #[must_use]
+    pub fn start_with(changes: &Changes) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (http_port, sip_port) = (ports::free_tcp_port(), ports::free_udp_port());
+        for name in ["prompts", "recordings", "run", "state"] {
+            fs::create_dir(folder.path().join(name)).expect("a folder in the temporary folder");
+        }
+        fs::write(folder.path().join("duogate.toml"), configuration(http_port, sip_port, changes))
+            .expect("a file in the temporary folder");
+        let mut duogate = Self { folder, http_port, sip_port, gateway: None, control: None };
+        duogate.start_gateway();
+        duogate.start_control();
+        duogate.wait_until_ready();
+        duogate
+    }
+
+    /// Starts the gateway (again).
+    pub fn start_gateway(&mut self) {
+        self.gateway = Some(self.launch("duogate-gateway"));
+    }
+
+    /// Starts the control plane (again).
+    pub fn start_control(&mut self) {
+        self.control = Some(self.launch("duogate-control"));
+    }
+
+    /// Ends the gateway as `kill -9` does.
+    pub fn kill_gateway(&mut self) {
+        self.gateway = None;
+    }
+
+    /// Ends the control plane as `kill -9` does.
+    pub fn kill_control(&mut self) {
+        self.control = None;
+    }
+
+    /// The control plane's process.
+    ///
+    /// # Panics
+    /// If it was killed.
+    #[must_use]
+    pub fn control(&mut self) -> &mut Process {
+        self.control.as_mut().expect("the control plane was started")
+    }
+
+    /// The gateway's process.
+    ///
+    /// # Panics
+    /// If it was killed.
+    #[must_use]
+    pub fn gateway(&mut self) -> &mut Process {
+        self.gateway.as_mut().expect("the gateway was started")
+    }
+
+    /// Asks the control plane to end in good order.
+    pub fn terminate_control(&mut self) {
+        self.control().signal(Signal::TERM);
+    }
+
+    fn launch(&self, name: &str) -> Process {
+        let log = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.folder.path().join(format!("{name}.log")))
+            .expect("a log file in the temporary folder");
+        let errors = log.try_clone().expect("a second handle of the log file");
+        let mut command = Command::new(program(name));
+        command.arg("--config").arg(self.folder.path().join("duogate.toml"));
+        command.stdin(Stdio::null()).stdout(log).stderr(errors);
+        Process::start(name, &mut command)
+    }
+
+    /// Waits until both processes take calls.
+    ///
+    /// # Panics
+    /// If they are not ready in time; the panic shows the end of their logs.
+    pub fn wait_until_ready(&mut self) {
+        let deadline = Instant::now() + START_LIMIT;
+        while self.get("/readyz").is_none_or(|(status, _)| status != 200) {
+            assert!(Instant::now() < deadline, "not ready after {START_LIMIT:?}:\n{}", self.logs());
+            let processes = [&mut self.gateway, &mut self.control].into_iter().flatten();
+            let ended: Vec<_> = processes.filter_map(Process::ended).collect();
+            assert!(ended.is_empty(), "a process ended while starting ({ended:?}):\n{}", self.logs());
+            std::thread::sleep(POLL);
+        }
+    }
+
+    /// One HTTP GET: status and body, or nothing where nobody answers.
+    #[must_use]
+    pub fn get(&self, path: &str) -> Option<(u16, String)> {
+        self.http(&format!("GET {path} HTTP/1.1\r\nHost: duogate\r\nConnection: close\r\n\r\n"))
+    }
+
+    /// One HTTP POST of JSON: status and body, or nothing where nobody answers.
+    #[must_use]
+    pub fn post(&self, path: &str, body: &str) -> Option<(u16, String)> {
+        let length = body.len();
+        self.http(&format!(
+            "POST {path} HTTP/1.1\r\nHost: duogate\r\nConnection: close\r\nContent-Type: application/json\r\n\
+             Content-Length: {length}\r\n\r\n{body}"
+        ))
+    }
+
+    /// Sends one HTTP request as it stands and reads the answer to its end.
+    #[must_use]
+    pub fn http(&self, request: &str) -> Option<(u16, String)> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.http_port)).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
+        // A server that refuses a large body may close before it has read all of it.
+        let _ = stream.write_all(request.as_bytes());
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        let status = answer.split_whitespace().nth(1)?.parse().ok()?;
+        let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body).to_owned();
+        Some((status, body))
+    }
+
+    /// The value of one sample of `/metrics`, by its name with labels as they are printed.
+    #[must_use]
+    pub fn metric(&self, sample: &str) -> Option<f64> {
+        let (_, body) = self.get("/metrics")?;
+        body.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' ')?.trim().parse().ok())
+    }
+
+    /// An application connected by WebSocket.
+    #[must_use]
+    pub fn application(&self) -> Application {
+        Application::connect(self.http_port)
+    }
+
+    /// The folder with prompts, recordings, state and logs.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Where a recording of this name lies.
+    #[must_use]
+    pub fn recording(&self, name: &str) -> PathBuf {
+        self.folder.path().join("recordings").join(name)
+    }
+
+    /// The UDP port on which the control plane speaks SIP.
+    #[must_use]
+    pub fn sip_port(&self) -> u16 {
+        self.sip_port
+    }
+
+    /// The end of both logs, for messages.
+    #[must_use]
+    pub fn logs(&self) -> String {
+        let mut text = String::new();
+        for name in ["duogate-gateway", "duogate-control"] {
+            let log = fs::read_to_string(self.folder.path().join(format!("{name}.log"))).unwrap_or_default();
+            let lines: Vec<&str> = log.lines().collect();
+            let end = lines[lines.len().saturating_sub(40)..].join("\n");
+            let _ = write!(text, "--- {name}\n{end}\n");
+        }
+        text
+    }
+}
+
+fn configuration(http_port: u16, sip_port: u16, changes: &Changes) -> String {
+    let first = ports::free_rtp_block();
+    let last = first + ports::RTP_PORTS - 1;
+    let sections = [
+        ("node", "name = \"test-1\"".to_owned()),
+        ("http", format!("listen = \"127.0.0.1:{http_port}\"")),
+        ("sip", format!("listen = [\"udp:127.0.0.1:{sip_port}\"]")),
+        ("media", format!("ports = \"{first}-{last}\"")),
+        ("limits", String::new()),
+        ("policy", String::new()),
+        ("store", String::new()),
+        ("shutdown", String::new()),
+        ("webhook", String::new()),
+        ("[trunk]", "name = \"loopback\"\nhosts = [\"127.0.0.1\"]".to_owned()),
+    ];
+    let mut text = String::new();
+    for (section, lines) in sections {
+        let _ = writeln!(text, "[{section}]\n{lines}");
+        for (_, line) in changes.0.iter().filter(|(name, _)| *name == section) {
+            let _ = writeln!(text, "{line}");
+        }
+    }
+    text
+}

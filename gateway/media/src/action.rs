@@ -1,0 +1,45 @@
+//! What the core asks of the shell's sockets.
+
+use ::core::net::SocketAddr;
+
+/// Place of an RTP socket in the shard's socket table. There is one place for every even port of the shard's
+/// range: place `n` is port `first_port + 2 n`, whether a socket is open there or not. The shell may use it as
+/// the index of its registered files and as the token of its completions.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Socket(pub u32);
+
+/// One thing for the shell to do, in the order in which [`crate::Core::poll_action`] gives them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Action {
+    /// Open a UDP socket on `port` of the media address and receive from it. Answered by
+    /// [`crate::Core::bound`].
+    Bind {
+        /// Its place.
+        socket: Socket,
+        /// The port, even.
+        port: u16,
+    },
+    /// Connect the socket to the far end, drain what strangers queued before, then receive on. Comes again,
+    /// with another address, when signaling moves the far end. Packets that [`crate::Core::receive`] forwards
+    /// and that the outlet is given for this socket go to this address.
+    Connect {
+        /// Its place.
+        socket: Socket,
+        /// Where the party receives RTP.
+        address: SocketAddr,
+    },
+    /// Close the socket; its rest is over. The place may be bound again later.
+    Release {
+        /// Its place.
+        socket: Socket,
+    },
+}
+
+/// Why a socket could not be opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BindError {
+    /// The port is used by another program: another port is tried.
+    Taken,
+    /// The host refuses sockets (descriptors, memory, rights): the session is refused.
+    Refused,
+}

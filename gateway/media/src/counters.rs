@@ -1,0 +1,46 @@
+//! What a shard counts.
+
+use crate::verdict::DropReason;
+
+/// Totals of a shard since its start. `received` is always `forwarded` plus the sum of `dropped`.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Counters {
+    /// Datagrams given to [`crate::Core::receive`].
+    pub received: u64,
+    /// Bytes in them.
+    pub received_bytes: u64,
+    /// Datagrams forwarded.
+    pub forwarded: u64,
+    /// Bytes in them.
+    pub forwarded_bytes: u64,
+    /// Datagrams dropped, by [`DropReason`] as index.
+    pub dropped: [u64; DropReason::COUNT],
+    /// Paced packets sent.
+    pub paced: u64,
+    /// Paced packets left out because the outlet had no buffer, or because the shard was stopped for too long.
+    pub paced_lost: u64,
+    /// Commands for sessions that do not exist any more.
+    pub stale_commands: u64,
+    /// `Event::Played` replaced by a later one before the control plane could take it.
+    pub events_lost: u64,
+    /// Sessions opened.
+    pub opened: u64,
+    /// Sessions refused.
+    pub refused: u64,
+    /// Sessions closed.
+    pub closed: u64,
+    /// Recordings begun.
+    pub recordings: u64,
+    /// Blocks of recordings left out because the pool was empty.
+    pub blocks_lost: u64,
+    /// Packets that came too late for their place in a recording.
+    pub late_for_recording: u64,
+}
+
+impl Counters {
+    /// Datagrams dropped for one reason.
+    #[must_use]
+    pub const fn dropped(&self, reason: DropReason) -> u64 {
+        self.dropped[reason as usize]
+    }
+}

@@ -1,0 +1,92 @@
+//! The sizes and times of a shard.
+
+use ::core::time::Duration;
+
+use thiserror::Error;
+
+use crate::action::Socket;
+
+/// Everything that is fixed when a shard starts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Sessions at the same time.
+    pub sessions: u32,
+    /// Recordings at the same time, counting those whose file the writer has not finished.
+    pub recordings: u32,
+    /// First RTP port of the shard, even.
+    pub first_port: u16,
+    /// Last port of the shard; an RTP port may not lie above it.
+    pub last_port: u16,
+    /// How long the ports of a closed session stay bound and drained before they are used again.
+    pub rest: Duration,
+    /// How long a joined party that should send may send nothing before `Event::Silent` is raised.
+    pub silence_timeout: Duration,
+    /// Start of the random numbers for SSRC, first sequence number and first timestamp (RFC 3550 section 5.1):
+    /// from the system's source in production, fixed in a replay.
+    pub seed: u64,
+}
+
+/// Why a set of limits makes no shard.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+pub enum LimitsError {
+    /// The port range does not begin with an even port, or ends before it begins.
+    #[error("ports {first}-{last}: the first port must be even and not above the last")]
+    Ports {
+        /// First port.
+        first: u16,
+        /// Last port.
+        last: u16,
+    },
+    /// A session needs two ports.
+    #[error("{sessions} sessions need {} RTP ports, the range has {sockets}", u64::from(*.sessions) * 2)]
+    TooFewPorts {
+        /// Sessions asked for.
+        sessions: u32,
+        /// Even ports in the range.
+        sockets: u32,
+    },
+    /// No session at all.
+    #[error("at least one session is needed")]
+    NoSessions,
+    /// A time that the timer wheel cannot hold.
+    #[error("rest and silence timeout must be at least 1 ms and at most 30 days")]
+    Times,
+}
+
+impl Limits {
+    /// RTP ports of the range, which is the size of the socket table.
+    #[must_use]
+    pub const fn sockets(&self) -> u32 {
+        if self.last_port < self.first_port {
+            return 0;
+        }
+        // Widening casts: `u32::from` is not const.
+        #[allow(clippy::cast_lossless)]
+        {
+            (self.last_port - self.first_port) as u32 / 2 + 1
+        }
+    }
+
+    /// The port of a place in the socket table.
+    #[must_use]
+    pub fn port(&self, socket: Socket) -> u16 {
+        let offset = u16::try_from(socket.0 * 2).unwrap_or(u16::MAX);
+        self.first_port.saturating_add(offset)
+    }
+
+    pub(crate) fn check(&self) -> Result<(), LimitsError> {
+        const SHORTEST: Duration = Duration::from_millis(1);
+        const LONGEST: Duration = Duration::from_secs(30 * 86_400);
+        if !self.first_port.is_multiple_of(2) || self.first_port == 0 || self.last_port < self.first_port {
+            return Err(LimitsError::Ports { first: self.first_port, last: self.last_port });
+        }
+        if self.sessions == 0 {
+            return Err(LimitsError::NoSessions);
+        }
+        if u64::from(self.sessions) * 2 > u64::from(self.sockets()) {
+            return Err(LimitsError::TooFewPorts { sessions: self.sessions, sockets: self.sockets() });
+        }
+        let fits = |time: Duration| (SHORTEST..=LONGEST).contains(&time);
+        if fits(self.rest) && fits(self.silence_timeout) { Ok(()) } else { Err(LimitsError::Times) }
+    }
+}

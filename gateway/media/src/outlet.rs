@@ -1,0 +1,53 @@
+//! Where paced packets go and where their sound comes from.
+
+use duogate_channel::identity::Sound;
+use duogate_channel::sound::Codec;
+
+use crate::action::Socket;
+
+/// Takes paced packets; the shell's send buffers stand behind it.
+pub trait Outlet {
+    /// Sends one datagram of `length` bytes (at most [`MAXIMUM_PACED`]) from the connected `socket`. `fill`
+    /// writes every byte of the slice that it is given, which must be `length` long. False if there is no buffer:
+    /// then `fill` was not called, and the packet is treated as if it had never been due, with time passing.
+    fn send(&mut self, socket: Socket, length: usize, fill: impl FnOnce(&mut [u8])) -> bool;
+}
+
+/// The largest paced packet: RTP header and 20 ms of 8 kHz G.711.
+pub const MAXIMUM_PACED: usize = 12 + 160;
+
+/// One sound as it lies in memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SoundView<'a> {
+    /// What the bytes mean.
+    pub codec: Codec,
+    /// 8,000 bytes a second.
+    pub bytes: &'a [u8],
+}
+
+/// The sounds that the control plane has handed over. A sound that is forgotten while it plays ends there, with
+/// `PlayOutcome::Missing`.
+pub trait SoundStore {
+    /// Looks one up, once for every paced packet: must be quick.
+    fn sound(&self, sound: Sound) -> Option<SoundView<'_>>;
+}
+
+/// A store without sounds.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct NoSounds;
+
+impl SoundStore for NoSounds {
+    fn sound(&self, _: Sound) -> Option<SoundView<'_>> {
+        None
+    }
+}
+
+/// An outlet that never has a buffer.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct NoOutlet;
+
+impl Outlet for NoOutlet {
+    fn send(&mut self, _: Socket, _: usize, _: impl FnOnce(&mut [u8])) -> bool {
+        false
+    }
+}

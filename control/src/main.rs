@@ -1,2 +1,10 @@
-//! Placeholder while the house is being built.
+//! The control plane: SIP, resources, HTTP.
+
+mod media;
+mod metrics;
+mod store;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {}

@@ -1,0 +1,151 @@
+//! What outlives the process: resources, events not yet delivered, call detail records, request ids,
+//! recordings.
+//!
+//! Two threads: one writes, one reads. The writer takes what has gathered while the disk was busy with the
+//! commit before, and commits it as one; when nothing waits, a change is committed at once. Callers never
+//! wait for the disk: a job carries what is to be done when it is durable.
+
+mod queue;
+mod read;
+pub(crate) mod rows;
+mod schema;
+mod write;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use queue::Queue;
+pub(crate) use queue::{Full, Job};
+use rows::{EventRow, Keeping, OpenResource, Totals};
+
+use crate::metrics::StoreMetrics;
+
+/// Why the store cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    /// SQLite's own words.
+    #[error("the store says: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// The database was written by a later release.
+    #[error("the store is of version {found}, this program knows versions up to {known}")]
+    Newer {
+        /// Version of the database.
+        found: i64,
+        /// Latest version known here.
+        known: i64,
+    },
+    /// Its folder or its threads.
+    #[error("the store cannot be opened: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// Why a job or a question came to nothing; for the application and the log.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Broken(pub(crate) String);
+
+/// The answer to a question.
+pub(crate) type Answer<T> = Result<T, Broken>;
+
+/// The writing half. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Store {
+    queue: Arc<Queue>,
+}
+
+impl Store {
+    /// Hands a job to the writer. Refused when the queue is full, which the caller must be able to take.
+    pub(crate) fn submit(&self, job: Job) -> Result<(), Full> {
+        self.queue.push(job)
+    }
+
+    /// Whether the last commit failed, and with what words. Cleared by the next that succeeds.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.queue.trouble()
+    }
+
+    /// Jobs that wait, as a share of the room for them: 0.0 … 1.0. Above one half, new calls are refused.
+    pub(crate) fn filling(&self) -> f64 {
+        self.queue.filling()
+    }
+
+    /// Commits what waits and ends the writer. Returns when all is on the disk, or tells what was lost.
+    pub(crate) async fn close(&self) -> Answer<()> {
+        let (done, closed) = oneshot::channel();
+        self.queue.close(done);
+        closed.await.unwrap_or_else(|_| Err(Broken("the writer has ended already".into())))
+    }
+}
+
+type Question = Box<dyn FnOnce(&Connection) + Send>;
+
+/// The reading half. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Reader {
+    questions: mpsc::Sender<Question>,
+}
+
+impl Reader {
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Answer<T> {
+        let (answer, answered) = oneshot::channel();
+        let question: Question = Box::new(move |connection| {
+            // Nobody waits any more if the asker has hung up.
+            let _ = answer.send(question(connection).map_err(|error| Broken(error.to_string())));
+        });
+        let gone = |_| Broken("the store's reader has ended".into());
+        self.questions.send(question).await.map_err(|_| Broken("the store's reader has ended".into()))?;
+        answered.await.map_err(gone)?
+    }
+}
+
+/// An opened store.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    /// For writing.
+    pub(crate) store: Store,
+    /// For reading.
+    pub(crate) reader: Reader,
+    /// What a former control plane left open.
+    pub(crate) left_open: Vec<OpenResource>,
+    /// How full the outbox is.
+    pub(crate) totals: Totals,
+}
+
+/// Room for questions that wait for the reader; each is one API request, and those are bounded before.
+const QUESTIONS: usize = 1_024;
+
+/// Opens the store and starts its threads. Events are sent to `committed` once they are durable; when there
+/// is no room, they stay in the outbox, and `StoreMetrics::missed` tells.
+pub(crate) fn open(
+    path: &Path,
+    keeping: Keeping,
+    room: usize,
+    committed: mpsc::Sender<Arc<EventRow>>,
+    metrics: Arc<StoreMetrics>,
+) -> Result<Opened, StoreError> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let connection = schema::open_for_writing(path)?;
+    let reading = schema::open_for_reading(path)?;
+    let left_open = read::open_resources(&reading)?;
+    let totals = read::totals(&reading)?;
+    let queue = Arc::new(Queue::new(room));
+    let writer = writer::Writer::new(connection, Arc::clone(&queue), keeping, committed, metrics);
+    thread::Builder::new().name("store-writer".into()).spawn(move || writer.run())?;
+    let (questions, mut asked) = mpsc::channel::<Question>(QUESTIONS);
+    thread::Builder::new().name("store-reader".into()).spawn(move || {
+        while let Some(question) = asked.blocking_recv() {
+            question(&reading);
+        }
+    })?;
+    Ok(Opened { store: Store { queue }, reader: Reader { questions }, left_open, totals })
+}

@@ -1,0 +1,153 @@
+//! The bounded queue in front of the writer.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::rows::Change;
+use super::{Answer, Broken};
+
+/// What is done when a job is durable, or has failed for good.
+pub(crate) type Then = Box<dyn FnOnce(Answer<()>) + Send>;
+
+/// Changes that are written together or not at all.
+pub(crate) struct Job {
+    /// The changes.
+    pub(super) changes: Vec<Change>,
+    /// What follows.
+    pub(super) then: Option<Then>,
+    /// Given up at the first failure, for something new that can be refused; all else is tried again until
+    /// the store has recovered.
+    pub(super) give_up: bool,
+}
+
+impl Job {
+    /// Part of a call that is under way: kept until it is written.
+    pub(crate) fn keep(changes: Vec<Change>) -> Self {
+        Self { changes, then: None, give_up: false }
+    }
+
+    /// Something new that is refused when it cannot be written at once.
+    pub(crate) fn or_refuse(changes: Vec<Change>, then: Then) -> Self {
+        Self { changes, then: Some(then), give_up: true }
+    }
+
+    /// Like [`Job::keep`], and tells when it is durable.
+    pub(crate) fn keep_then(changes: Vec<Change>, then: Then) -> Self {
+        Self { changes, then: Some(then), give_up: false }
+    }
+}
+
+impl fmt::Debug for Job {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Job").field("changes", &self.changes.len()).finish_non_exhaustive()
+    }
+}
+
+/// The queue has no room left.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the store does not keep up: its queue is full")]
+pub(crate) struct Full;
+
+#[derive(Default)]
+struct State {
+    jobs: VecDeque<Job>,
+    /// Jobs that the writer holds for another try.
+    held: usize,
+    trouble: Option<String>,
+    closing: Option<oneshot::Sender<Answer<()>>>,
+    closed: bool,
+}
+
+pub(super) struct Queue {
+    state: Mutex<State>,
+    wake: Condvar,
+    room: usize,
+}
+
+impl fmt::Debug for Queue {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Queue").field("room", &self.room).finish_non_exhaustive()
+    }
+}
+
+impl Queue {
+    pub(super) fn new(room: usize) -> Self {
+        Self { state: Mutex::default(), wake: Condvar::new(), room }
+    }
+
+    /// The state; a thread that panicked while it held the lock left it whole, every change being one step.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn push(&self, job: Job) -> Result<(), Full> {
+        let mut state = self.lock();
+        if state.closed || state.jobs.len() + state.held >= self.room {
+            return Err(Full);
+        }
+        state.jobs.push_back(job);
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    /// Takes up to `most` jobs; waits for the first at most `patience`. An empty answer means that the time
+    /// is up or that the queue is closing.
+    pub(super) fn take(&self, most: usize, patience: Duration, into: &mut VecDeque<Job>) {
+        let state = self.lock();
+        let waiting = |state: &mut State| state.jobs.is_empty() && state.closing.is_none();
+        let (mut state, _) =
+            self.wake.wait_timeout_while(state, patience, waiting).unwrap_or_else(PoisonError::into_inner);
+        let count = most.min(state.jobs.len());
+        into.extend(state.jobs.drain(..count));
+        state.held = into.len();
+    }
+
+    /// Tells how many jobs the writer still holds.
+    pub(super) fn hold(&self, held: usize) {
+        self.lock().held = held;
+    }
+
+    pub(super) fn set_trouble(&self, trouble: Option<String>) {
+        self.lock().trouble = trouble;
+    }
+
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.lock().trouble.clone()
+    }
+
+    pub(super) fn filling(&self) -> f64 {
+        let state = self.lock();
+        #[expect(clippy::cast_precision_loss, reason = "a share for people and a threshold")]
+        let share = (state.jobs.len() + state.held) as f64 / self.room as f64;
+        share
+    }
+
+    pub(super) fn close(&self, done: oneshot::Sender<Answer<()>>) {
+        let mut state = self.lock();
+        if state.closed {
+            let _ = done.send(Err(Broken("the store is closed already".into())));
+            return;
+        }
+        state.closing = Some(done);
+        self.wake.notify_one();
+    }
+
+    /// Whether the queue is to be closed and nothing waits in it.
+    pub(super) fn is_closing(&self) -> bool {
+        let state = self.lock();
+        state.closing.is_some() && state.jobs.is_empty()
+    }
+
+    /// No job is taken from now on; tells whoever waits for it.
+    pub(super) fn finish(&self, outcome: Answer<()>) {
+        let mut state = self.lock();
+        state.closed = true;
+        if let Some(done) = state.closing.take() {
+            let _ = done.send(outcome);
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Reads the store.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde_json::Value;
+
+use super::rows::{EventRow, OpenResource, RecordingRow, RequestRow, StoredCdr, Totals};
+
+/// What can be asked of the store; each runs on the reader's thread.
+impl super::Reader {
+    /// The view of a resource that has been released, while it is kept.
+    pub(crate) async fn resource(&self, res_id: String) -> super::Answer<Option<Value>> {
+        self.ask(move |connection| {
+            connection
+                .prepare_cached("SELECT view FROM resources WHERE res_id = ?1")?
+                .query_row([res_id], |row| json(row, 0))
+                .optional()
+        })
+        .await
+    }
+
+    /// Released resources in the order of their names after `cursor`, at most `limit`.
+    pub(crate) async fn released(&self, cursor: String, limit: u32) -> super::Answer<Vec<(String, Value)>> {
+        self.ask(move |connection| {
+            connection
+                .prepare_cached(
+                    "SELECT res_id, view FROM resources
+                     WHERE released IS NOT NULL AND res_id > ?1 ORDER BY res_id LIMIT ?2",
+                )?
+                .query_map(params![cursor, limit], |row| Ok((row.get(0)?, json(row, 1)?)))?
+                .collect()
+        })
+        .await
+    }
+
+    /// Records of legs that ended in a stretch of time, after `cursor`, at most `limit`.
+    pub(crate) async fn cdrs(
+        &self,
+        since: i64,
+        until: i64,
+        cursor: i64,
+        limit: u32,
+    ) -> super::Answer<Vec<StoredCdr>> {
+        self.ask(move |connection| {
+            connection
+                .prepare_cached(
+                    "SELECT id, body FROM cdrs WHERE id > ?1 AND end_time >= ?2 AND end_time < ?3
+                     ORDER BY id LIMIT ?4",
+                )?
+                .query_map(params![cursor, since, until, limit], |row| {
+                    Ok(StoredCdr { id: row.get(0)?, body: json(row, 1)? })
+                })?
+                .collect()
+        })
+        .await
+    }
+
+    /// A request that was answered before.
+    pub(crate) async fn request(&self, key: String) -> super::Answer<Option<RequestRow>> {
+        self.ask(move |connection| {
+            connection
+                .prepare_cached("SELECT key, digest, time, result FROM requests WHERE key = ?1")?
+                .query_row([key], |row| {
+                    Ok(RequestRow {
+                        key: row.get(0)?,
+                        digest: row.get(1)?,
+                        time: row.get(2)?,
+                        result: json(row, 3)?,
+                    })
+                })
+                .optional()
+        })
+        .await
+    }
+
+    /// The recordings of a resource.
+    pub(crate) async fn recordings(&self, res_id: String) -> super::Answer<Vec<RecordingRow>> {
+        self.ask(move |connection| {
+            connection
+                .prepare_cached("SELECT res_id, path, created, completed FROM recordings WHERE res_id = ?1")?
+                .query_map([res_id], recording)?
+                .collect()
+        })
+        .await
+    }
+
+    /// The events of one resource that wait for their webhook, oldest first.
+    pub(crate) async fn pending(&self, res_id: String, limit: u32) -> super::Answer<Vec<EventRow>> {
+        self.ask(move |connection| {
+            connection
+                .prepare_cached(
+                    "SELECT event_id, res_id, seq, time, callback_url, body FROM outbox
+                     WHERE res_id = ?1 AND callback_url IS NOT NULL ORDER BY seq LIMIT ?2",
+                )?
+                .query_map(params![res_id, limit], event)?
+                .collect()
+        })
+        .await
+    }
+
+    /// Resources with events that wait for their webhook, after `cursor`.
+    pub(crate) async fn with_pending(&self, cursor: String, limit: u32) -> super::Answer<Vec<String>> {
+        self.ask(move |connection| {
+            connection
+                .prepare_cached(
+                    "SELECT DISTINCT res_id FROM outbox
+                     WHERE callback_url IS NOT NULL AND res_id > ?1 ORDER BY res_id LIMIT ?2",
+                )?
+                .query_map(params![cursor, limit], |row| row.get(0))?
+                .collect()
+        })
+        .await
+    }
+
+    /// Events that nobody has collected yet, in the order of writing, each with its place.
+    pub(crate) async fn uncollected(&self, place: i64, limit: u32) -> super::Answer<Vec<(i64, EventRow)>> {
+        self.ask(move |connection| {
+            connection
+                .prepare_cached(
+                    "SELECT event_id, res_id, seq, time, callback_url, body, place FROM outbox
+                     WHERE callback_url IS NULL AND place > ?1 ORDER BY place LIMIT ?2",
+                )?
+                .query_map(params![place, limit], |row| Ok((row.get(6)?, event(row)?)))?
+                .collect()
+        })
+        .await
+    }
+
+    /// How full the outbox is.
+    pub(crate) async fn totals(&self) -> super::Answer<Totals> {
+        self.ask(|connection| totals(connection)).await
+    }
+}
+
+/// How full the outbox is.
+pub(super) fn totals(connection: &Connection) -> rusqlite::Result<Totals> {
+    connection
+        .prepare_cached("SELECT COUNT(callback_url), COUNT(*) - COUNT(callback_url) FROM outbox")?
+        .query_row([], |row| {
+            let (hooks, others): (i64, i64) = (row.get(0)?, row.get(1)?);
+            Ok(Totals {
+                for_webhooks: u64::try_from(hooks).unwrap_or(0),
+                uncollected: u64::try_from(others).unwrap_or(0),
+            })
+        })
+}
+
+/// Everything that a former control plane left open.
+pub(super) fn open_resources(connection: &Connection) -> rusqlite::Result<Vec<OpenResource>> {
+    connection
+        .prepare(
+            "SELECT r.res_id, r.created, r.last_seq, r.callback_url, r.view,
+                    c.path, c.created, c.completed
+             FROM resources r
+             LEFT JOIN recordings c ON c.res_id = r.res_id AND c.completed IS NULL
+             WHERE r.released IS NULL GROUP BY r.res_id ORDER BY r.created",
+        )?
+        .query_map([], |row| {
+            let res_id: String = row.get(0)?;
+            let path: Option<String> = row.get(5)?;
+            let recording = match path {
+                Some(path) => Some(RecordingRow {
+                    res_id: res_id.clone(),
+                    path,
+                    created: row.get(6)?,
+                    completed: row.get(7)?,
+                }),
+                None => None,
+            };
+            let last_seq: i64 = row.get(2)?;
+            Ok(OpenResource {
+                res_id,
+                created: row.get(1)?,
+                last_seq: u64::try_from(last_seq).unwrap_or(0),
+                callback_url: row.get(3)?,
+                view: json(row, 4)?,
+                recording,
+            })
+        })?
+        .collect()
+}
+
+fn event(row: &Row<'_>) -> rusqlite::Result<EventRow> {
+    let seq: i64 = row.get(2)?;
+    Ok(EventRow {
+        event_id: row.get(0)?,
+        res_id: row.get(1)?,
+        seq: u64::try_from(seq).unwrap_or(0),
+        time: row.get(3)?,
+        callback_url: row.get(4)?,
+        body: row.get(5)?,
+        owner: None,
+    })
+}
+
+fn recording(row: &Row<'_>) -> rusqlite::Result<RecordingRow> {
+    Ok(RecordingRow { res_id: row.get(0)?, path: row.get(1)?, created: row.get(2)?, completed: row.get(3)? })
+}
+
+/// A column that this program wrote as JSON. One that is not JSON any more reads as null.
+fn json(row: &Row<'_>, column: usize) -> rusqlite::Result<Value> {
+    let text: String = row.get(column)?;
+    Ok(serde_json::from_str(&text).unwrap_or(Value::Null))
+}

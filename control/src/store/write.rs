@@ -1,0 +1,141 @@
+//! Writes changes.
+
+use rusqlite::{Connection, params};
+
+use super::rows::{CdrRow, Change, DAY_SECONDS, EventRow, Keeping, RecordingRow, RequestRow, ResourceRow};
+
+/// Writes all changes of several jobs in one transaction, so that one wait for the disk serves them all.
+pub(super) fn apply_all<'a>(
+    connection: &mut Connection,
+    changes: impl Iterator<Item = &'a Change>,
+) -> rusqlite::Result<()> {
+    let transaction = connection.transaction()?;
+    for change in changes {
+        apply(&transaction, change)?;
+    }
+    transaction.commit()
+}
+
+fn apply(connection: &Connection, change: &Change) -> rusqlite::Result<()> {
+    match change {
+        Change::Resource(row) => resource(connection, row),
+        Change::Event(row) => event(connection, row),
+        Change::Cdr(row) => cdr(connection, row),
+        Change::Request(row) => request(connection, row),
+        Change::Recording(row) => recording(connection, row),
+        Change::Delivered(events) => leave(connection, "DELETE FROM outbox WHERE event_id = ?1", events),
+        Change::Collected(events) => {
+            leave(connection, "DELETE FROM outbox WHERE event_id = ?1 AND callback_url IS NULL", events)
+        }
+    }
+}
+
+fn resource(connection: &Connection, row: &ResourceRow) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO resources (res_id, created, released, state, callback_url, view)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT (res_id) DO UPDATE SET
+                 released = excluded.released, state = excluded.state, view = excluded.view",
+        )?
+        .execute(params![
+            row.res_id,
+            row.created,
+            row.released,
+            row.state,
+            row.callback_url,
+            row.view.to_string()
+        ])?;
+    Ok(())
+}
+
+fn event(connection: &Connection, row: &EventRow) -> rusqlite::Result<()> {
+    let seq = i64::try_from(row.seq).unwrap_or(i64::MAX);
+    connection
+        .prepare_cached(
+            "INSERT OR IGNORE INTO outbox (event_id, res_id, seq, time, callback_url, body)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute(params![row.event_id, row.res_id, seq, row.time, row.callback_url, row.body])?;
+    connection
+        .prepare_cached("UPDATE resources SET last_seq = MAX(last_seq, ?2) WHERE res_id = ?1")?
+        .execute(params![row.res_id, seq])?;
+    Ok(())
+}
+
+fn cdr(connection: &Connection, row: &CdrRow) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("INSERT INTO cdrs (res_id, party, end_time, body) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![row.res_id, row.party, row.end_time, row.body.to_string()])?;
+    Ok(())
+}
+
+fn request(connection: &Connection, row: &RequestRow) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO requests (key, digest, time, result) VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .execute(params![row.key, row.digest, row.time, row.result.to_string()])?;
+    Ok(())
+}
+
+fn recording(connection: &Connection, row: &RecordingRow) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO recordings (res_id, path, created, completed) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (res_id, path) DO UPDATE SET completed = excluded.completed",
+        )?
+        .execute(params![row.res_id, row.path, row.created, row.completed])?;
+    Ok(())
+}
+
+fn leave(connection: &Connection, statement: &str, events: &[String]) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(statement)?;
+    for event in events {
+        statement.execute(params![event])?;
+    }
+    Ok(())
+}
+
+/// Removes what has been kept long enough; a bounded number of rows of each kind, so that a commit stays
+/// short. Returns how many events left without having been collected or delivered.
+pub(super) fn purge(connection: &mut Connection, now: i64, keeping: &Keeping) -> rusqlite::Result<usize> {
+    let before = |seconds: u64| now - i64::try_from(seconds.saturating_mul(1_000)).unwrap_or(i64::MAX / 2);
+    let transaction = connection.transaction()?;
+    // Children first: a resource's recordings leave with it.
+    transaction
+        .prepare_cached(
+            "DELETE FROM recordings WHERE completed IS NOT NULL AND (res_id, path) IN (
+                SELECT res_id, path FROM recordings WHERE completed < ?1 LIMIT 5000)",
+        )?
+        .execute([before(keeping.cdrs_seconds)])?;
+    transaction
+        .prepare_cached(
+            "DELETE FROM resources WHERE res_id IN (
+                SELECT res_id FROM resources WHERE released < ?1 LIMIT 5000)",
+        )?
+        .execute([before(keeping.released_seconds)])?;
+    transaction
+        .prepare_cached("DELETE FROM cdrs WHERE id IN (SELECT id FROM cdrs WHERE end_time < ?1 LIMIT 5000)")?
+        .execute([before(keeping.cdrs_seconds)])?;
+    transaction
+        .prepare_cached(
+            "DELETE FROM requests WHERE key IN (SELECT key FROM requests WHERE time < ?1 LIMIT 5000)",
+        )?
+        .execute([before(DAY_SECONDS)])?;
+    let mut lost = transaction
+        .prepare_cached(
+            "DELETE FROM outbox WHERE place IN (
+                SELECT place FROM outbox WHERE time < ?1 AND
+                    (callback_url IS NOT NULL OR time < ?2) LIMIT 5000)",
+        )?
+        .execute([before(DAY_SECONDS.min(keeping.events_seconds)), before(keeping.events_seconds)])?;
+    lost += transaction
+        .prepare_cached(
+            "DELETE FROM outbox WHERE place IN (
+                SELECT place FROM outbox WHERE callback_url IS NULL ORDER BY place DESC LIMIT 5000 OFFSET ?1)",
+        )?
+        .execute([i64::try_from(keeping.events).unwrap_or(i64::MAX)])?;
+    transaction.commit()?;
+    Ok(lost)
+}

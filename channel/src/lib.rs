@@ -6,7 +6,24 @@
 #![cfg_attr(not(feature = "std"), no_std)]
 
 pub mod command;
+pub mod counters;
 pub mod event;
 pub mod identity;
+pub mod message;
+pub mod record;
+pub mod snapshot;
 pub mod sound;
 pub mod time;
+
+#[cfg(feature = "std")]
+pub mod descriptors;
+#[cfg(feature = "std")]
+pub mod handover;
+#[cfg(feature = "std")]
+pub mod page;
+#[cfg(feature = "std")]
+pub mod ring;
+#[cfg(feature = "std")]
+pub mod segment;
+#[cfg(feature = "std")]
+pub mod sides;

@@ -1,0 +1,89 @@
+//! What a shard counts about itself.
+
+/// Whether a figure only grows or moves both ways.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Measure {
+    /// Grows from zero since the gateway started.
+    Counter,
+    /// The state of things now.
+    Gauge,
+}
+
+/// Declares [`Counter`] with what each figure is called and means.
+macro_rules! counters {
+    ($($variant:ident, $measure:ident, $name:literal, $help:literal;)+) => {
+        /// One figure of a shard. Its number is its place in the page.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        #[repr(u8)]
+        pub enum Counter {
+            $(#[doc = $help] $variant,)+
+        }
+
+        impl Counter {
+            /// All figures, in the order of their places.
+            pub const ALL: &[Self] = &[$(Self::$variant,)+];
+
+            /// A short name in snake case, with the unit where there is one.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+
+            /// What it means, in a sentence.
+            #[must_use]
+            pub const fn help(self) -> &'static str {
+                match self { $(Self::$variant => $help,)+ }
+            }
+
+            /// Counter or gauge.
+            #[must_use]
+            pub const fn measure(self) -> Measure {
+                match self { $(Self::$variant => Measure::$measure,)+ }
+            }
+        }
+    };
+}
+
+counters! {
+    PacketsReceived, Counter, "packets_received", "RTP datagrams read from sockets.";
+    OctetsReceived, Counter, "octets_received", "Octets in datagrams read from sockets.";
+    PacketsForwarded, Counter, "packets_forwarded", "Packets passed on from one party to the other.";
+    PacketsPlayed, Counter, "packets_played", "Packets of prompts and tones sent.";
+    PacketsSent, Counter, "packets_sent", "All packets that the kernel took for sending.";
+    OctetsSent, Counter, "octets_sent", "Octets in packets that the kernel took for sending.";
+    DroppedMalformed, Counter, "dropped_malformed", "Datagrams that are not RTP.";
+    DroppedPayloadType, Counter, "dropped_payload_type", "RTP packets of a payload type that was not negotiated.";
+    DroppedStranger, Counter, "dropped_stranger", "Datagrams from a source that is not the party.";
+    DroppedNoFarEnd, Counter, "dropped_no_far_end", "Datagrams that came before the party's address was known.";
+    DroppedLate, Counter, "dropped_late", "Datagrams that came to a port at rest after its session.";
+    DroppedUnheard, Counter, "dropped_unheard", "Packets of a party that nobody listens to at that moment.";
+    DroppedHold, Counter, "dropped_hold", "Packets for a listener that has us on hold, or from one that may not send.";
+    DroppedOversized, Counter, "dropped_oversized", "Datagrams longer than a receive buffer.";
+    DroppedNoBuffer, Counter, "dropped_no_buffer", "Times that the receive buffers ran out.";
+    DroppedSend, Counter, "dropped_send", "Packets that the kernel refused to send.";
+    DroppedKernel, Counter, "dropped_kernel", "Datagrams that the kernel dropped because a socket's queue was full.";
+    SessionsOpened, Counter, "sessions_opened", "Sessions opened.";
+    SessionsRefused, Counter, "sessions_refused", "Sessions refused for want of a slot, port or socket.";
+    SessionsSilent, Counter, "sessions_silent", "Times that a party was found silent for too long.";
+    SessionsActive, Gauge, "sessions_active", "Sessions open now.";
+    SessionsCapacity, Gauge, "sessions_capacity", "Session slots.";
+    PortsTotal, Gauge, "ports_total", "RTP ports of this shard.";
+    PortsInUse, Gauge, "ports_in_use", "RTP ports of open sessions.";
+    PortsResting, Gauge, "ports_resting", "RTP ports that rest after a session.";
+    RecordingsActive, Gauge, "recordings_active", "Recordings that run.";
+    RecorderQueued, Gauge, "recorder_queued_blocks", "Blocks of sound that wait for the recorder.";
+    RecorderBlocks, Counter, "recorder_blocks", "Blocks of sound handed to the recorder.";
+    RecorderLost, Counter, "recorder_lost_blocks", "Blocks of sound lost because the recorder's queue was full.";
+    RecorderErrors, Counter, "recorder_errors", "Recordings that ended with an error of the file system.";
+    Wakeups, Counter, "wakeups", "Times that the shard slept and was woken.";
+    Loops, Counter, "loop_iterations", "Turns of the shard's loop.";
+    Completions, Counter, "completions", "Completions taken from the kernel's ring.";
+    PlayedLate, Counter, "played_late", "Packets of prompts and tones sent more than 2 ms after their schedule.";
+    Commands, Counter, "commands", "Commands taken from the control plane.";
+    CommandsStale, Counter, "commands_stale", "Commands for a session that has ended already.";
+    Events, Counter, "events", "Events given to the control plane.";
+    EventsDropped, Counter, "events_dropped", "Events that were not terminal and found the ring full, or nobody attached.";
+    EventsPending, Gauge, "events_pending", "Terminal events that wait for room in the ring.";
+    Attached, Gauge, "control_attached", "1 while a control plane is attached.";
+    Heartbeat, Gauge, "heartbeat_nanoseconds", "Monotonic time of the shard's last turn, in nanoseconds.";
+}

@@ -1,0 +1,97 @@
+//! [`Command`] as a record of 128 bytes.
+
+use crate::command::Command;
+use crate::record::field::{Reader, Writer, impossible};
+use crate::record::{Record, RecordError};
+use crate::sound::{RecordChannels, RecordFormat};
+
+const OPEN: u8 = 1;
+const FAR_END: u8 = 2;
+const HEAR: u8 = 3;
+const JOIN: u8 = 4;
+const RECORD_START: u8 = 5;
+const RECORD_STOP: u8 = 6;
+const CLOSE: u8 = 7;
+
+impl Record for Command {
+    type Bytes = [u8; 128];
+
+    const SIZE: usize = 128;
+    const ZERO: Self::Bytes = [0; 128];
+
+    fn encode(&self) -> Self::Bytes {
+        let mut bytes = Self::ZERO;
+        let mut w = Writer::new(&mut bytes);
+        match self {
+            Self::Open { tag, ports } => w.u8(OPEN).tag(*tag).ports(*ports),
+            Self::FarEnd { session, party, far_end } => {
+                w.u8(FAR_END).session(*session).party(*party).far_end(far_end)
+            }
+            Self::Hear { session, party, source } => {
+                w.u8(HEAR).session(*session).party(*party).source(*source)
+            }
+            Self::Join { session } => w.u8(JOIN).session(*session),
+            Self::RecordStart { session, recording, format, channels } => {
+                w.u8(RECORD_START).session(*session).recording(*recording);
+                w.u8(format_number(*format)).u8(channels_number(*channels))
+            }
+            Self::RecordStop { session, recording } => {
+                w.u8(RECORD_STOP).session(*session).recording(*recording)
+            }
+            Self::Close { session } => w.u8(CLOSE).session(*session),
+        };
+        bytes
+    }
+
+    fn decode(bytes: &Self::Bytes) -> Result<Self, RecordError> {
+        let mut r = Reader::new(bytes);
+        let command = match r.u8()? {
+            OPEN => Self::Open { tag: r.tag()?, ports: r.ports()? },
+            FAR_END => Self::FarEnd { session: r.session()?, party: r.party()?, far_end: r.far_end()? },
+            HEAR => Self::Hear { session: r.session()?, party: r.party()?, source: r.source()? },
+            JOIN => Self::Join { session: r.session()? },
+            RECORD_START => Self::RecordStart {
+                session: r.session()?,
+                recording: r.recording()?,
+                format: format(r.u8()?)?,
+                channels: channels(r.u8()?)?,
+            },
+            RECORD_STOP => Self::RecordStop { session: r.session()?, recording: r.recording()? },
+            CLOSE => Self::Close { session: r.session()? },
+            kind => return Err(RecordError::UnknownKind { record: "command", kind }),
+        };
+        r.end(command)
+    }
+}
+
+const fn format_number(format: RecordFormat) -> u8 {
+    match format {
+        RecordFormat::Alaw => 1,
+        RecordFormat::Ulaw => 2,
+        RecordFormat::Pcm16 => 3,
+    }
+}
+
+fn format(number: u8) -> Result<RecordFormat, RecordError> {
+    match number {
+        1 => Ok(RecordFormat::Alaw),
+        2 => Ok(RecordFormat::Ulaw),
+        3 => Ok(RecordFormat::Pcm16),
+        other => impossible("record format", other),
+    }
+}
+
+const fn channels_number(channels: RecordChannels) -> u8 {
+    match channels {
+        RecordChannels::Mixed => 1,
+        RecordChannels::Separate => 2,
+    }
+}
+
+fn channels(number: u8) -> Result<RecordChannels, RecordError> {
+    match number {
+        1 => Ok(RecordChannels::Mixed),
+        2 => Ok(RecordChannels::Separate),
+        other => impossible("record channels", other),
+    }
+}

@@ -1,0 +1,312 @@
+//! Fields of records: one writer and one reader, and the shared vocabulary on top of them.
+
+use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use core::time::Duration;
+
+use crate::command::{FarEnd, Repeat, Source};
+use crate::event::LegStatistics;
+use crate::identity::{Party, Recording, Session, Sound, Tag};
+use crate::record::RecordError;
+use crate::sound::Codec;
+use crate::time::Instant;
+
+/// Writes fields one after the other into a block of zeros.
+pub(crate) struct Writer<'a> {
+    rest: &'a mut [u8],
+}
+
+impl<'a> Writer<'a> {
+    /// Begins at the start of `block`, which is all zero and longer than all fields together: the records' sizes
+    /// are constants, and the tests write the longest value of each.
+    pub(crate) const fn new(block: &'a mut [u8]) -> Self {
+        Self { rest: block }
+    }
+
+    fn put<const N: usize>(&mut self, bytes: [u8; N]) -> &mut Self {
+        let rest = core::mem::take(&mut self.rest);
+        let (field, rest) = rest.split_at_mut(N);
+        field.copy_from_slice(&bytes);
+        self.rest = rest;
+        self
+    }
+
+    pub(crate) fn u8(&mut self, value: u8) -> &mut Self {
+        self.put([value])
+    }
+
+    pub(crate) fn flag(&mut self, value: bool) -> &mut Self {
+        self.u8(u8::from(value))
+    }
+
+    pub(crate) fn u16(&mut self, value: u16) -> &mut Self {
+        self.put(value.to_le_bytes())
+    }
+
+    pub(crate) fn u32(&mut self, value: u32) -> &mut Self {
+        self.put(value.to_le_bytes())
+    }
+
+    pub(crate) fn i32(&mut self, value: i32) -> &mut Self {
+        self.put(value.to_le_bytes())
+    }
+
+    pub(crate) fn u64(&mut self, value: u64) -> &mut Self {
+        self.put(value.to_le_bytes())
+    }
+
+    pub(crate) fn i64(&mut self, value: i64) -> &mut Self {
+        self.put(value.to_le_bytes())
+    }
+
+    pub(crate) fn duration(&mut self, value: Duration) -> &mut Self {
+        self.u64(value.as_secs()).u32(value.subsec_nanos())
+    }
+
+    pub(crate) fn instant(&mut self, value: Instant) -> &mut Self {
+        self.u64(value.nanoseconds())
+    }
+
+    pub(crate) fn tag(&mut self, tag: Tag) -> &mut Self {
+        self.u64(tag.0)
+    }
+
+    pub(crate) fn recording(&mut self, recording: Recording) -> &mut Self {
+        self.u64(recording.0)
+    }
+
+    pub(crate) fn sound(&mut self, sound: Sound) -> &mut Self {
+        self.u32(sound.0)
+    }
+
+    pub(crate) fn session(&mut self, session: Session) -> &mut Self {
+        self.u32(session.slot).u32(session.generation)
+    }
+
+    pub(crate) fn party(&mut self, party: Party) -> &mut Self {
+        self.u8(party.number())
+    }
+
+    pub(crate) fn codec(&mut self, codec: Codec) -> &mut Self {
+        self.u8(match codec {
+            Codec::Pcma => 1,
+            Codec::Pcmu => 2,
+        })
+    }
+
+    pub(crate) fn ports(&mut self, ports: [u16; 2]) -> &mut Self {
+        self.u16(ports[0]).u16(ports[1])
+    }
+
+    pub(crate) fn address(&mut self, address: SocketAddr) -> &mut Self {
+        match address {
+            SocketAddr::V4(v4) => self.u8(4).u16(v4.port()).put(v4.ip().octets()).put([0; 12]).u32(0).u32(0),
+            SocketAddr::V6(v6) => {
+                self.u8(6).u16(v6.port()).put(v6.ip().octets()).u32(v6.flowinfo()).u32(v6.scope_id())
+            }
+        }
+    }
+
+    pub(crate) fn far_end(&mut self, far_end: &FarEnd) -> &mut Self {
+        self.address(far_end.address).codec(far_end.codec).u8(far_end.payload_type);
+        self.flag(far_end.telephone_event.is_some()).u8(far_end.telephone_event.unwrap_or(0));
+        self.flag(far_end.send).flag(far_end.receive)
+    }
+
+    pub(crate) fn source(&mut self, source: Source) -> &mut Self {
+        let (kind, sound, repeat) = match source {
+            Source::Silence => (1, Sound(0), 0),
+            Source::Peer => (2, Sound(0), 0),
+            Source::Sound { sound, repeat: Repeat::Forever } => (3, sound, 0),
+            Source::Sound { sound, repeat: Repeat::Times(times) } => (4, sound, times),
+        };
+        self.u8(kind).sound(sound).u16(repeat)
+    }
+
+    pub(crate) fn statistics(&mut self, leg: &LegStatistics) -> &mut Self {
+        self.u64(leg.packets_received).u64(leg.octets_received).u64(leg.packets_sent).u64(leg.octets_sent);
+        self.i64(leg.packets_lost).u64(leg.packets_refused);
+        self.u32(leg.jitter_microseconds).u32(leg.worst_jitter_microseconds);
+        self.instant(leg.first_packet).instant(leg.last_packet)
+    }
+}
+
+/// Reads fields one after the other, refusing what no writer writes.
+pub(crate) struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+type Read<T> = Result<T, RecordError>;
+
+/// The error for a field that holds `value` and cannot.
+pub(crate) fn impossible<T>(field: &'static str, value: impl Into<u64>) -> Read<T> {
+    Err(RecordError::Impossible { field, value: value.into() })
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) const fn new(block: &'a [u8]) -> Self {
+        Self { rest: block }
+    }
+
+    fn take<const N: usize>(&mut self) -> Read<[u8; N]> {
+        let Some((field, rest)) = self.rest.split_first_chunk::<N>() else {
+            return Err(RecordError::Length { length: self.rest.len() });
+        };
+        self.rest = rest;
+        Ok(*field)
+    }
+
+    /// Ends the record: whatever was not read must be zero.
+    pub(crate) fn end<T>(self, value: T) -> Read<T> {
+        if self.rest.iter().any(|byte| *byte != 0) {
+            return Err(RecordError::Trailing);
+        }
+        Ok(value)
+    }
+
+    pub(crate) fn u8(&mut self) -> Read<u8> {
+        Ok(u8::from_le_bytes(self.take()?))
+    }
+
+    pub(crate) fn flag(&mut self, field: &'static str) -> Read<bool> {
+        match self.u8()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            other => impossible(field, other),
+        }
+    }
+
+    pub(crate) fn u16(&mut self) -> Read<u16> {
+        Ok(u16::from_le_bytes(self.take()?))
+    }
+
+    pub(crate) fn u32(&mut self) -> Read<u32> {
+        Ok(u32::from_le_bytes(self.take()?))
+    }
+
+    pub(crate) fn i32(&mut self) -> Read<i32> {
+        Ok(i32::from_le_bytes(self.take()?))
+    }
+
+    pub(crate) fn u64(&mut self) -> Read<u64> {
+        Ok(u64::from_le_bytes(self.take()?))
+    }
+
+    pub(crate) fn i64(&mut self) -> Read<i64> {
+        Ok(i64::from_le_bytes(self.take()?))
+    }
+
+    pub(crate) fn duration(&mut self) -> Read<Duration> {
+        let (seconds, nanoseconds) = (self.u64()?, self.u32()?);
+        if nanoseconds >= 1_000_000_000 {
+            return impossible("nanoseconds", nanoseconds);
+        }
+        Ok(Duration::new(seconds, nanoseconds))
+    }
+
+    pub(crate) fn instant(&mut self) -> Read<Instant> {
+        Ok(Instant::from_nanoseconds(self.u64()?))
+    }
+
+    pub(crate) fn tag(&mut self) -> Read<Tag> {
+        match self.u64()? {
+            0 => impossible("tag", 0_u8),
+            tag => Ok(Tag(tag)),
+        }
+    }
+
+    pub(crate) fn recording(&mut self) -> Read<Recording> {
+        match self.u64()? {
+            0 => impossible("recording", 0_u8),
+            recording => Ok(Recording(recording)),
+        }
+    }
+
+    pub(crate) fn sound(&mut self) -> Read<Sound> {
+        Ok(Sound(self.u32()?))
+    }
+
+    /// Slot and generation as they stand; whether such a session exists, only the shard's table can tell.
+    pub(crate) fn session(&mut self) -> Read<Session> {
+        Ok(Session { slot: self.u32()?, generation: self.u32()? })
+    }
+
+    pub(crate) fn party(&mut self) -> Read<Party> {
+        match self.u8()? {
+            1 => Ok(Party::One),
+            2 => Ok(Party::Two),
+            other => impossible("party", other),
+        }
+    }
+
+    pub(crate) fn codec(&mut self) -> Read<Codec> {
+        match self.u8()? {
+            1 => Ok(Codec::Pcma),
+            2 => Ok(Codec::Pcmu),
+            other => impossible("codec", other),
+        }
+    }
+
+    pub(crate) fn ports(&mut self) -> Read<[u16; 2]> {
+        Ok([self.u16()?, self.u16()?])
+    }
+
+    pub(crate) fn address(&mut self) -> Read<SocketAddr> {
+        let (family, port) = (self.u8()?, self.u16()?);
+        let (octets, flow, scope) = (self.take::<16>()?, self.u32()?, self.u32()?);
+        match family {
+            4 => {
+                let [a, b, c, d, rest @ ..] = octets;
+                if rest != [0; 12] || flow != 0 || scope != 0 {
+                    return impossible("IPv4 address", u32::from_be_bytes([a, b, c, d]));
+                }
+                Ok(SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::new(a, b, c, d), port)))
+            }
+            6 => Ok(SocketAddr::V6(SocketAddrV6::new(Ipv6Addr::from(octets), port, flow, scope))),
+            other => impossible("address family", other),
+        }
+    }
+
+    /// A payload type has seven bits (RFC 3550 section 5.1).
+    fn payload_type(&mut self) -> Read<u8> {
+        match self.u8()? {
+            number @ 0..=127 => Ok(number),
+            other => impossible("payload type", other),
+        }
+    }
+
+    pub(crate) fn far_end(&mut self) -> Read<FarEnd> {
+        let (address, codec, payload_type) = (self.address()?, self.codec()?, self.payload_type()?);
+        let telephone_event = match (self.flag("telephone-event")?, self.payload_type()?) {
+            (true, number) => Some(number),
+            (false, 0) => None,
+            (false, number) => return impossible("telephone-event", number),
+        };
+        let (send, receive) = (self.flag("send")?, self.flag("receive")?);
+        Ok(FarEnd { address, codec, payload_type, telephone_event, send, receive })
+    }
+
+    pub(crate) fn source(&mut self) -> Read<Source> {
+        match (self.u8()?, self.sound()?, self.u16()?) {
+            (1, Sound(0), 0) => Ok(Source::Silence),
+            (2, Sound(0), 0) => Ok(Source::Peer),
+            (3, sound, 0) => Ok(Source::Sound { sound, repeat: Repeat::Forever }),
+            (4, sound, times @ 1..) => Ok(Source::Sound { sound, repeat: Repeat::Times(times) }),
+            (kind, ..) => impossible("source", kind),
+        }
+    }
+
+    pub(crate) fn statistics(&mut self) -> Read<LegStatistics> {
+        Ok(LegStatistics {
+            packets_received: self.u64()?,
+            octets_received: self.u64()?,
+            packets_sent: self.u64()?,
+            octets_sent: self.u64()?,
+            packets_lost: self.i64()?,
+            packets_refused: self.u64()?,
+            jitter_microseconds: self.u32()?,
+            worst_jitter_microseconds: self.u32()?,
+            first_packet: self.instant()?,
+            last_packet: self.instant()?,
+        })
+    }
+}

@@ -1,0 +1,69 @@
+//! The systemd units, held against systemd's own checker.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use duogate_tests::process::program;
+
+const UNITS: [&str; 2] = ["duogate-gateway", "duogate-control"];
+
+fn unit(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../systemd/{name}.service"));
+    fs::read_to_string(path).expect("a unit in systemd/")
+}
+
+/// Both units in a folder, with the programs as they are built here in place of the installed ones.
+fn installed(folder: &Path) -> Vec<PathBuf> {
+    UNITS
+        .iter()
+        .map(|name| {
+            let built = program(name).display().to_string();
+            let path = folder.join(format!("{name}.service"));
+            fs::write(&path, unit(name).replace(&format!("/usr/bin/{name}"), &built)).expect("a unit file");
+            path
+        })
+        .collect()
+}
+
+fn analyze(arguments: &[&str], units: &[PathBuf]) -> String {
+    let output = Command::new("systemd-analyze")
+        .args(arguments)
+        .args(units)
+        .env("SYSTEMD_COLORS", "0")
+        .output()
+        .expect("systemd-analyze; `make test` installs it");
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    assert!(output.status.success(), "systemd-analyze {arguments:?}: {text}");
+    text
+}
+
+#[test]
+fn units_are_clean_to_systemd_itself() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let text = analyze(&["verify"], &installed(folder.path()));
+    assert_eq!(text.trim(), "", "systemd-analyze verify says nothing of clean units");
+}
+
+#[test]
+fn units_leave_little_exposed() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for unit in installed(folder.path()) {
+        // Exposure in tenths, from 0 to 100; systemd calls 20 and less "OK".
+        analyze(&["security", "--offline=true", "--threshold=20"], std::slice::from_ref(&unit));
+    }
+}
+
+#[test]
+fn the_gateway_may_use_io_uring_and_nothing_privileged() {
+    let text = unit("duogate-gateway");
+    for call in ["io_uring_setup", "io_uring_enter", "io_uring_register"] {
+        assert!(text.contains(call), "{call} is let through: no system call group carries it");
+    }
+    for line in
+        ["Type=notify", "NoNewPrivileges=yes", "CapabilityBoundingSet=\n", "MemoryDenyWriteExecute=yes"]
+    {
+        assert!(text.contains(line), "{line} is missing");
+    }
+}

@@ -11,4 +11,7 @@ extern crate alloc;
 pub mod clock;
 pub mod endpoint;
 pub mod leg;
+pub mod message;
 pub mod resource;
+pub mod sdp;
+pub mod transaction;

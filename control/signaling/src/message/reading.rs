@@ -313,6 +313,3 @@ fn is_call_id(text: &str) -> bool {
     let is_word_text = |word: &str| !word.is_empty() && word.bytes().all(is_word);
     is_word_text(first) && second.is_none_or(is_word_text)
 }
-
-#[cfg(test)]
-mod tests;

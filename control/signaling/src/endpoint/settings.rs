@@ -4,9 +4,10 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
-use core::time::Duration;
 
 use duogate_channel::sound::Codec;
+
+pub use crate::resource::plan::Waits;
 
 /// Everything that an operator can set about signaling.
 #[derive(Clone, PartialEq, Debug)]
@@ -27,8 +28,8 @@ pub struct Settings {
     pub trunks: Vec<Trunk>,
     /// Who may be called, and whom events may be sent to.
     pub policy: Policy,
-    /// Waits.
-    pub timers: Timers,
+    /// How long the gateway may take.
+    pub waits: Waits,
 }
 
 /// What is admitted at once and over time.
@@ -87,33 +88,6 @@ pub struct Policy {
     pub default_trunk: Option<Arc<str>>,
     /// Hosts that `callback_url` may name; empty: none may be given.
     pub webhook_hosts: Vec<String>,
-}
-
-/// Waits of SIP (RFC 3261 section 17) and of the resource.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Timers {
-    /// T1: round-trip estimate.
-    pub t1: Duration,
-    /// T2: longest gap between retransmissions of a non-INVITE request or a 2xx.
-    pub t2: Duration,
-    /// T4: longest life of a message in the network.
-    pub t4: Duration,
-    /// How long the gateway may take to open, join or close a session.
-    pub media_answer: Duration,
-    /// How long the gateway may take to finish a recording.
-    pub record_answer: Duration,
-}
-
-impl Default for Timers {
-    fn default() -> Self {
-        Self {
-            t1: Duration::from_millis(500),
-            t2: Duration::from_secs(4),
-            t4: Duration::from_secs(5),
-            media_answer: Duration::from_secs(2),
-            record_answer: Duration::from_secs(20),
-        }
-    }
 }
 
 impl Default for Limits {

@@ -138,3 +138,24 @@ impl SoundSet {
         self.pcma == Some(sound) || self.pcmu == Some(sound)
     }
 }
+
+/// How long a callback waits for the gateway before it goes on without it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Waits {
+    /// To open, join or close a session.
+    pub media_answer: Duration,
+    /// To finish a recording after the call.
+    pub record_answer: Duration,
+    /// To say that a prompt that plays once has been played: the longest prompt there can be.
+    pub prompt: Duration,
+}
+
+impl Default for Waits {
+    fn default() -> Self {
+        Self {
+            media_answer: Duration::from_secs(2),
+            record_answer: Duration::from_secs(20),
+            prompt: Duration::from_secs(600),
+        }
+    }
+}

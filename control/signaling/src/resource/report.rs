@@ -61,7 +61,7 @@ pub struct Report {
 /// What happened.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Event {
-    /// `on_ringing1`, `on_ringing2`: the party rings, or sends early media. Again when early media follows ringing.
+    /// `on_ringing1`, `on_ringing2`: the party rings (180, 183) or sends early media. Once for each URI tried.
     Ringing {
         /// Who rings.
         party: Party,

@@ -4,13 +4,14 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
-use core::time::Duration;
 
 use duogate_channel::command::Command;
 use duogate_channel::identity::Shard;
 
 use crate::resource::note::Note;
 use crate::resource::report::Report;
+
+pub use crate::resource::report::Measurement;
 
 /// One of the listening sockets: its place in [`super::Settings::listeners`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -62,17 +63,4 @@ pub enum Output {
     Report(Box<Report>),
     /// Count a measured time.
     Measured(Measurement),
-}
-
-/// A time that was measured, for histograms.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Measurement {
-    /// From `construct` to party 1's INVITE.
-    ConstructToInvite(Duration),
-    /// From party 1's answer to party 2's INVITE (not with `ring_play_mode` 3).
-    AnswerToInvite(Duration),
-    /// From an INVITE to the first ringing.
-    PostDialDelay(Duration),
-    /// From `construct` to Connected.
-    SetUp(Duration),
 }

@@ -301,3 +301,16 @@ impl fmt::Display for Reason {
         to.write_str(self.name())
     }
 }
+
+/// A time that was measured, for histograms.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Measurement {
+    /// From `construct` to party 1's INVITE.
+    ConstructToInvite(Duration),
+    /// From party 1's answer to party 2's INVITE (not with `ring_play_mode` 3).
+    AnswerToInvite(Duration),
+    /// From an INVITE to the first ringing.
+    PostDialDelay(Duration),
+    /// From `construct` to Connected.
+    SetUp(Duration),
+}

@@ -1,1 +1,309 @@
-//! The two-way callback.
+//! The two-way callback: all of its policy, and nothing of how calls and media are carried out.
+//!
+//! What the application may do when, what party 1 hears, what is recorded, which events are owed: that is
+//! decided here. The endpoint above finds trunks and places the legs that this machine asks for, and hands
+//! back what they and the gateway have to say.
+
+mod act;
+mod call;
+mod end;
+mod face;
+mod hearing;
+mod media;
+mod phase;
+mod recording;
+mod show;
+#[cfg(test)]
+mod tests;
+
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use duogate_channel::identity::{Party, Shard, Tag};
+use duogate_channel::time::Instant;
+
+use crate::clock::Now;
+use crate::resource::plan::{Plan, Prepared, Waits};
+use crate::resource::report::Event;
+use crate::resource::view::State;
+
+use call::Call;
+use end::End;
+pub use face::{Dialled, Input, LegEvent, Output};
+use hearing::Hears;
+use media::Media;
+use phase::{Phase, Stimulus, Transition};
+use recording::Recorder;
+
+/// One two-way callback.
+#[derive(Debug)]
+pub struct DuoCallback {
+    res_id: Arc<str>,
+    plan: Plan,
+    prepared: Prepared,
+    waits: Waits,
+    phase: Phase,
+    /// Last event's number.
+    seq: u32,
+    began: Now,
+    connected: Option<Now>,
+    /// Is the first note in the journal?
+    durable: bool,
+    deadline: Option<Instant>,
+    media: Media,
+    calls: [Call; 2],
+    hears: Hears,
+    recorder: Recorder,
+    end: Option<End>,
+    /// The cause that `drop` asked for.
+    requested_cause: u16,
+    /// Has anything changed that the journal should know?
+    noteworthy: bool,
+    outputs: VecDeque<Output>,
+}
+
+impl DuoCallback {
+    /// Begins: the session is asked for, the row is to be noted. Nothing is dialled before both are there.
+    #[must_use]
+    pub fn new(
+        now: Now,
+        res_id: Arc<str>,
+        plan: Plan,
+        prepared: Prepared,
+        waits: Waits,
+        media: (Shard, Tag),
+    ) -> Self {
+        let recorder = Recorder::new(plan.record.is_some());
+        let mut this = Self {
+            res_id,
+            plan,
+            prepared,
+            waits,
+            phase: Phase::Opening,
+            seq: 0,
+            began: now,
+            connected: None,
+            durable: false,
+            deadline: Some(now.instant + waits.media_answer),
+            media: Media::opening(media.0, media.1),
+            calls: [Call::default(), Call::default()],
+            hears: Hears::Silence,
+            recorder,
+            end: None,
+            requested_cause: 603,
+            noteworthy: true,
+            outputs: VecDeque::new(),
+        };
+        this.send_open();
+        this.settle(now);
+        this
+    }
+
+    /// The state that the application sees.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.phase.state()
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn res_id(&self) -> &Arc<str> {
+        &self.res_id
+    }
+
+    /// What was asked for.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// When it was constructed.
+    #[must_use]
+    pub fn began(&self) -> Now {
+        self.began
+    }
+
+    /// May `cancel` be called now? Only before party 2 is called.
+    #[must_use]
+    pub fn may_cancel(&self) -> bool {
+        matches!(self.phase.on(Stimulus::Cancel), Transition::Release(_))
+    }
+
+    /// When [`Input::Tick`] is due.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// What is to be done, in order.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// Takes in what happened. Whatever comes at whatever time, the promises of the events hold.
+    pub fn handle(&mut self, now: Now, input: Input) {
+        if let Some(stimulus) = self.take(now, input) {
+            self.apply(now, stimulus);
+        }
+        // What follows from where that led: an end with nothing to wait for goes on at once.
+        while let Some(stimulus) = self.consequence() {
+            self.apply(now, stimulus);
+        }
+        self.settle(now);
+    }
+
+    /// Notes what the input says, and says what it means to the state.
+    fn take(&mut self, now: Now, input: Input) -> Option<Stimulus> {
+        match input {
+            Input::Noted => {
+                self.durable = true;
+                self.ready(now)
+            }
+            Input::Opened { session, ports } => {
+                self.media.opened(session, ports);
+                self.noteworthy = true;
+                self.ready(now)
+            }
+            Input::Refused => {
+                self.media.lost();
+                Some(Stimulus::Refused)
+            }
+            Input::Dialled { party, dialled } => {
+                self.call_mut(party).dialled(dialled);
+                self.noteworthy = true;
+                None
+            }
+            Input::Skipped { party } => self.skipped(now, party),
+            Input::Leg { party, attempt, event } => self.leg(now, party, attempt, event),
+            Input::LegGone { party } => {
+                let call = self.call_mut(party);
+                call.legs = call.legs.saturating_sub(1);
+                None
+            }
+            Input::Joined => Some(Stimulus::Joined),
+            Input::Played { party, sound } => self.played(party, sound),
+            Input::Silent { party } => Some(Stimulus::Silent(party)),
+            Input::Recorded { outcome, duration, bytes } => {
+                self.recorder.ended(now, outcome, duration, bytes).then_some(Stimulus::Filed)
+            }
+            Input::Closed { statistics } => {
+                self.media.closed(Some(statistics));
+                Some(Stimulus::Closed)
+            }
+            Input::MediaLost => {
+                self.media.lost();
+                self.recorder.lost(now);
+                Some(Stimulus::MediaLost)
+            }
+            Input::Cancel => Some(Stimulus::Cancel),
+            Input::Drop { cause } => {
+                self.drop_cause(cause);
+                Some(Stimulus::Drop)
+            }
+            Input::Shutdown => Some(Stimulus::Shutdown),
+            Input::Tick => self.due(now).then_some(Stimulus::Expired),
+        }
+    }
+
+    fn due(&mut self, now: Now) -> bool {
+        let due = self.deadline.is_some_and(|deadline| deadline <= now.instant);
+        if due {
+            self.deadline = None;
+        }
+        due
+    }
+
+    /// Both the journal and the gateway have what they need; or the gateway has opened what nobody wants any more.
+    fn ready(&mut self, now: Now) -> Option<Stimulus> {
+        if self.phase.state() == State::Released {
+            self.send_close();
+            self.deadline = self.deadline.or(Some(now.instant + self.waits.record_answer));
+            return None;
+        }
+        if self.media.is_open() {
+            self.deadline = None;
+        }
+        (self.phase == Phase::Opening && self.durable && self.media.is_open()).then_some(Stimulus::Ready)
+    }
+
+    fn apply(&mut self, now: Now, stimulus: Stimulus) {
+        let from = self.phase;
+        match from.on(stimulus) {
+            Transition::Stay => {}
+            Transition::Go(to, acts) => {
+                self.enter(now, to);
+                for act in acts {
+                    self.act(now, *act);
+                }
+            }
+            Transition::Release(why) => {
+                self.release(now, from, why);
+                self.enter(now, Phase::Closing);
+            }
+        }
+    }
+
+    /// A new phase begins its own wait; one that goes on keeps what it has.
+    fn enter(&mut self, now: Now, to: Phase) {
+        if self.phase == to {
+            return;
+        }
+        if self.phase.state() != to.state() {
+            self.noteworthy = true;
+            self.outputs.push_back(Output::State { from: self.phase.state(), to: to.state() });
+        }
+        self.phase = to;
+        let wait = match to {
+            Phase::Calling1 | Phase::Calling2 => Some(self.plan.max_ring),
+            Phase::Prompting => Some(self.waits.prompt),
+            Phase::Opening | Phase::Joining | Phase::Closing => Some(self.waits.media_answer),
+            Phase::Connected => Some(self.plan.max_answer),
+            Phase::Filing => Some(self.waits.record_answer),
+            Phase::Draining => (!self.media.is_over()).then_some(self.waits.record_answer),
+            Phase::Over => None,
+        };
+        self.deadline = wait.map(|wait| now.instant + wait);
+    }
+
+    /// What the phase makes happen by itself, now that nothing more is to be waited for.
+    fn consequence(&self) -> Option<Stimulus> {
+        match self.phase {
+            Phase::Closing if !self.media.will_tell() => Some(Stimulus::Closed),
+            Phase::Filing if !self.recorder.is_running() => Some(Stimulus::Filed),
+            Phase::Draining if self.is_quiet() => Some(Stimulus::Quiet),
+            _ => None,
+        }
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.media.is_over() && self.calls.iter().all(|call| call.legs == 0)
+    }
+
+    /// At the end of a step: the journal hears of it once.
+    fn settle(&mut self, _now: Now) {
+        if core::mem::take(&mut self.noteworthy) {
+            self.outputs.push_back(Output::Note);
+        }
+    }
+
+    fn report(&mut self, now: Now, event: Event) {
+        self.seq += 1;
+        self.outputs.push_back(Output::Report { seq: self.seq, time: now.unix, event });
+    }
+
+    fn call(&self, party: Party) -> &Call {
+        &self.calls[party.index()]
+    }
+
+    fn call_mut(&mut self, party: Party) -> &mut Call {
+        &mut self.calls[party.index()]
+    }
+
+    /// Frees what a released callback no longer needs while its last transactions run out.
+    fn slim(&mut self) {
+        for party in &mut self.plan.parties {
+            party.to = Vec::new();
+        }
+    }
+}

@@ -197,7 +197,9 @@ impl Phase {
         use Act::{Abandon, Dial, Join, Record, ReportChannels, ReportDial2, ReportOver, Sound};
         use Act::{ReportAnswer, ReportConnected, ReportRecorded, ReportReleased, ReportRinging};
         use Party::{One, Two};
-        use Phase::{Calling1, Calling2, Closing, Connected, Draining, Filing, Joining, Opening, Over, Prompting};
+        use Phase::{
+            Calling1, Calling2, Closing, Connected, Draining, Filing, Joining, Opening, Over, Prompting,
+        };
         use Stimulus as S;
         use Transition as T;
         match (self, stimulus) {
@@ -239,7 +241,9 @@ impl Phase {
 
             // The application and the node. `cancel` is for before party 2 is called; later it changes nothing.
             (Opening | Calling1 | Prompting, S::Cancel) => T::Release(Why::Cancelled),
-            (Opening | Calling1 | Prompting | Calling2 | Joining | Connected, S::Drop) => T::Release(Why::Dropped),
+            (Opening | Calling1 | Prompting | Calling2 | Joining | Connected, S::Drop) => {
+                T::Release(Why::Dropped)
+            }
             (Opening | Calling1 | Prompting | Calling2 | Joining | Connected, S::Shutdown) => {
                 T::Release(Why::Shutdown)
             }

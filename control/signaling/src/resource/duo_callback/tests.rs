@@ -1,0 +1,1 @@
+//! Behavior of the callback, with fake legs and a fake gateway.

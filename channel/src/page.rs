@@ -230,3 +230,6 @@ fn decode(slot: u32, bytes: &<Snapshot as Record>::Bytes) -> Result<Option<Snaps
     }
     Ok(Some(snapshot))
 }
+
+#[cfg(test)]
+mod tests;

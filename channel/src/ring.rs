@@ -289,3 +289,6 @@ pub fn ring<T: Record>(capacity: u32) -> Result<(Producer<T>, Consumer<T>), Segm
     let place = Place { base: HEADER_WORDS, capacity };
     Ok((Producer::new(Arc::clone(&segment), place), Consumer::new(segment, place)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -304,3 +304,6 @@ impl Deref for SealedBytes {
         &self.0
     }
 }
+
+#[cfg(test)]
+mod tests;

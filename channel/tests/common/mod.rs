@@ -1,0 +1,231 @@
+//! Any value of each record, for property tests.
+#![allow(dead_code, unreachable_pub)] // Each test file uses its own part of this.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::time::Duration;
+
+use duogate_channel::command::{Command, FarEnd, Repeat, Source};
+use duogate_channel::event::{Event, LegStatistics, PlayOutcome, RecordOutcome, Refusal};
+use duogate_channel::identity::{Party, Recording, Session, Shard, Sound, Tag};
+use duogate_channel::message::{FileRefusal, Rejection, ShardDescription, ToControl, ToGateway};
+use duogate_channel::snapshot::{LegSnapshot, SessionState, Snapshot};
+use duogate_channel::sound::{Codec, RecordChannels, RecordFormat};
+use duogate_channel::time::Instant;
+use proptest::prelude::*;
+
+pub fn party() -> impl Strategy<Value = Party> {
+    prop_oneof![Just(Party::One), Just(Party::Two)]
+}
+
+pub fn codec() -> impl Strategy<Value = Codec> {
+    prop_oneof![Just(Codec::Pcma), Just(Codec::Pcmu)]
+}
+
+fn tag() -> impl Strategy<Value = Tag> {
+    (1..=u64::MAX).prop_map(Tag)
+}
+
+fn recording() -> impl Strategy<Value = Recording> {
+    (1..=u64::MAX).prop_map(Recording)
+}
+
+fn sound() -> impl Strategy<Value = Sound> {
+    any::<u32>().prop_map(Sound)
+}
+
+fn session() -> impl Strategy<Value = Session> {
+    any::<(u32, u32)>().prop_map(|(slot, generation)| Session { slot, generation })
+}
+
+fn instant() -> impl Strategy<Value = Instant> {
+    any::<u64>().prop_map(Instant::from_nanoseconds)
+}
+
+fn address() -> impl Strategy<Value = SocketAddr> {
+    prop_oneof![
+        any::<([u8; 4], u16)>().prop_map(|(ip, port)| SocketAddrV4::new(Ipv4Addr::from(ip), port).into()),
+        any::<([u8; 16], u16, u32, u32)>().prop_map(|(ip, port, flow, scope)| {
+            SocketAddrV6::new(Ipv6Addr::from(ip), port, flow, scope).into()
+        }),
+    ]
+}
+
+pub fn far_end() -> impl Strategy<Value = FarEnd> {
+    (address(), codec(), 0..128_u8, proptest::option::of(0..128_u8), any::<(bool, bool)>()).prop_map(
+        |(address, codec, payload_type, telephone_event, (send, receive))| FarEnd {
+            address,
+            codec,
+            payload_type,
+            telephone_event,
+            send,
+            receive,
+        },
+    )
+}
+
+pub fn source() -> impl Strategy<Value = Source> {
+    prop_oneof![
+        Just(Source::Silence),
+        Just(Source::Peer),
+        sound().prop_map(|sound| Source::Sound { sound, repeat: Repeat::Forever }),
+        (sound(), 1..=u16::MAX)
+            .prop_map(|(sound, times)| Source::Sound { sound, repeat: Repeat::Times(times) }),
+    ]
+}
+
+pub fn command() -> impl Strategy<Value = Command> {
+    let format = prop_oneof![Just(RecordFormat::Alaw), Just(RecordFormat::Ulaw), Just(RecordFormat::Pcm16)];
+    let channels = prop_oneof![Just(RecordChannels::Mixed), Just(RecordChannels::Separate)];
+    prop_oneof![
+        (tag(), any::<[u16; 2]>()).prop_map(|(tag, ports)| Command::Open { tag, ports }),
+        (session(), party(), far_end()).prop_map(|(session, party, far_end)| Command::FarEnd {
+            session,
+            party,
+            far_end
+        }),
+        (session(), party(), source()).prop_map(|(session, party, source)| Command::Hear {
+            session,
+            party,
+            source
+        }),
+        session().prop_map(|session| Command::Join { session }),
+        (session(), recording(), format, channels).prop_map(|(session, recording, format, channels)| {
+            Command::RecordStart { session, recording, format, channels }
+        }),
+        (session(), recording()).prop_map(|(session, recording)| Command::RecordStop { session, recording }),
+        session().prop_map(|session| Command::Close { session }),
+    ]
+}
+
+pub fn statistics() -> impl Strategy<Value = LegStatistics> {
+    (any::<[u64; 5]>(), any::<i64>(), any::<[u32; 2]>(), instant(), instant()).prop_map(
+        |(counts, packets_lost, jitter, first_packet, last_packet)| LegStatistics {
+            packets_received: counts[0],
+            octets_received: counts[1],
+            packets_sent: counts[2],
+            octets_sent: counts[3],
+            packets_refused: counts[4],
+            packets_lost,
+            jitter_microseconds: jitter[0],
+            worst_jitter_microseconds: jitter[1],
+            first_packet,
+            last_packet,
+        },
+    )
+}
+
+pub fn event() -> impl Strategy<Value = Event> {
+    let refusal = prop_oneof![Just(Refusal::NoSlot), Just(Refusal::NoPort), Just(Refusal::NoSocket)];
+    let played =
+        prop_oneof![Just(PlayOutcome::Finished), Just(PlayOutcome::Replaced), Just(PlayOutcome::Missing)];
+    let recorded = prop_oneof![
+        Just(RecordOutcome::Saved),
+        any::<i32>().prop_map(|errno| RecordOutcome::WriteFailed { errno }),
+        Just(RecordOutcome::Overrun),
+        Just(RecordOutcome::Missing),
+    ];
+    let duration = (any::<u64>(), 0..1_000_000_000_u32).prop_map(|(s, n)| Duration::new(s, n));
+    prop_oneof![
+        (tag(), session(), any::<[u16; 2]>()).prop_map(|(tag, session, ports)| Event::Opened {
+            tag,
+            session,
+            ports
+        }),
+        (tag(), refusal).prop_map(|(tag, reason)| Event::Refused { tag, reason }),
+        session().prop_map(|session| Event::Joined { session }),
+        (session(), party(), sound(), played).prop_map(|(session, party, sound, outcome)| Event::Played {
+            session,
+            party,
+            sound,
+            outcome
+        }),
+        (session(), party()).prop_map(|(session, party)| Event::Silent { session, party }),
+        (session(), recording(), recorded, duration, any::<u64>()).prop_map(
+            |(session, recording, outcome, duration, bytes)| Event::Recorded {
+                session,
+                recording,
+                outcome,
+                duration,
+                bytes
+            }
+        ),
+        (session(), tag(), [statistics(), statistics()])
+            .prop_map(|(session, tag, statistics)| Event::Closed { session, tag, statistics }),
+    ]
+}
+
+fn file_refusal() -> impl Strategy<Value = FileRefusal> {
+    prop_oneof![
+        Just(FileRefusal::Unsealed),
+        Just(FileRefusal::Size),
+        Just(FileRefusal::Unusable),
+        Just(FileRefusal::InUse),
+        Just(FileRefusal::TooMany),
+    ]
+}
+
+pub fn to_gateway() -> impl Strategy<Value = ToGateway> {
+    prop_oneof![
+        any::<(u32, u32)>().prop_map(|(abi, pid)| ToGateway::Hello { abi, pid }),
+        (sound(), codec(), any::<u64>()).prop_map(|(sound, codec, bytes)| ToGateway::Sound {
+            sound,
+            codec,
+            bytes
+        }),
+        sound().prop_map(|sound| ToGateway::ForgetSound { sound }),
+        recording().prop_map(|recording| ToGateway::Recording { recording }),
+        recording().prop_map(|recording| ToGateway::ForgetRecording { recording }),
+    ]
+}
+
+pub fn to_control() -> impl Strategy<Value = ToControl> {
+    let rejection = prop_oneof![
+        any::<(u32, u32)>().prop_map(|(theirs, ours)| Rejection::AbiMismatch { theirs, ours }),
+        Just(Rejection::AlreadyAttached),
+        Just(Rejection::NoHello),
+        Just(Rejection::NoMemory),
+    ];
+    prop_oneof![
+        any::<(u32, u64, u16)>().prop_map(|(abi, epoch, shards)| ToControl::Welcome { abi, epoch, shards }),
+        rejection.prop_map(ToControl::Reject),
+        any::<([u16; 4], u32)>().prop_map(|([shard, core, first_port, last_port], sessions)| {
+            let shard = Shard(shard);
+            ToControl::Shard(ShardDescription { shard, core, first_port, last_port, sessions })
+        }),
+        sound().prop_map(|sound| ToControl::SoundReady { sound }),
+        (sound(), file_refusal()).prop_map(|(sound, reason)| ToControl::SoundRefused { sound, reason }),
+        recording().prop_map(|recording| ToControl::RecordingReady { recording }),
+        (recording(), file_refusal())
+            .prop_map(|(recording, reason)| ToControl::RecordingRefused { recording, reason }),
+    ]
+}
+
+fn leg() -> impl Strategy<Value = LegSnapshot> {
+    let stream = any::<(u32, u16, u32)>();
+    (any::<u16>(), proptest::option::of(far_end()), source(), stream, statistics()).prop_map(
+        |(port, far_end, hears, (ssrc, sequence, timestamp), statistics)| LegSnapshot {
+            port,
+            far_end,
+            hears,
+            ssrc,
+            sequence,
+            timestamp,
+            statistics,
+        },
+    )
+}
+
+pub fn snapshot() -> impl Strategy<Value = Snapshot> {
+    let state = prop_oneof![
+        Just(SessionState::Opening),
+        Just(SessionState::Open),
+        Just(SessionState::Joined),
+        Just(SessionState::Closing),
+    ];
+    (tag(), session(), state, [leg(), leg()]).prop_map(|(tag, session, state, legs)| Snapshot {
+        tag,
+        session,
+        state,
+        legs,
+    })
+}

@@ -3,8 +3,18 @@
 //! [`Layer`] owns all of them, in bounded number. Bytes to send and what time brought about are fetched with
 //! [`Layer::poll_output`] after every call; what a message means for the user is the call's result.
 
+mod client;
+mod face;
+mod invite_client;
+mod invite_server;
+mod key;
 mod layer;
+mod machine;
+mod server;
 mod settings;
+mod table;
+mod timer;
 
-pub use layer::{CancelError, ClientId, Delivery, Layer, Output, RequestError, RespondError, ServerId};
+pub use face::{CancelError, ClientId, Delivery, Output, RequestError, RespondError, ServerId};
+pub use layer::Layer;
 pub use settings::{Listener, Path, Settings, Transport};

@@ -9,6 +9,7 @@
 extern crate alloc;
 
 pub mod clock;
+mod dialog;
 pub mod endpoint;
 pub mod leg;
 pub mod message;

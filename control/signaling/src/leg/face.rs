@@ -6,22 +6,29 @@ use core::net::{IpAddr, SocketAddr};
 
 use duogate_channel::command::FarEnd;
 use duogate_channel::sound::Codec;
+use rand_chacha::ChaCha12Rng;
+use rand_core::Rng;
+
+use crate::message::{Message, UriBuf};
+use crate::transaction::{Path, Settings};
 
 /// One call to place.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Dial {
-    /// Who is called: the request URI and the To, as `sip:user@host:port`. The endpoint has checked it.
-    pub target: String,
-    /// Where the INVITE is sent: the target's host or the trunk's proxy, located.
-    pub destination: SocketAddr,
+    /// Who is called: the request URI and the To.
+    pub target: UriBuf,
+    /// Where the INVITE is sent, and from which of our sockets: the target's host or the trunk's proxy, located.
+    pub path: Path,
     /// Who calls: the URI of From.
-    pub caller: String,
+    pub caller: UriBuf,
     /// Our own SIP address on the listening socket that the leg uses, for Via and Contact.
     pub local: SocketAddr,
     /// What we offer.
     pub offer: MediaOffer,
     /// What User-Agent says.
     pub user_agent: String,
+    /// T1, T2 and their like. Their limit of transactions is not used; a leg has its own.
+    pub timers: Settings,
 }
 
 /// Our side of the media of one leg; the same port through the whole call.
@@ -38,12 +45,12 @@ pub struct MediaOffer {
 /// What a leg can be given.
 #[derive(Clone, Copy, Debug)]
 pub enum Input<'a> {
-    /// A datagram whose Call-ID is this leg's, a request or a response.
+    /// A message whose Call-ID is this leg's, a request or a response.
     Received {
-        /// The datagram, whole.
-        bytes: &'a [u8],
-        /// Who sent it.
-        source: SocketAddr,
+        /// Who sent it, and to which of our sockets.
+        path: Path,
+        /// The message.
+        message: &'a Message<'a>,
     },
     /// The call shall end. Does what the state needs: nothing, CANCEL (once that is allowed), or BYE. A call
     /// that was not yet answered reports `Failed` with 487 at once.
@@ -53,10 +60,10 @@ pub enum Input<'a> {
     },
     /// The time of [`super::Leg::next_deadline`] has come, or any other time; harmless at any time.
     Tick,
-    /// The shell could not send to this address (RFC 3261 section 8.1.3.1).
+    /// The shell could not send over this path (RFC 3261 section 8.1.3.1).
     Unreachable {
-        /// The destination of the `Send` that failed.
-        destination: SocketAddr,
+        /// The path of the `Send` that failed.
+        path: Path,
     },
 }
 
@@ -64,10 +71,10 @@ pub enum Input<'a> {
 /// `Ended`, and in the end exactly one `Gone`, the last of all.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Output {
-    /// A datagram to send from the leg's listening socket.
+    /// A datagram to send.
     Send {
-        /// To whom.
-        destination: SocketAddr,
+        /// From which of our sockets, to whom.
+        path: Path,
         /// What.
         bytes: Vec<u8>,
     },
@@ -94,7 +101,8 @@ pub enum Output {
         /// The reason phrase or Warning text, free of control characters.
         text: String,
     },
-    /// The party moved its media, or changed its codec, or put us on hold, or took us back.
+    /// The party moved its media, or changed its codec, or put us on hold, or took us back (re-INVITE, UPDATE);
+    /// before the answer: its early media.
     FarEnd {
         /// Its media from now on.
         far_end: FarEnd,
@@ -106,4 +114,24 @@ pub enum Output {
     },
     /// All transactions and dialogs of the leg are over; it may be freed, and its Call-ID forgotten.
     Gone,
+}
+
+/// The random values of one leg, drawn once: they make its Call-ID, tag and branches unique and unguessable.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Identity {
+    /// The whole Call-ID, in hexadecimal.
+    pub call_id: u128,
+    /// Our tag in From, in hexadecimal.
+    pub tag: u64,
+    /// What all branches of this leg begin with; a counter follows.
+    pub branch: u64,
+}
+
+impl Identity {
+    /// Draws one from the endpoint's source of randomness.
+    #[must_use]
+    pub fn draw(random: &mut ChaCha12Rng) -> Self {
+        let call_id = u128::from(random.next_u64()) << 64 | u128::from(random.next_u64());
+        Self { call_id, tag: random.next_u64(), branch: random.next_u64() }
+    }
 }

@@ -3,74 +3,166 @@
 //! A leg owns its transactions and dialogs. All of them carry the one Call-ID that the leg made up, so the
 //! endpoint needs a single table, from Call-ID to leg: whatever arrives with that Call-ID (responses, requests
 //! within the dialog, late and forked answers) is this leg's to judge. Requests with an unknown Call-ID are
-//! answered by `leg::outside`, without a leg.
+//! answered by [`outside::answer`], without a leg.
 //!
-//! After each call of [`Leg::dial`] and [`Leg::handle`], drain [`Leg::poll_output`] and then look at
-//! [`Leg::next_deadline`].
+//! After [`Leg::dial`] and each [`Leg::handle`], drain [`Leg::poll_output`] and then look at
+//! [`Leg::next_deadline`]. Each leg says exactly one of `Answered` and `Failed`, after `Answered` at most one
+//! `Ended`, and in the end exactly one `Gone`.
 
 mod face;
+mod forks;
+pub mod outside;
+mod requests;
+mod responses;
+mod session;
+mod snapshot;
 mod state;
 
 use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
 
+use duogate_channel::command::FarEnd;
 use duogate_channel::time::Instant;
-use rand_chacha::ChaCha12Rng;
-use rand_core::Rng;
 
-pub use face::{Dial, Input, MediaOffer, Output};
-use state::State;
+use crate::dialog::{Call, Outgoing, Request};
+use crate::message::{MAGIC_COOKIE, Message, Method};
+use crate::sdp::LocalDescription;
+use crate::transaction::{self, ClientId, Delivery, Layer, Path};
 
-/// The random values of one leg, drawn once: they make its Call-ID, tag and branches unique and unguessable.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Identity {
-    /// The whole Call-ID, in hexadecimal.
-    pub call_id: u128,
-    /// Our tag in From, in hexadecimal.
-    pub tag: u64,
-    /// What all branches of this leg begin with; a counter follows.
-    pub branch: u64,
-}
+pub use face::{Dial, Identity, Input, MediaOffer, Output};
+use forks::{Dismissed, EarlyDialogs};
+use requests::Pending;
+use responses::{Answer, Failure};
+pub use snapshot::Snapshot;
+use state::{Act, State, Stimulus};
 
-impl Identity {
-    /// Draws one from the endpoint's source of randomness.
-    #[must_use]
-    pub fn draw(random: &mut ChaCha12Rng) -> Self {
-        let call_id = u128::from(random.next_u64()) << 64 | u128::from(random.next_u64());
-        Self { call_id, tag: random.next_u64(), branch: random.next_u64() }
-    }
-}
+/// CSeq of the INVITE.
+const INVITE_CSEQ: u32 = 1;
+
+/// Transactions of one leg at once: its INVITE, CANCEL, BYE, a BYE for each dismissed fork, and those that the
+/// party begins within [`PARTY_TRANSACTIONS`].
+const TRANSACTIONS: usize = 3 + forks::MAX_DISMISSED + PARTY_TRANSACTIONS;
+
+/// Transactions that the party may have open at once, each kept for 32 s at most; further requests are dropped.
+const PARTY_TRANSACTIONS: usize = 32;
 
 /// One outbound call.
 #[derive(Debug)]
 pub struct Leg {
-    call_id: String,
+    call: Call,
+    path: Path,
+    /// What our branches begin with, and how many there were.
+    branch: (u64, u32),
     state: State,
+    layer: Layer,
+    /// The INVITE, while its transaction lives.
+    invite: Option<ClientId>,
+    /// The BYE of the chosen dialog, while it is unanswered.
+    bye: Option<ClientId>,
+    /// Why the call was released, for the Reason header.
+    cause: Option<u16>,
+    local: LocalDescription,
+    early: EarlyDialogs,
+    /// The dialog of the 2xx that came first.
+    chosen: Option<Answer>,
+    dismissed: Vec<Dismissed>,
+    /// Our 2xx to a re-INVITE that has not been acknowledged.
+    pending: Option<Pending>,
+    /// What the BYE of the party gives as its cause.
+    hangup_cause: u16,
+    /// What the party's media is: of the latest early answer, then of the chosen dialog.
+    far_end: Option<FarEnd>,
+    /// Status of the latest provisional response.
+    progress: u16,
+    /// What `Failed` will say.
+    failure: Failure,
     outputs: VecDeque<Output>,
 }
 
 impl Leg {
     /// Places a call: the INVITE is the first output.
     #[must_use]
-    pub fn dial(_now: Instant, _dial: Dial, identity: Identity) -> Self {
+    pub fn dial(now: Instant, dial: Dial, identity: Identity) -> Self {
+        let Dial { target, path, caller, local, offer, user_agent, mut timers } = dial;
         let call_id = format!("{:032x}", identity.call_id);
-        Self { call_id, state: State::Dialing, outputs: VecDeque::new() }
+        let tag = format!("{:016x}", identity.tag);
+        let call = Call { call_id, caller, tag, target, local, destination: path.address, user_agent };
+        timers.limit = TRANSACTIONS;
+        // RFC 8866 section 5.2 wants a numeric session; 63 bits, because some read it as a signed number.
+        let session = identity.tag >> 1;
+        let mut leg = Self {
+            call,
+            path,
+            branch: (identity.branch, 0),
+            state: State::Dialing,
+            layer: Layer::new(timers),
+            invite: None,
+            bye: None,
+            cause: None,
+            local: LocalDescription::new(session, SocketAddr::new(offer.address, offer.port), &offer.codecs),
+            early: EarlyDialogs::default(),
+            chosen: None,
+            dismissed: Vec::new(),
+            pending: None,
+            hangup_cause: 200,
+            far_end: None,
+            progress: 0,
+            failure: Failure::default(),
+            outputs: VecDeque::new(),
+        };
+        leg.invite(now);
+        leg.settle(now);
+        leg
+    }
+
+    fn invite(&mut self, now: Instant) {
+        let body = self.local.offer();
+        let branch = self.next_branch();
+        let request = Request {
+            method: Method::Invite,
+            uri: self.call.target.as_str(),
+            routes: &[],
+            to_tag: "",
+            cseq: INVITE_CSEQ,
+            branch: &branch,
+            reason: None,
+            body: Some(&body),
+        };
+        // What cannot be written or begun is settled at once, as a call that nobody answers.
+        let bytes = self.call.write(&request).ok();
+        self.invite = bytes.and_then(|bytes| self.layer.request(now, self.path, bytes).ok());
     }
 
     /// The Call-ID of every message of this leg.
     #[must_use]
     pub fn call_id(&self) -> &str {
-        &self.call_id
+        &self.call.call_id
     }
 
     /// Takes in what happened. Nothing that arrives from the network can make it fail.
-    pub fn handle(&mut self, _now: Instant, _input: Input<'_>) {}
+    pub fn handle(&mut self, now: Instant, input: Input<'_>) {
+        if self.is_gone() {
+            return;
+        }
+        match input {
+            Input::Received { path, message } => self.receive(now, path, message),
+            Input::Release { cause } => {
+                self.cause.get_or_insert(cause);
+                self.step(now, Stimulus::Release);
+            }
+            Input::Tick => self.layer.advance(now),
+            Input::Unreachable { path } => self.unreachable(now, path),
+        }
+        self.settle(now);
+    }
 
     /// When [`Input::Tick`] is due; `None` only when there is nothing to wait for.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        None
+        self.layer.next_deadline()
     }
 
     /// The next thing that the leg has to say, in order.
@@ -82,5 +174,128 @@ impl Leg {
     #[must_use]
     pub fn is_gone(&self) -> bool {
         self.state == State::Gone
+    }
+
+    fn receive(&mut self, now: Instant, path: Path, message: &Message<'_>) {
+        match self.layer.receive(now, path, message) {
+            Delivery::Response(id) if self.invite == Some(id) => self.invite_response(now, message),
+            Delivery::Response(id) if self.bye == Some(id) => {
+                if message.status().is_some_and(|status| !status.is_provisional()) {
+                    self.step(now, Stimulus::ByeOver);
+                }
+            }
+            // To CANCEL, and to the BYEs of dismissed forks.
+            Delivery::Response(_) | Delivery::Absorbed => {}
+            // A 2xx may come when its transaction is over, and still makes a dialog that somebody must end.
+            Delivery::Stray => self.stray_response(now, message),
+            Delivery::Request => self.request(now, path, message),
+            Delivery::Acknowledgement => self.acknowledged(now, message),
+            Delivery::Cancel(_) => self.cancel_of_reinvite(now, path, message),
+        }
+    }
+
+    fn unreachable(&mut self, now: Instant, path: Path) {
+        let waiting = [self.invite, self.bye].into_iter().flatten();
+        let failed: Vec<ClientId> = waiting.filter(|id| self.layer.path(*id) == Some(path)).collect();
+        for id in failed {
+            self.layer.transport_failed(now, id);
+        }
+    }
+
+    /// Follows up on what the transactions say, until they say no more.
+    fn settle(&mut self, now: Instant) {
+        loop {
+            self.flush(now);
+            // What could not be begun is over.
+            if self.state == State::Ending && self.bye.is_none() {
+                self.step(now, Stimulus::ByeOver);
+            } else if self.invite.is_none() && self.state.awaits_final_response() {
+                self.step(now, Stimulus::Silent);
+            } else if self.layer.is_empty() && self.state == State::Draining {
+                self.step(now, Stimulus::Quiet);
+            } else {
+                break;
+            }
+        }
+    }
+
+    /// Takes over what the transactions have to say.
+    fn flush(&mut self, now: Instant) {
+        while let Some(output) = self.layer.poll_output() {
+            self.transaction_says(now, output);
+        }
+    }
+
+    fn transaction_says(&mut self, now: Instant, output: transaction::Output) {
+        match output {
+            transaction::Output::Send { path, bytes } => self.outputs.push_back(Output::Send { path, bytes }),
+            transaction::Output::TimedOut(id) if self.invite == Some(id) => {
+                self.failure = Failure::timeout();
+                self.step(now, Stimulus::Silent);
+            }
+            transaction::Output::Failed(id) if self.invite == Some(id) => {
+                self.failure = Failure::unreachable();
+                self.step(now, Stimulus::Silent);
+            }
+            transaction::Output::ClientEnded(id) if self.invite == Some(id) => {
+                self.invite = None;
+                self.step(now, Stimulus::InviteOver);
+            }
+            transaction::Output::ClientEnded(id) if self.bye == Some(id) => {
+                self.bye = None;
+                self.step(now, Stimulus::ByeOver);
+            }
+            transaction::Output::Unacknowledged(id) => {
+                if self.pending.take_if(|pending| pending.server == id).is_some() {
+                    self.step(now, Stimulus::AckMissing);
+                }
+            }
+            // ClientEnded follows, or it is a transaction whose outcome changes nothing.
+            transaction::Output::TimedOut(_)
+            | transaction::Output::Failed(_)
+            | transaction::Output::ClientEnded(_)
+            | transaction::Output::ServerEnded(_) => {}
+        }
+    }
+
+    fn step(&mut self, now: Instant, stimulus: Stimulus) {
+        let (next, acts) = self.state.on(stimulus);
+        self.state = next;
+        for act in acts {
+            self.perform(now, *act);
+        }
+    }
+
+    fn perform(&mut self, now: Instant, act: Act) {
+        match act {
+            Act::Cancel => self.cancel(now),
+            Act::Acknowledge | Act::AcknowledgeAgain => self.acknowledge(),
+            Act::Bye => self.bye(now),
+            Act::DismissFork => self.dismiss_newest_fork(now),
+            Act::ReportProgress => self.report_progress(),
+            Act::ReportAnswer => self.report_answer(),
+            Act::ReportFailure(why) => self.report_failure(why),
+            Act::ReportHangup => self.outputs.push_back(Output::Ended { cause: self.hangup_cause }),
+            Act::ReportLost => self.outputs.push_back(Output::Ended { cause: 408 }),
+            Act::ReportGone => self.outputs.push_back(Output::Gone),
+        }
+    }
+
+    fn next_branch(&mut self) -> String {
+        self.branch.1 += 1;
+        format!("{MAGIC_COOKIE}{:016x}.{}", self.branch.0, self.branch.1)
+    }
+
+    /// Sends something that has no transaction: an ACK for a 2xx.
+    fn send(&mut self, outgoing: Outgoing) {
+        let path = Path { address: outgoing.destination, ..self.path };
+        self.outputs.push_back(Output::Send { path, bytes: outgoing.bytes });
+    }
+
+    /// Begins a transaction with something that belongs into a dialog.
+    fn begin(&mut self, now: Instant, outgoing: Option<Outgoing>) -> Option<ClientId> {
+        let Outgoing { destination, bytes } = outgoing?;
+        let path = Path { address: destination, ..self.path };
+        self.layer.request(now, path, bytes).ok()
     }
 }

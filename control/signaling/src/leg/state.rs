@@ -1,25 +1,27 @@
 //! The life of one outbound call, as a table.
 //!
 //! ```text
-//!            Dialing ---------- Progress/Ringing ---------> Proceeding / Early
-//!               |   \                                        |        |
-//!            Release  \---- Accepted ----> Answered <--------+     Release
-//!               |                            |    \                   |
-//!               v                        InviteOver \                 v
-//!           Withdrawn -- any 1xx -----------|---------\--------> Canceling
-//!               |                            v         \              |
-//!               |                        Confirmed      Release,  Accepted (crossed)
-//!               |                          |    \       AckMissing    |
-//!               |                       Hangup   \--------- | --------+
-//!            Rejected,                     |                v         |
-//!            Silent                        |             Ending   Rejected, Silent, Overdue
-//!               |                          |                |         |
-//!               |                          v             ByeOver      |
-//!               +----------------------> Draining <---------+---------+
-//!                                          |
-//!                                        Quiet
-//!                                          v
-//!                                        Gone
+//!        Dialing ------ 1xx ------> Proceeding, Early
+//!         |    \                     |        |
+//!      Release  +---- Accepted ------+     Release
+//!         |               |                   |
+//!         v               v                   v
+//!     Withdrawn       Answered            Canceling <-- 1xx -- Withdrawn
+//!         |               | InviteOver        |
+//!         |               v                   |
+//!         |           Confirmed               |
+//!         |            |     |                |
+//!         |         Hangup  Release,       Accepted
+//!     Rejected,        |    AckMissing        |
+//!     Silent           |     |                |
+//!         |            |     v                |
+//!         |            |   Ending <-----------+
+//!         |            |     | ByeOver        |
+//!         |            v     v                |
+//!         +---------> Draining <-- Rejected, Silent
+//!                        | Quiet
+//!                        v
+//!                       Gone
 //! ```
 //!
 //! Dialing, Proceeding and Early go to Draining when the call is rejected or nobody answers, and to Ending when
@@ -70,17 +72,16 @@ pub(crate) enum Stimulus {
     Forked,
     /// A 300 to 699.
     Rejected,
-    /// No final response in time, or the INVITE could not be sent.
+    /// No final response in time, also after CANCEL (RFC 3261 section 9.1), or the INVITE could not be sent.
     Silent,
-    /// The 64·T1 after CANCEL have passed without a final response (RFC 3261 section 9.1).
-    Overdue,
     /// The INVITE transaction of an answered call has run out (RFC 6026, timer M).
     InviteOver,
     /// The application's side wants the call to end.
     Release,
     /// The party sent BYE in the dialog of the call.
     Hangup,
-    /// Our 2xx to a re-INVITE was never acknowledged (RFC 3261 section 13.3.1.4).
+    /// Our 2xx to a re-INVITE was never acknowledged (RFC 3261 section 13.3.1.4), or with an answer to our offer
+    /// that cannot be used.
     AckMissing,
     /// Our BYE was answered, or never will be.
     ByeOver,
@@ -106,7 +107,7 @@ pub(crate) enum Why {
 pub(crate) enum Act {
     /// Tell the resource of the provisional response.
     ReportProgress,
-    /// Send CANCEL and start the 64·T1.
+    /// Send CANCEL.
     Cancel,
     /// Choose the dialog of the 2xx and send ACK.
     Acknowledge,
@@ -124,31 +125,24 @@ pub(crate) enum Act {
     ReportLost,
     /// Send BYE in the chosen dialog.
     Bye,
-    /// Forget the INVITE transaction.
-    Abandon,
     /// Tell the endpoint that the leg may be freed.
     ReportGone,
 }
 
 impl State {
-    /// Every state, for the matrix.
-    #[cfg(test)]
-    pub(crate) const ALL: [Self; 10] = [
-        Self::Dialing,
-        Self::Proceeding,
-        Self::Early,
-        Self::Withdrawn,
-        Self::Canceling,
-        Self::Answered,
-        Self::Confirmed,
-        Self::Ending,
-        Self::Draining,
-        Self::Gone,
-    ];
+    /// Is the INVITE's final response still to come?
+    pub(crate) const fn awaits_final_response(self) -> bool {
+        matches!(self, Self::Dialing | Self::Proceeding | Self::Early | Self::Withdrawn | Self::Canceling)
+    }
+
+    /// Is there a conversation that requests can change?
+    pub(crate) const fn is_talking(self) -> bool {
+        matches!(self, Self::Answered | Self::Confirmed)
+    }
 
     /// The transition for every state and stimulus: where to go, and what to do on the way.
     pub(crate) const fn on(self, stimulus: Stimulus) -> (Self, &'static [Act]) {
-        use Act::{Abandon, Acknowledge, AcknowledgeAgain, Bye, Cancel, DismissFork};
+        use Act::{Acknowledge, AcknowledgeAgain, Bye, Cancel, DismissFork};
         use Act::{ReportAnswer, ReportFailure, ReportGone, ReportHangup, ReportLost, ReportProgress};
         use State::{
             Answered, Canceling, Confirmed, Dialing, Draining, Early, Ending, Gone, Proceeding, Withdrawn,
@@ -173,11 +167,10 @@ impl State {
             (Withdrawn, S::Trying | S::Progress | S::Ringing) => (Canceling, &[Cancel]),
             (Withdrawn | Canceling | Draining, S::Accepted | S::Unusable) => (Ending, &[Acknowledge, Bye]),
             (Withdrawn | Canceling, S::Rejected | S::Silent) => (Draining, &[]),
-            (Canceling, S::Overdue) => (Draining, &[Abandon]),
 
             // Answered.
-            (Answered | Ending | Draining, S::Repeated) => (self, &[AcknowledgeAgain]),
-            (Answered | Ending | Draining, S::Forked) => (self, &[DismissFork]),
+            (Answered | Confirmed | Ending | Draining, S::Repeated) => (self, &[AcknowledgeAgain]),
+            (Answered | Confirmed | Ending | Draining, S::Forked) => (self, &[DismissFork]),
             (Answered, S::InviteOver) => (Confirmed, &[]),
             (Answered | Confirmed, S::Release) => (Ending, &[Bye]),
             (Answered | Confirmed, S::Hangup) => (Draining, &[ReportHangup]),
@@ -198,7 +191,7 @@ impl State {
                 Dialing | Proceeding | Early | Withdrawn | Canceling,
                 S::Repeated | S::Forked | S::InviteOver,
             ) => (self, &[]),
-            (Confirmed | Gone, S::Repeated | S::Forked) => (self, &[]),
+            (Gone, S::Repeated | S::Forked) => (self, &[]),
             (Confirmed | Ending | Draining | Gone, S::InviteOver) => (self, &[]),
             (Withdrawn | Canceling | Ending | Draining | Gone, S::Release) => (self, &[]),
             (
@@ -207,10 +200,12 @@ impl State {
             ) => (self, &[]),
             (Ending | Draining | Gone, S::Hangup | S::AckMissing) => (self, &[]),
             (Answered | Confirmed | Draining | Gone, S::ByeOver) => (self, &[]),
-            (Dialing | Proceeding | Early | Withdrawn, S::Overdue) => (self, &[]),
-            (Answered | Confirmed | Ending | Draining | Gone, S::Overdue) => (self, &[]),
             (Dialing | Proceeding | Early | Withdrawn | Canceling | Answered, S::Quiet) => (self, &[]),
             (Confirmed | Ending | Gone, S::Quiet) => (self, &[]),
         }
     }
 }
+
+#[cfg(test)]
+#[path = "state_tests.rs"]
+mod tests;

@@ -1,0 +1,191 @@
+//! Dialogs of an outbound call (RFC 3261 section 12), told apart by the party's tag.
+
+mod call;
+
+use alloc::borrow::Cow;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use crate::message::{Host, Message, Method, NameAddress, Scheme, Uri, UriBuf};
+
+pub(crate) use call::{ACCEPT, ALLOW, Call, Request, reason};
+
+/// The port of a SIP URI without one (RFC 3261 section 19.1.2).
+const DEFAULT_PORT: u16 = 5060;
+
+/// One peer-to-peer relation with the party, early or confirmed.
+#[derive(Clone, Debug)]
+pub(crate) struct Dialog {
+    /// The party's tag; empty for one of RFC 2543 that gave none (RFC 3261 section 12.1.2).
+    pub(crate) remote_tag: String,
+    /// Where the party wants requests to go: its latest Contact.
+    target: UriBuf,
+    /// The route set in sending order, each `<uri>`.
+    routes: Vec<String>,
+    /// Number of our latest request.
+    local_cseq: u32,
+    /// Number of the party's latest request, once it has sent one.
+    remote_cseq: Option<u32>,
+}
+
+/// A request ready to be sent, and where to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Outgoing {
+    /// The next hop.
+    pub(crate) destination: SocketAddr,
+    /// The whole message.
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// The party's request has a lower CSeq than one before it (RFC 3261 section 12.2.2): 500.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct OutOfOrder;
+
+impl Dialog {
+    /// The dialog that a response to our INVITE creates (RFC 3261 section 12.1.2). A response without a usable
+    /// Contact leaves the target that was called.
+    pub(crate) fn from_response(call: &Call, response: &Message<'_>) -> Self {
+        let mut dialog = Self {
+            remote_tag: response.to().tag().unwrap_or_default().into(),
+            target: call.target.clone(),
+            routes: Vec::new(),
+            local_cseq: response.cseq().number,
+            remote_cseq: None,
+        };
+        dialog.confirm(response);
+        dialog
+    }
+
+    /// Takes route set and target from a later response to the same INVITE: a 2xx decides them anew
+    /// (RFC 3261 section 13.2.2.4).
+    pub(crate) fn confirm(&mut self, response: &Message<'_>) {
+        let mut routes: Vec<String> =
+            response.record_routes().flatten().map(|route| alloc::format!("<{}>", route.uri)).collect();
+        routes.reverse();
+        self.routes = routes;
+        self.refresh(response);
+    }
+
+    /// Takes the Contact of a target refresh request or its 2xx (RFC 3261 section 12.2).
+    pub(crate) fn refresh(&mut self, message: &Message<'_>) {
+        let contact = message.contacts().next().and_then(Result::ok).map(|contact| contact.uri);
+        if let Some(uri) = contact.filter(|uri| matches!(uri.scheme(), Scheme::Sip | Scheme::Sips)) {
+            self.target = uri.to_owned();
+        }
+    }
+
+    /// Where the party wants requests to go.
+    pub(crate) fn target(&self) -> &str {
+        self.target.as_str()
+    }
+
+    /// The route set in sending order, each `<uri>`.
+    pub(crate) fn routes(&self) -> &[String] {
+        &self.routes
+    }
+
+    /// Number of our latest request.
+    pub(crate) fn local_sequence(&self) -> u32 {
+        self.local_cseq
+    }
+
+    /// Number of the party's latest request, once it has sent one.
+    pub(crate) fn remote_sequence(&self) -> Option<u32> {
+        self.remote_cseq
+    }
+
+    /// Does a request of the party, sent within a dialog with us, belong to this one?
+    pub(crate) fn matches(&self, request: &Message<'_>) -> bool {
+        request.from().tag().unwrap_or_default() == self.remote_tag
+    }
+
+    /// Checks the order of the party's requests (RFC 3261 section 12.2.2).
+    ///
+    /// # Errors
+    /// [`OutOfOrder`] when a later request has been seen.
+    pub(crate) fn order(&mut self, cseq: u32) -> Result<(), OutOfOrder> {
+        if self.remote_cseq.is_some_and(|last| cseq < last) {
+            return Err(OutOfOrder);
+        }
+        self.remote_cseq = Some(cseq);
+        Ok(())
+    }
+
+    /// The ACK for the 2xx of the INVITE numbered `cseq` (RFC 3261 section 13.2.2.4).
+    pub(crate) fn acknowledge(&self, call: &Call, cseq: u32, branch: &str) -> Option<Outgoing> {
+        self.write(call, Method::Ack, cseq, branch, None)
+    }
+
+    /// The next request in this dialog.
+    pub(crate) fn request(
+        &mut self,
+        call: &Call,
+        method: Method<'_>,
+        branch: &str,
+        reason: Option<u16>,
+    ) -> Option<Outgoing> {
+        self.local_cseq += 1;
+        self.write(call, method, self.local_cseq, branch, reason)
+    }
+
+    /// None if the result would be longer than a datagram.
+    fn write(
+        &self,
+        call: &Call,
+        method: Method<'_>,
+        cseq: u32,
+        branch: &str,
+        reason: Option<u16>,
+    ) -> Option<Outgoing> {
+        let (uri, routes) = self.request_line_and_routes();
+        let to_tag = self.remote_tag.as_str();
+        let request =
+            Request { method, uri: &uri, routes: &routes, to_tag, cseq, branch, reason, body: None };
+        let bytes = call.write(&request).ok()?;
+        Some(Outgoing { destination: self.next_hop(call), bytes })
+    }
+
+    /// RFC 3261 section 12.2.1.1: a strict router's own URI goes into the request line, and the target to the
+    /// end of the route.
+    fn request_line_and_routes(&self) -> (String, Cow<'_, [String]>) {
+        let first = self.routes.first().and_then(|route| NameAddress::parse(route).ok());
+        match first {
+            Some(first) if !first.uri.is_loose_router() => {
+                let mut routes = self.routes[1..].to_vec();
+                routes.push(alloc::format!("<{}>", self.target));
+                (request_line_uri(first.uri.as_str()), Cow::Owned(routes))
+            }
+            _ => (request_line_uri(self.target.as_str()), Cow::Borrowed(&self.routes)),
+        }
+    }
+
+    /// Where a request of this dialog goes (RFC 3261 section 8.1.2). Names inside a dialog are not located:
+    /// such a hop is reached the way the INVITE went.
+    fn next_hop(&self, call: &Call) -> SocketAddr {
+        let first = self.routes.first().and_then(|route| NameAddress::parse(route).ok());
+        let address = first.map_or_else(|| literal(&self.target.uri()), |first| literal(&first.uri));
+        address.unwrap_or(call.destination)
+    }
+}
+
+/// The address of a URI that names a literal one.
+fn literal(uri: &Uri<'_>) -> Option<SocketAddr> {
+    match uri.host()? {
+        Host::Ip(address) => Some(SocketAddr::new(address, uri.port().unwrap_or(DEFAULT_PORT))),
+        Host::Name(_) => None,
+    }
+}
+
+/// A URI without what may not stand in a request line (RFC 3261 section 19.1.1, table 1): headers, `method`.
+fn request_line_uri(uri: &str) -> String {
+    let text = uri.split('?').next().unwrap_or_default();
+    let mut parts = text.split(';');
+    let mut line = String::from(parts.next().unwrap_or_default());
+    let is_method = |part: &str| part.get(..7).is_some_and(|name| name.eq_ignore_ascii_case("method="));
+    for part in parts.filter(|part| !is_method(part)) {
+        line.push(';');
+        line.push_str(part);
+    }
+    line
+}

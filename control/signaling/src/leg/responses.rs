@@ -1,0 +1,240 @@
+//! What the responses to our INVITE bring (RFC 3261 sections 13.2.2, 17.1.1.3).
+
+use alloc::string::String;
+
+use duogate_channel::command::FarEnd;
+use duogate_channel::time::Instant;
+
+use super::forks::{Dismissed, MAX_DISMISSED};
+use super::requests::{Described, description};
+use super::state::{Stimulus, Why};
+use super::{INVITE_CSEQ, Leg, Output};
+use crate::dialog::Dialog;
+use crate::message::{Message, Method, Name, Status};
+use crate::sdp::SdpError;
+use crate::transaction::CancelError;
+
+/// The longest text that a failure carries upward, in octets.
+const MAX_TEXT: usize = 128;
+
+/// The dialog that the call consists of.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) dialog: Dialog,
+    /// The branch of the ACK, which may have to be repeated.
+    pub(crate) ack_branch: String,
+}
+
+/// Why the INVITE failed.
+#[derive(Clone, Debug)]
+pub(crate) struct Failure {
+    status: u16,
+    retry_after: Option<u32>,
+    text: String,
+}
+
+impl Default for Failure {
+    /// The INVITE could not even be begun.
+    fn default() -> Self {
+        Self { status: 500, retry_after: None, text: "the INVITE could not be written".into() }
+    }
+}
+
+impl Failure {
+    fn new(status: Status, text: &str) -> Self {
+        Self { status: status.code(), retry_after: None, text: text.into() }
+    }
+
+    /// RFC 3261 section 8.1.3.1.
+    pub(crate) fn timeout() -> Self {
+        Self::new(Status::REQUEST_TIMEOUT, "no response")
+    }
+
+    /// RFC 3261 section 8.1.3.1.
+    pub(crate) fn unreachable() -> Self {
+        Self::new(Status::SERVICE_UNAVAILABLE, "cannot be reached")
+    }
+
+    /// What the party or a proxy says. A Warning tells more than the reason phrase.
+    fn of_response(response: &Message<'_>) -> Self {
+        let warning = response.header(Name::Warning).and_then(|value| value.split('"').nth(1));
+        let text = warning.or(response.reason_phrase()).unwrap_or_default();
+        Self {
+            status: response.status().map_or(500, Status::code),
+            retry_after: response.retry_after().ok().flatten(),
+            text: harmless(text),
+        }
+    }
+}
+
+/// Text of a stranger, free of control characters and short.
+fn harmless(text: &str) -> String {
+    let mut clean = String::new();
+    for character in text.chars().filter(|character| !character.is_control()) {
+        if clean.len() + character.len_utf8() > MAX_TEXT {
+            break;
+        }
+        clean.push(character);
+    }
+    clean
+}
+
+impl Leg {
+    /// A response of the INVITE's transaction.
+    pub(super) fn invite_response(&mut self, now: Instant, response: &Message<'_>) {
+        match response.status().map_or(0, Status::code) {
+            100 => self.step(now, Stimulus::Trying),
+            status @ 101..=199 => self.provisional(now, status, response),
+            200..=299 => self.success(now, response),
+            300..=699 => {
+                self.failure = Failure::of_response(response);
+                self.step(now, Stimulus::Rejected);
+            }
+            _ => {} // The parser lets no other number through.
+        }
+    }
+
+    /// A response that no transaction knows. A 2xx to our INVITE makes a dialog all the same (RFC 3261 section
+    /// 13.2.2.4), and its party waits for an ACK.
+    pub(super) fn stray_response(&mut self, now: Instant, response: &Message<'_>) {
+        let is_success = response.status().is_some_and(Status::is_success);
+        let is_ours = response.from().tag() == Some(self.call.tag.as_str());
+        let cseq = response.cseq();
+        if is_success && is_ours && cseq.method == Method::Invite && cseq.number == INVITE_CSEQ {
+            self.success(now, response);
+        }
+    }
+
+    fn provisional(&mut self, now: Instant, status: u16, response: &Message<'_>) {
+        let answer = self.read_answer(response).and_then(Result::ok);
+        self.far_end = answer.or(self.far_end);
+        let stimulus = if response.to().tag().is_some() {
+            let early = self.early.of_response(&self.call, response);
+            early.media = answer.or(early.media);
+            Stimulus::Ringing
+        } else {
+            Stimulus::Progress
+        };
+        self.progress = status;
+        self.step(now, stimulus);
+    }
+
+    fn success(&mut self, now: Instant, response: &Message<'_>) {
+        let tag = response.to().tag().unwrap_or_default();
+        match &self.chosen {
+            None => self.choose(now, response),
+            Some(chosen) if chosen.dialog.remote_tag == tag => self.step(now, Stimulus::Repeated),
+            Some(_) => self.another_success(now, response, tag),
+        }
+    }
+
+    /// The first 2xx: its dialog is the call. The answer that it carries counts; without one, the answer that an
+    /// earlier response of the same dialog carried (RFC 3261 section 13.2.1, reliable or not).
+    fn choose(&mut self, now: Instant, response: &Message<'_>) {
+        let answer = self.read_answer(response);
+        let early = self.early.confirm(response);
+        let early_media = early.as_ref().and_then(|early| early.media);
+        let dialog = match early {
+            Some(mut early) => {
+                early.dialog.confirm(response);
+                early.dialog
+            }
+            None => Dialog::from_response(&self.call, response),
+        };
+        self.chosen = Some(Answer { dialog, ack_branch: self.next_branch() });
+        let far_end = answer.unwrap_or_else(|| early_media.ok_or(SdpError::Missing));
+        match far_end {
+            Ok(far_end) => {
+                self.far_end = Some(far_end);
+                self.step(now, Stimulus::Accepted);
+            }
+            Err(error) => {
+                self.failure = Failure::new(Status::NOT_ACCEPTABLE_HERE, &alloc::format!("{error}"));
+                self.step(now, Stimulus::Unusable);
+            }
+        }
+    }
+
+    /// A 2xx of another dialog than the chosen one: new, or repeated because our ACK was lost.
+    fn another_success(&mut self, now: Instant, response: &Message<'_>, tag: &str) {
+        let known = self.dismissed.iter().find(|dismissed| dismissed.dialog.remote_tag == tag);
+        if let Some(known) = known {
+            let ack = known.dialog.acknowledge(&self.call, INVITE_CSEQ, &known.ack_branch);
+            ack.into_iter().for_each(|ack| self.send(ack));
+        } else if self.dismissed.len() < MAX_DISMISSED {
+            let dialog = Dialog::from_response(&self.call, response);
+            let ack_branch = self.next_branch();
+            self.dismissed.push(Dismissed { dialog, ack_branch });
+            self.step(now, Stimulus::Forked);
+        }
+    }
+
+    /// The answer in a response to our offer; `None` if it carries no session description.
+    fn read_answer(&self, response: &Message<'_>) -> Option<Result<FarEnd, SdpError>> {
+        match description(response) {
+            Described::Sdp(body) => Some(self.local.accept(body).map(|answer| answer.far_end)),
+            Described::Nothing => None,
+            // Nothing that could be an answer.
+            Described::Foreign => Some(Err(SdpError::Missing)),
+        }
+    }
+
+    pub(super) fn acknowledge(&mut self) {
+        let Some(chosen) = &self.chosen else {
+            return; // The table acknowledges only what was chosen.
+        };
+        let ack = chosen.dialog.acknowledge(&self.call, INVITE_CSEQ, &chosen.ack_branch);
+        ack.into_iter().for_each(|ack| self.send(ack));
+    }
+
+    pub(super) fn dismiss_newest_fork(&mut self, now: Instant) {
+        let branch = self.next_branch();
+        let Some(fork) = self.dismissed.last_mut() else {
+            return; // The table dismisses only what was pushed.
+        };
+        let ack = fork.dialog.acknowledge(&self.call, INVITE_CSEQ, &fork.ack_branch);
+        let bye = fork.dialog.request(&self.call, Method::Bye, &branch, None);
+        ack.into_iter().for_each(|ack| self.send(ack));
+        self.begin(now, bye);
+    }
+
+    pub(super) fn cancel(&mut self, now: Instant) {
+        let reason = self.cause.map(crate::dialog::reason);
+        let Some(invite) = self.invite else {
+            return;
+        };
+        match self.layer.cancel(now, invite, reason.as_deref()) {
+            // Too late: the final response is already here, or on its way up.
+            Ok(_) | Err(CancelError::TooLate) => {}
+            // The INVITE must end all the same: as if it could not be sent.
+            Err(CancelError::TooEarly | CancelError::Request(_)) => self.layer.transport_failed(now, invite),
+        }
+    }
+
+    pub(super) fn bye(&mut self, now: Instant) {
+        let branch = self.next_branch();
+        let Some(chosen) = &mut self.chosen else {
+            return; // The table says BYE only in the chosen dialog.
+        };
+        let bye = chosen.dialog.request(&self.call, Method::Bye, &branch, self.cause);
+        self.bye = self.begin(now, bye);
+    }
+
+    pub(super) fn report_progress(&mut self) {
+        self.outputs.push_back(Output::Provisional { status: self.progress, early_media: self.far_end });
+    }
+
+    pub(super) fn report_answer(&mut self) {
+        if let Some(far_end) = self.far_end {
+            self.outputs.push_back(Output::Answered { far_end });
+        }
+    }
+
+    pub(super) fn report_failure(&mut self, why: Why) {
+        if why == Why::Released {
+            self.failure = Failure::new(Status::REQUEST_TERMINATED, "released before the answer");
+        }
+        let Failure { status, retry_after, text } = self.failure.clone();
+        self.outputs.push_back(Output::Failed { status, retry_after, text });
+    }
+}

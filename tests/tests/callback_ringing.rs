@@ -1,18 +1,20 @@
 //! How party 2 rings, in every ring mode, between SIPp parties: the order of events and the end.
 //! What party 1 hears meanwhile is in `callback_sound.rs`.
 
+use std::time::Duration;
+
 use duogate_tests::duogate::Duogate;
 use duogate_tests::sipp::{Party, Step};
 use duogate_tests::story::Story;
 use serde_json::{Value, json};
 
-/// Seconds of the prompt in these tests.
-const PROMPT_SECONDS: u32 = 1;
+/// How long the prompt of these tests is.
+const PROMPT: Duration = Duration::from_secs(1);
 
 fn callback(party_2: &[Step], more: &Value) -> Story {
     let duogate = Duogate::start();
     let prompt = duogate.folder().join("prompts/prompt.wav");
-    duogate_tests::wav::write_tone(&prompt, 620, PROMPT_SECONDS);
+    duogate_tests::wav::write_tone(&prompt, 620, PROMPT);
     let first = Party::start(&[Step::Answer, Step::ExpectBye]);
     let second = Party::start(party_2);
     let mut application = duogate.application();
@@ -89,7 +91,7 @@ rings! {
 #[test]
 fn mode_3_calls_party_2_only_after_the_whole_prompt() {
     let duogate = Duogate::start();
-    duogate_tests::wav::write_tone(&duogate.folder().join("prompts/prompt.wav"), 620, PROMPT_SECONDS);
+    duogate_tests::wav::write_tone(&duogate.folder().join("prompts/prompt.wav"), 620, PROMPT);
     let first = Party::start(&[Step::Answer, Step::ExpectBye]);
     let second = Party::start(&[Step::Answer, Step::ExpectBye]);
     let mut application = duogate.application();
@@ -100,7 +102,7 @@ fn mode_3_calls_party_2_only_after_the_whole_prompt() {
     let story = Story::read(&mut application, &res_id, 2);
     let answered = story.field("on_dial1_completed", "answer_time").as_f64().expect("a time");
     let called = story.field("on_dial2_started", "begin_time").as_f64().expect("a time");
-    let prompt = f64::from(PROMPT_SECONDS);
+    let prompt = PROMPT.as_secs_f64();
     assert!(
         (prompt - 0.05..prompt + 0.5).contains(&(called - answered)),
         "{answered} to {called}: {story:#?}"
@@ -110,14 +112,14 @@ fn mode_3_calls_party_2_only_after_the_whole_prompt() {
 #[test]
 fn mode_3_canceled_while_its_prompt_plays() {
     let duogate = Duogate::start();
-    duogate_tests::wav::write_tone(&duogate.folder().join("prompts/prompt.wav"), 620, 5);
+    duogate_tests::wav::write_tone(&duogate.folder().join("prompts/prompt.wav"), 620, Duration::from_secs(5));
     let first = Party::start(&[Step::Answer, Step::ExpectBye]);
     let mut application = duogate.application();
     let res_id = application.construct(&json!({
         "to1_uri": first.uri(), "to2_uri": "sip:nobody@127.0.0.1:9",
         "ring_play_file": "prompt.wav", "ring_play_mode": 3,
     }));
-    let events = application.events_until("on_dial1_completed", std::time::Duration::from_secs(8));
+    let events = application.events_until("on_dial1_completed", Duration::from_secs(8));
     application.resource("cancel", &res_id).expect("party 2 is not being called yet");
     let story = Story::continued(events, &mut application, &res_id, 1);
     story.demand_order(&["on_dial1_completed", "on_released"]);

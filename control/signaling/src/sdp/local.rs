@@ -1,12 +1,20 @@
 //! Our side of a leg's session.
 
+use alloc::string::String;
+use alloc::vec;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use duogate_channel::command::FarEnd;
 use duogate_channel::sound::Codec;
+use sdp_types::{Media, Session, Time};
 
 use super::SdpError;
+use super::printing::{Line, Refused, print};
+use super::reading::{Stream, is_sound, session, stream};
+
+/// The payload type that we give telephone-event, as most do (RFC 4733 leaves it to the offer).
+const TELEPHONE_EVENT: u8 = 101;
 
 /// Which way sound flows, as the side that says it sees it (RFC 3264 section 5.1).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -21,12 +29,37 @@ pub enum Direction {
     Inactive,
 }
 
+impl Direction {
+    /// As the other side sees it (RFC 3264 section 6.1).
+    #[must_use]
+    pub const fn reversed(self) -> Self {
+        match self {
+            Self::SendReceive => Self::SendReceive,
+            Self::SendOnly => Self::ReceiveOnly,
+            Self::ReceiveOnly => Self::SendOnly,
+            Self::Inactive => Self::Inactive,
+        }
+    }
+
+    /// Does the side that says it send?
+    #[must_use]
+    pub const fn sends(self) -> bool {
+        matches!(self, Self::SendReceive | Self::SendOnly)
+    }
+
+    /// Does the side that says it receive?
+    #[must_use]
+    pub const fn receives(self) -> bool {
+        matches!(self, Self::SendReceive | Self::ReceiveOnly)
+    }
+}
+
 /// What offer and answer came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Negotiated {
     /// For the gateway.
     pub far_end: FarEnd,
-    /// As the far end says it; [`FarEnd::send`] and [`FarEnd::receive`] follow from it.
+    /// As the far end says it; `far_end.send` and `far_end.receive` follow from it.
     pub direction: Direction,
     /// Are we on hold (`sendonly`, `inactive`, or the old form `0.0.0.0`)? Then `far_end.send` is false, and with
     /// the old form its address is unspecified.
@@ -42,24 +75,40 @@ pub struct LocalDescription {
     session: u64,
     version: u64,
     address: SocketAddr,
-    codecs: Vec<Codec>,
+    codecs: Vec<(Codec, u8)>,
+    /// The number of telephone-event: ours, or the far end's once it has offered.
+    telephone_event: u8,
+    /// Media lines once there have been several; none stands for our sound stream. They stay for the life of the
+    /// session (RFC 3264 section 8).
+    lines: Vec<Option<Refused>>,
+    /// What was said last.
     last: Option<Vec<u8>>,
 }
 
 impl LocalDescription {
-    /// For one leg. `session` names it in `o=` (RFC 8866 section 5.2), `address` is where we receive RTP, and
-    /// `codecs` are in order of preference; telephone-event is always offered beside them.
+    /// For one leg. `session` names it in `o=` (RFC 8866 section 5.2; its topmost bit is not used, RFC 3264
+    /// section 5), `address` is where we receive RTP, and `codecs` are in order of preference; telephone-event is
+    /// always offered beside them.
     #[must_use]
     pub fn new(session: u64, address: SocketAddr, codecs: &[Codec]) -> Self {
-        Self { session, version: session, address, codecs: codecs.to_vec(), last: None }
+        Self {
+            session: session & (u64::MAX >> 1),
+            version: 1,
+            address,
+            codecs: codecs.iter().map(|codec| (*codec, static_payload_type(*codec))).collect(),
+            telephone_event: TELEPHONE_EVENT,
+            lines: vec![None],
+            last: None,
+        }
     }
 
-    /// Our offer: all codecs in order, telephone-event, `sendrecv`. The version counts up if it differs from what
-    /// we said last.
+    /// Our offer: all codecs in order, telephone-event, `sendrecv`; streams that were refused before stay so. The
+    /// version counts up if it differs from what we said last.
     #[must_use]
     pub fn offer(&mut self) -> Vec<u8> {
-        let _ = (self.session, self.version, self.address, &self.codecs);
-        self.last.clone().unwrap_or_default()
+        let codecs = self.codecs.clone();
+        let events = Some(self.telephone_event);
+        self.say(&[Time::new(0, 0)], &codecs, events, Direction::SendReceive)
     }
 
     /// Reads the answer to [`LocalDescription::offer`] (RFC 3264 section 7).
@@ -67,17 +116,112 @@ impl LocalDescription {
     /// # Errors
     /// Why it cannot be used.
     pub fn accept(&self, answer: &[u8]) -> Result<Negotiated, SdpError> {
-        let _ = answer;
-        Err(SdpError::Syntax)
+        let session = session(answer)?;
+        let (ours, rest) = self.match_lines(&session)?;
+        // A line too many is tolerated as long as nothing is to flow.
+        if rest.iter().any(|media| media.port != 0) || !is_sound(ours) {
+            return Err(SdpError::MediaMismatch);
+        }
+        if ours.port == 0 {
+            return Err(SdpError::Refused);
+        }
+        let stream = stream(&session, ours)?;
+        self.negotiate(&stream)
+    }
+
+    /// The answer's line for our stream, and those beyond what we offered.
+    fn match_lines<'s>(&self, session: &'s Session) -> Result<(&'s Media, &'s [Media]), SdpError> {
+        let place = self.lines.iter().position(Option::is_none).unwrap_or(0);
+        let rest = session.medias.get(self.lines.len()..).ok_or(SdpError::MediaMismatch)?;
+        let ours = session.medias.get(place).ok_or(SdpError::MediaMismatch)?;
+        Ok((ours, rest))
     }
 
     /// Answers an offer of the far end (re-INVITE, UPDATE; RFC 3264 sections 6, 8): its media lines in its
     /// order, the first sound stream that we can serve accepted, all others refused with port 0.
     ///
+    /// An empty one is [`SdpError::Missing`]: a delayed offer, which [`LocalDescription::offer`] in the 200 and
+    /// [`LocalDescription::accept`] with the ACK's body would serve.
+    ///
     /// # Errors
     /// Why it cannot be accepted; nothing has changed then.
     pub fn answer(&mut self, offer: &[u8]) -> Result<(Vec<u8>, Negotiated), SdpError> {
-        let _ = offer;
-        Err(SdpError::Syntax)
+        let session = session(offer)?;
+        let mut chosen = Err(SdpError::NoAudio);
+        for (place, media) in session.medias.iter().enumerate() {
+            if chosen.is_err() && is_sound(media) && media.port != 0 {
+                chosen = stream(&session, media)
+                    .and_then(|stream| self.negotiate(&stream))
+                    .map(|outcome| (place, outcome));
+            }
+        }
+        let (place, negotiated) = chosen?;
+        let far_end = negotiated.far_end;
+        let medias = session.medias.iter().enumerate();
+        self.lines = medias.map(|(at, media)| (at != place).then(|| refusal(media))).collect();
+        self.telephone_event = far_end.telephone_event.unwrap_or(self.telephone_event);
+        let codec = (far_end.codec, far_end.payload_type);
+        let direction = negotiated.direction.reversed();
+        let text = self.say(&session.times, &[codec], far_end.telephone_event, direction);
+        Ok((text, negotiated))
+    }
+
+    /// The first codec of the far end's order that is ours too (RFC 3264 sections 6.1, 7).
+    fn negotiate(&self, stream: &Stream) -> Result<Negotiated, SdpError> {
+        let address = stream.address;
+        if address.is_ipv4() != self.address.is_ipv4() {
+            return Err(SdpError::Address);
+        }
+        let known = |codec: &Codec| self.codecs.iter().any(|(ours, _)| ours == codec);
+        let mut common = stream.codecs.iter().filter(|(codec, _)| known(codec));
+        let (codec, payload_type) = *common.next().ok_or(SdpError::NoCodec)?;
+        let (nowhere, direction) = (address.ip().is_unspecified(), stream.direction);
+        let far_end = FarEnd {
+            address,
+            codec,
+            payload_type,
+            telephone_event: stream.telephone_event,
+            send: direction.receives() && !nowhere,
+            receive: direction.sends(),
+        };
+        Ok(Negotiated { far_end, direction, hold: !far_end.send, packet_time: stream.packet_time })
+    }
+
+    /// Prints, and counts the version up if there is something new to say (RFC 3264 section 8).
+    fn say(
+        &mut self,
+        times: &[Time],
+        codecs: &[(Codec, u8)],
+        telephone_event: Option<u8>,
+        direction: Direction,
+    ) -> Vec<u8> {
+        let print_as = |version: u64, lines: &[Option<Refused>]| {
+            let lines = lines.iter().map(|line| match line {
+                Some(refused) => Line::Refused(refused),
+                None => Line::Sound { codecs, telephone_event, direction },
+            });
+            print((self.session, version), self.address, times, lines)
+        };
+        let mut text = print_as(self.version, &self.lines);
+        if self.last.as_ref().is_some_and(|last| *last != text) {
+            let version = self.version + 1;
+            text = print_as(version, &self.lines);
+            self.version = version;
+        }
+        self.last = Some(text.clone());
+        text
+    }
+}
+
+fn refusal(media: &Media) -> Refused {
+    let [media, proto, formats] = [&media.media, &media.proto, &media.fmt].map(String::clone);
+    Refused { media, proto, formats }
+}
+
+/// RFC 3551 section 6.
+const fn static_payload_type(codec: Codec) -> u8 {
+    match codec {
+        Codec::Pcma => 8,
+        Codec::Pcmu => 0,
     }
 }

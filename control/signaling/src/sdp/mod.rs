@@ -5,6 +5,11 @@
 
 mod error;
 mod local;
+mod printing;
+mod reading;
+
+#[cfg(test)]
+mod tests;
 
 pub use error::SdpError;
 pub use local::{Direction, LocalDescription, Negotiated};

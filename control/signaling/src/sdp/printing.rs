@@ -1,0 +1,97 @@
+//! Our descriptions in print.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use duogate_channel::sound::Codec;
+use sdp_types::{Attribute, Connection, Media, Origin, Session, Time};
+
+use super::Direction;
+
+/// One media line of ours.
+#[derive(Clone, Copy)]
+pub(super) enum Line<'l> {
+    /// The sound stream.
+    Sound { codecs: &'l [(Codec, u8)], telephone_event: Option<u8>, direction: Direction },
+    /// A stream that is refused: port 0 (RFC 3264 section 6).
+    Refused(&'l Refused),
+}
+
+/// What has to be said of a refused stream.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Refused {
+    pub(super) media: String,
+    pub(super) proto: String,
+    pub(super) formats: String,
+}
+
+/// `session`, `version` and `address` go into `o=`; the times are the offer's (RFC 3264 section 6).
+pub(super) fn print<'l>(
+    (session, version): (u64, u64),
+    address: SocketAddr,
+    times: &[Time],
+    lines: impl Iterator<Item = Line<'l>>,
+) -> Vec<u8> {
+    let mut description = Session::new(Origin::with_ip_addr(session, version, address.ip()), "-");
+    description.connection = Some(Connection::from_ip_addr(address.ip()));
+    description.times = times.to_vec();
+    description.medias = lines.map(|line| media(line, address.port())).collect();
+    let mut text = Vec::with_capacity(512);
+    match description.write(&mut text) {
+        Ok(()) => text,
+        Err(_) => Vec::new(), // a vector takes everything
+    }
+}
+
+fn media(line: Line<'_>, port: u16) -> Media {
+    match line {
+        Line::Sound { codecs, telephone_event, direction } => sound(port, codecs, telephone_event, direction),
+        Line::Refused(Refused { media, proto, formats }) => blank(media, 0, proto, formats.clone()),
+    }
+}
+
+fn sound(port: u16, codecs: &[(Codec, u8)], telephone_event: Option<u8>, direction: Direction) -> Media {
+    let numbers = codecs.iter().map(|(_, number)| *number).chain(telephone_event);
+    let formats: Vec<String> = numbers.map(|number| number.to_string()).collect();
+    let mut media = blank("audio", port, "RTP/AVP", formats.join(" "));
+    let mut say = |name: &str, value: String| media.attributes.push(Attribute::with_value(name, value));
+    for (codec, number) in codecs {
+        say("rtpmap", format!("{number} {}/8000", encoding(*codec)));
+    }
+    if let Some(number) = telephone_event {
+        say("rtpmap", format!("{number} telephone-event/8000"));
+        say("fmtp", format!("{number} 0-15"));
+    }
+    say("ptime", String::from("20"));
+    media.attributes.push(Attribute::new(match direction {
+        Direction::SendReceive => "sendrecv",
+        Direction::SendOnly => "sendonly",
+        Direction::ReceiveOnly => "recvonly",
+        Direction::Inactive => "inactive",
+    }));
+    media
+}
+
+fn blank(media: &str, port: u16, proto: &str, formats: String) -> Media {
+    Media {
+        media: String::from(media),
+        port,
+        num_ports: None,
+        proto: String::from(proto),
+        fmt: formats,
+        media_title: None,
+        connections: Vec::new(),
+        bandwidths: Vec::new(),
+        key: None,
+        attributes: Vec::new(),
+    }
+}
+
+const fn encoding(codec: Codec) -> &'static str {
+    match codec {
+        Codec::Pcma => "PCMA",
+        Codec::Pcmu => "PCMU",
+    }
+}

@@ -1,0 +1,169 @@
+//! What a description says of the sound stream.
+
+use alloc::vec::Vec;
+use core::net::{IpAddr, SocketAddr};
+
+use duogate_channel::sound::Codec;
+use sdp_types::{AddrType, Connection, Media, NetType, Session};
+
+use super::{Direction, SdpError};
+
+/// Octets of a description that is read at all; what telephones send has 200 to 2,000.
+const MAX_DESCRIPTION: usize = 16 * 1024;
+/// Media lines of a description.
+const MAX_MEDIA: usize = 32;
+/// Formats of a media line, and attributes of one.
+const MAX_FORMATS: usize = 64;
+const MAX_ATTRIBUTES: usize = 256;
+
+/// Payload types that RTCP packet types would be taken for (RFC 5761 section 4).
+const RTCP_LOOKALIKES: core::ops::RangeInclusive<u8> = 72..=76;
+
+/// A description, its size checked, free of stray control characters.
+pub(super) fn session(text: &[u8]) -> Result<Session, SdpError> {
+    if text.iter().all(u8::is_ascii_whitespace) {
+        return Err(SdpError::Missing);
+    }
+    if text.len() > MAX_DESCRIPTION {
+        return Err(SdpError::TooLarge);
+    }
+    // Lines end with CR LF or LF (RFC 8866 section 5); anything else of this kind would be printed back by us.
+    let stray = |at: usize| match text[at] {
+        b'\r' => text.get(at + 1) != Some(&b'\n'),
+        byte => (byte < b' ' && byte != b'\n' && byte != b'\t') || byte == 0x7f,
+    };
+    if (0..text.len()).any(stray) {
+        return Err(SdpError::Syntax);
+    }
+    let session = Session::parse(text).map_err(|_| SdpError::Syntax)?;
+    let too_many = |media: &Media| {
+        media.fmt.split_ascii_whitespace().count() > MAX_FORMATS || media.attributes.len() > MAX_ATTRIBUTES
+    };
+    if session.medias.len() > MAX_MEDIA || session.medias.iter().any(too_many) {
+        return Err(SdpError::TooLarge);
+    }
+    Ok(session)
+}
+
+/// A sound stream of the far end's description.
+#[derive(Clone, Debug)]
+pub(super) struct Stream {
+    pub(super) address: SocketAddr,
+    pub(super) direction: Direction,
+    /// The codecs that we know, in its order, with the payload type of each.
+    pub(super) codecs: Vec<(Codec, u8)>,
+    pub(super) telephone_event: Option<u8>,
+    pub(super) packet_time: Option<u8>,
+}
+
+/// Sound over plain RTP?
+pub(super) fn is_sound(media: &Media) -> bool {
+    media.media.eq_ignore_ascii_case("audio") && media.proto.eq_ignore_ascii_case("RTP/AVP")
+}
+
+/// What a media line and the session say of a stream. The port is not 0.
+pub(super) fn stream(session: &Session, media: &Media) -> Result<Stream, SdpError> {
+    let connection = media.connections.first().or(session.connection.as_ref());
+    let ip = address(connection.ok_or(SdpError::NoAddress)?)?;
+    let formats = formats(media)?;
+    let codecs = formats.iter().filter_map(|format| Some((format.codec()?, format.payload_type))).collect();
+    let events = formats.iter().find(|format| format.is("telephone-event", 8000));
+    Ok(Stream {
+        address: SocketAddr::new(ip, media.port),
+        direction: direction(session, media),
+        codecs,
+        telephone_event: events.map(|format| format.payload_type),
+        packet_time: attribute(media, "ptime").and_then(|text| text.trim().parse().ok()).filter(|ms| *ms > 0),
+    })
+}
+
+/// A unicast address, or the unspecified one (RFC 3264 section 8.4: hold as RFC 2543 had it).
+fn address(connection: &Connection) -> Result<IpAddr, SdpError> {
+    if connection.nettype != NetType::In {
+        return Err(SdpError::Address);
+    }
+    let ip: IpAddr = connection.connection_address.trim().parse().map_err(|_| SdpError::Address)?;
+    let family_agrees = match connection.addrtype {
+        AddrType::Ip4 => ip.is_ipv4(),
+        AddrType::Ip6 => ip.is_ipv6(),
+        _ => false,
+    };
+    let broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
+    if family_agrees && !broadcast && !ip.is_multicast() { Ok(ip) } else { Err(SdpError::Address) }
+}
+
+/// The media's direction, or else the session's, or else both ways (RFC 3264 section 5.1).
+fn direction(session: &Session, media: &Media) -> Direction {
+    let all = media.attributes.iter().chain(&session.attributes);
+    let mut found = all.filter_map(|attribute| match attribute.attribute.as_str() {
+        "sendrecv" => Some(Direction::SendReceive),
+        "sendonly" => Some(Direction::SendOnly),
+        "recvonly" => Some(Direction::ReceiveOnly),
+        "inactive" => Some(Direction::Inactive),
+        _ => None,
+    });
+    found.next().unwrap_or(Direction::SendReceive)
+}
+
+fn attribute<'m>(media: &'m Media, name: &str) -> Option<&'m str> {
+    let mut found = media.attributes.iter().filter(|attribute| attribute.attribute == name);
+    found.next().and_then(|attribute| attribute.value.as_deref())
+}
+
+/// A payload type and what it means.
+struct Format<'m> {
+    payload_type: u8,
+    /// `name/clock[/channels]`.
+    meaning: Option<&'m str>,
+}
+
+impl Format<'_> {
+    fn codec(&self) -> Option<Codec> {
+        match () {
+            () if self.is("PCMA", 8000) => Some(Codec::Pcma),
+            () if self.is("PCMU", 8000) => Some(Codec::Pcmu),
+            () => None,
+        }
+    }
+
+    /// That encoding, one channel?
+    fn is(&self, name: &str, clock: u32) -> bool {
+        let Some(meaning) = self.meaning else {
+            return false;
+        };
+        let mut parts = meaning.split('/');
+        parts.next().is_some_and(|encoding| encoding.eq_ignore_ascii_case(name))
+            && parts.next().and_then(|rate| rate.parse().ok()) == Some(clock)
+            && matches!(parts.next(), None | Some("" | "1"))
+    }
+}
+
+/// The formats of a media line in their order, with what `rtpmap` or RFC 3551 says that they mean.
+fn formats(media: &Media) -> Result<Vec<Format<'_>>, SdpError> {
+    let mut formats: Vec<Format<'_>> = Vec::new();
+    for word in media.fmt.split_ascii_whitespace() {
+        let payload_type: u8 = word.parse().ok().filter(|pt| *pt < 128).ok_or(SdpError::PayloadType)?;
+        let meaning = meaning(media, payload_type)?;
+        if !RTCP_LOOKALIKES.contains(&payload_type) {
+            formats.push(Format { payload_type, meaning });
+        }
+    }
+    Ok(formats)
+}
+
+/// What one payload type means: once only.
+fn meaning(media: &Media, payload_type: u8) -> Result<Option<&str>, SdpError> {
+    let maps = media.attributes.iter().filter(|attribute| attribute.attribute == "rtpmap");
+    let values = maps.filter_map(|attribute| attribute.value.as_deref()?.trim().split_once(' '));
+    let mut ours =
+        values.filter(|(number, _)| number.parse() == Ok(payload_type)).map(|(_, text)| text.trim());
+    let first = ours.next();
+    if ours.any(|other| !first.is_some_and(|first| first.eq_ignore_ascii_case(other))) {
+        return Err(SdpError::PayloadType);
+    }
+    Ok(first.or(match payload_type {
+        0 => Some("PCMU/8000"),
+        8 => Some("PCMA/8000"),
+        _ => None,
+    }))
+}

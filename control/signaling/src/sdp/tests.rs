@@ -1,0 +1,1 @@
+//! Offers and answers by RFC 3264.

@@ -1,0 +1,162 @@
+//! Packet memory of one shard, sized at start.
+//!
+//! Two pools. *Receive buffers* are lent to the kernel through a provided-buffer ring: the kernel picks one for
+//! each datagram, the shard rewrites the packet in place and sends it from the same buffer, and when that send
+//! has been issued the buffer goes back. *Scratch* holds packets that the shard makes itself (prompts, tones)
+//! until the next submission.
+
+// Unsafe: the provided-buffer ring is shared with the kernel, and packets are handed to it by address.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use io_uring::types::BufRingEntry;
+use memmap2::MmapMut;
+
+/// Octets of one receive buffer. The longest packet that makes sense is 12 octets of RTP header, 15
+/// contributing sources of 4, and 100 ms of G.711: 12 + 60 + 800 = 872; the rest is room for a header
+/// extension. A datagram that fills the buffer to its last octet may have been cut off and is refused.
+pub const BUFFER_OCTETS: usize = 1024;
+
+/// Receive buffers of one shard: the packets of two full batches (one being sent, one arriving) and as many
+/// again for a burst. 4 × 256 = 1024 buffers of 1 KiB are 1 MiB a shard; a power of two, as the kernel asks.
+pub const RECEIVE_BUFFERS: u16 = 1024;
+
+/// Packets of its own that a shard can have in flight between two submissions.
+pub const SCRATCH_PACKETS: usize = 256;
+
+/// Octets of one scratch packet: header and 60 ms of G.711 (12 + 480), rounded up.
+pub const SCRATCH_OCTETS: usize = 512;
+
+/// The provided-buffer group of the receive buffers; a shard has no other.
+pub const GROUP: u16 = 0;
+
+/// Receive buffers and the ring that lends them to the kernel.
+pub struct ReceiveBuffers {
+    ring: MmapMut,
+    packets: MmapMut,
+    tail: u16,
+    returned: Vec<u16>,
+}
+
+impl ReceiveBuffers {
+    /// Maps the memory and fills the ring; the kernel does not know of it before [`Self::address`] has been
+    /// registered.
+    ///
+    /// # Errors
+    /// The system's, when it has no memory.
+    pub fn new() -> io::Result<Self> {
+        let entries = usize::from(RECEIVE_BUFFERS);
+        let mut buffers = Self {
+            ring: MmapMut::map_anon(entries * size_of::<BufRingEntry>())?,
+            packets: MmapMut::map_anon(entries * BUFFER_OCTETS)?,
+            tail: 0,
+            returned: (0..RECEIVE_BUFFERS).collect(),
+        };
+        buffers.publish();
+        Ok(buffers)
+    }
+
+    /// Where the ring lies, for its registration. Page-aligned, and it stays there as long as `self` lives.
+    pub fn address(&self) -> u64 {
+        self.ring.as_ptr().addr() as u64
+    }
+
+    /// The first `length` octets of a buffer that the kernel has filled; `None` if the kernel named a buffer
+    /// or a length that does not exist.
+    pub fn packet(&mut self, buffer: u16, length: usize) -> Option<&mut [u8]> {
+        if buffer >= RECEIVE_BUFFERS || length > BUFFER_OCTETS {
+            return None;
+        }
+        let start = usize::from(buffer) * BUFFER_OCTETS;
+        self.packets.get_mut(start..start + length)
+    }
+
+    /// Notes that nobody needs this buffer any more once the sends queued so far have been issued. The kernel
+    /// gets it back with the next [`Self::publish`].
+    pub fn give_back(&mut self, buffer: u16) {
+        debug_assert!(self.returned.len() < usize::from(RECEIVE_BUFFERS));
+        self.returned.push(buffer);
+    }
+
+    /// Lends all returned buffers to the kernel again. Only to be called when every queued send has been
+    /// issued, because from here on the kernel may overwrite them.
+    pub fn publish(&mut self) {
+        if self.returned.is_empty() {
+            return;
+        }
+        let base = self.ring.as_mut_ptr().cast::<BufRingEntry>();
+        for buffer in self.returned.drain(..) {
+            let place = usize::from(self.tail & (RECEIVE_BUFFERS - 1));
+            let packet = self.packets.as_ptr().addr() + usize::from(buffer) * BUFFER_OCTETS;
+            // SAFETY: `place` is below the number of entries that the mapping was made for, the mapping is
+            // aligned to a page, and the kernel reads an entry only after the tail below has passed it.
+            let entry = unsafe { &mut *base.add(place) };
+            entry.set_addr(packet as u64);
+            entry.set_len(u32::try_from(BUFFER_OCTETS).unwrap_or(u32::MAX));
+            entry.set_bid(buffer);
+            self.tail = self.tail.wrapping_add(1);
+        }
+        // SAFETY: `base` is the first entry of the ring, whose reserved field is the tail; it is aligned for a
+        // `u16`, lives as long as the mapping, and is written by this thread alone.
+        let tail = unsafe { &*BufRingEntry::tail(base).cast::<AtomicU16>() };
+        tail.store(self.tail, Ordering::Release);
+    }
+}
+
+/// Packets that the shard makes itself, kept until the sends that carry them have been issued.
+pub struct Scratch {
+    packets: Box<[[u8; SCRATCH_OCTETS]]>,
+    used: usize,
+}
+
+impl Scratch {
+    /// All of it, at once.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { packets: vec![[0; SCRATCH_OCTETS]; SCRATCH_PACKETS].into_boxed_slice(), used: 0 }
+    }
+
+    /// Is there no place before the next submission?
+    pub const fn is_full(&self) -> bool {
+        self.used == SCRATCH_PACKETS
+    }
+
+    /// A place for a packet of `length` octets; `None` if that is too long or all places are taken.
+    pub fn packet(&mut self, length: usize) -> Option<&mut [u8]> {
+        let packet = self.packets.get_mut(self.used)?.get_mut(..length)?;
+        self.used += 1;
+        Some(packet)
+    }
+
+    /// Every send has been issued: all places are free again.
+    pub const fn clear(&mut self) {
+        self.used = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_that_does_not_exist_is_not_given() {
+        let mut buffers = ReceiveBuffers::new().unwrap();
+        assert!(buffers.packet(RECEIVE_BUFFERS, 1).is_none());
+        assert!(buffers.packet(0, BUFFER_OCTETS + 1).is_none());
+        assert_eq!(buffers.packet(RECEIVE_BUFFERS - 1, BUFFER_OCTETS).unwrap().len(), BUFFER_OCTETS);
+    }
+
+    #[test]
+    fn scratch_fills_up_and_empties() {
+        let mut scratch = Scratch::new();
+        for _ in 0..SCRATCH_PACKETS {
+            assert_eq!(scratch.packet(4).unwrap().len(), 4);
+        }
+        assert!(scratch.is_full() && scratch.packet(4).is_none());
+        scratch.clear();
+        assert!(scratch.packet(SCRATCH_OCTETS + 1).is_none());
+        assert!(scratch.packet(4).is_some());
+    }
+}

@@ -1,0 +1,214 @@
+//! The shard's RTP ports: one place for each even port of its range, as the core counts them.
+//!
+//! ```text
+//!           bind                connect                      1 ms later
+//!  (empty) ──────> bound, deaf ─────────> connected, drained ──────────> receiving
+//!     ^                                            ^   connect elsewhere     │
+//!     │                                            └─────────────────────────┤
+//!     └──────────────────────────── release ─────────────────────────────────┘
+//! ```
+//! Before a port is connected anybody may send to it, so nothing is read from it. `connect` makes the kernel
+//! refuse everybody but the far end, and what was queued before is thrown away. A packet that another processor
+//! was just about to queue at that moment can still slip in; therefore the queue is looked through once more a
+//! moment later, comparing sources, before the kernel's word is taken for it.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use duogate_channel::time::Instant;
+use duogate_media::{BindError, Socket};
+
+use crate::buffers::BUFFER_OCTETS;
+use crate::sockets::RtpSocket;
+use crate::uring::{EPOCHS, Uring};
+
+/// How long a packet may be on its way between two processors of this host.
+const SETTLING: Duration = Duration::from_millis(1);
+
+/// Datagrams read from one socket at once while it is drained: more than its queue holds.
+const DRAIN_LIMIT: usize = 512;
+
+#[derive(Default)]
+struct Place {
+    socket: Option<RtpSocket>,
+    far_end: Option<SocketAddr>,
+    /// Counts the armings, so that what an earlier one received is known as such.
+    epoch: u32,
+    armed: bool,
+    /// Kernel drops that have been counted already.
+    drops: u32,
+}
+
+/// All places of one shard.
+pub struct Ports {
+    address: IpAddr,
+    traffic_class: u32,
+    places: Vec<Place>,
+    settling: Vec<(Instant, Socket, u32)>,
+    sweep: usize,
+}
+
+impl Ports {
+    /// `count` places, all empty. Sockets are bound to `address` and mark their packets with `traffic_class`.
+    #[must_use]
+    pub fn new(address: IpAddr, traffic_class: u32, count: u32) -> Self {
+        let mut places = Vec::new();
+        places.resize_with(usize::try_from(count).unwrap_or(0), Place::default);
+        Self { address, traffic_class, places, settling: Vec::with_capacity(64), sweep: 0 }
+    }
+
+    fn place(&mut self, socket: Socket) -> Option<&mut Place> {
+        self.places.get_mut(usize::try_from(socket.0).ok()?)
+    }
+
+    /// Binds a port. It stays deaf until it is connected.
+    ///
+    /// # Errors
+    /// The port is taken, or the host refuses.
+    pub fn bind(&mut self, uring: &Uring, socket: Socket, port: u16) -> Result<(), BindError> {
+        let opened = RtpSocket::bind(self.address, port, self.traffic_class)
+            .and_then(|opened| uring.enter_file(socket.0, opened.as_fd()).map(|()| opened));
+        let opened = opened.map_err(|error| refusal(port, &error))?;
+        let Some(place) = self.place(socket) else { return Err(BindError::Refused) };
+        *place = Place { socket: Some(opened), epoch: place.epoch, ..Place::default() };
+        Ok(())
+    }
+
+    /// Connects a port, or moves it, and throws away what is queued. Returns how many datagrams that were.
+    ///
+    /// # Errors
+    /// The system's: the far end cannot be reached from this host. The port is deaf then.
+    pub fn connect(
+        &mut self,
+        uring: &mut Uring,
+        now: Instant,
+        socket: Socket,
+        far_end: SocketAddr,
+    ) -> io::Result<usize> {
+        self.silence(uring, socket)?;
+        let Some(place) = self.place(socket) else { return Ok(0) };
+        let Some(opened) = &place.socket else { return Ok(0) };
+        place.far_end = None;
+        opened.connect(far_end)?;
+        place.far_end = Some(far_end);
+        let drained = opened.drain(DRAIN_LIMIT);
+        let epoch = place.epoch;
+        self.settling.push((now + SETTLING, socket, epoch));
+        Ok(drained)
+    }
+
+    /// Ends the receiving on a port; what it has received but nobody has read becomes stale.
+    fn silence(&mut self, uring: &mut Uring, socket: Socket) -> io::Result<()> {
+        let Some(place) = self.place(socket) else { return Ok(()) };
+        let (armed, epoch) = (place.armed, place.epoch);
+        place.armed = false;
+        place.epoch = (epoch + 1) % EPOCHS;
+        if armed { uring.cancel(socket.0, epoch) } else { Ok(()) }
+    }
+
+    /// When the next connected port can be received from.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.settling.iter().map(|(due, ..)| *due).min()
+    }
+
+    /// A connected port whose time has come; to be given to [`Self::settle`].
+    pub fn settled(&mut self, now: Instant) -> Option<Socket> {
+        while let Some(index) = self.settling.iter().position(|(due, ..)| *due <= now) {
+            let (_, socket, epoch) = self.settling.swap_remove(index);
+            if self.place(socket).is_some_and(|place| place.epoch == epoch && place.far_end.is_some()) {
+                return Some(socket);
+            }
+        }
+        None
+    }
+
+    /// Reads what has come to a port since it was connected, for `each` that is from the far end, and counts the
+    /// others; then receives by itself.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn settle(
+        &mut self,
+        uring: &mut Uring,
+        socket: Socket,
+        mut each: impl FnMut(&mut Uring, &mut [u8]),
+    ) -> io::Result<usize> {
+        let Some(place) = self.place(socket) else { return Ok(0) };
+        let (Some(opened), Some(far_end)) = (&place.socket, place.far_end) else { return Ok(0) };
+        let mut strangers = 0;
+        let mut datagram = [0; BUFFER_OCTETS];
+        for _ in 0..DRAIN_LIMIT {
+            match opened.receive_from(&mut datagram) {
+                Some((length, source)) if source == far_end => each(uring, &mut datagram[..length]),
+                Some(_) => strangers += 1,
+                None => break,
+            }
+        }
+        place.armed = true;
+        uring.receive(socket.0, place.epoch)?;
+        Ok(strangers)
+    }
+
+    /// Is this the arming that receives on the place now?
+    #[must_use]
+    pub fn is_current(&self, place: u32, epoch: u32) -> bool {
+        let place = usize::try_from(place).ok().and_then(|place| self.places.get(place));
+        place.is_some_and(|place| place.armed && place.epoch == epoch)
+    }
+
+    /// Receives again after the kernel ended an arming by itself.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn rearm(&mut self, uring: &mut Uring, place: u32, epoch: u32) -> io::Result<()> {
+        if self.is_current(place, epoch) { uring.receive(place, epoch) } else { Ok(()) }
+    }
+
+    /// Closes a port. Returns the kernel's drops that had not been counted.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn release(&mut self, uring: &mut Uring, socket: Socket) -> io::Result<u32> {
+        self.silence(uring, socket)?;
+        let Some(place) = self.place(socket) else { return Ok(0) };
+        let Some(opened) = place.socket.take() else { return Ok(0) };
+        place.far_end = None;
+        let drops = opened.kernel_drops().wrapping_sub(place.drops);
+        place.drops = 0;
+        uring.remove_file(socket.0)?;
+        Ok(drops)
+    }
+
+    /// Asks the kernel about the next `count` places; returns drops that had not been counted.
+    pub fn sweep_drops(&mut self, count: usize) -> u32 {
+        let mut drops = 0u32;
+        for _ in 0..count.min(self.places.len()) {
+            let place = &mut self.places[self.sweep];
+            if let Some(opened) = &place.socket {
+                let figure = opened.kernel_drops();
+                drops = drops.wrapping_add(figure.wrapping_sub(place.drops));
+                place.drops = figure;
+            }
+            self.sweep = (self.sweep + 1) % self.places.len();
+        }
+        drops
+    }
+
+    /// How many places there are.
+    #[must_use]
+    pub const fn count(&self) -> usize {
+        self.places.len()
+    }
+}
+
+fn refusal(port: u16, error: &io::Error) -> BindError {
+    if error.kind() == io::ErrorKind::AddrInUse {
+        tracing::debug!(port, "port is taken by another program");
+        return BindError::Taken;
+    }
+    tracing::warn!(port, %error, "socket refused");
+    BindError::Refused
+}

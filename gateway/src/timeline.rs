@@ -1,0 +1,280 @@
+//! One recording's file content: blocks of sound become octets in their order, gaps become silence.
+
+use std::collections::VecDeque;
+
+use duogate_channel::sound::{Codec, RecordChannels, RecordFormat};
+use duogate_media::{BLOCK_SAMPLES, Block};
+
+use crate::companding::Companding;
+use crate::wav::Layout;
+
+/// Octets that may wait for the file system, for each recording: 32 s of A-law in two channels, 8 s of 16-bit
+/// samples in two. Beyond it blocks are left out.
+const WAITING_OCTETS: usize = 512 * 1024;
+
+/// Octets written at a time, at most.
+const CHUNK_OCTETS: usize = 64 * 1024;
+
+/// Octets worth a write while the recording goes on: a second of A-law in two channels.
+const WORTH_A_WRITE: u64 = 16 * 1024;
+
+enum Piece {
+    /// So many frames of silence.
+    Silence(u64),
+    /// Frames as they are stored.
+    Sound(Vec<u8>),
+}
+
+/// The content of one file between the shard and the file system. A frame is one sample of every channel.
+pub struct Timeline {
+    layout: Layout,
+    pieces: VecDeque<Piece>,
+    /// Frames placed so far, written ones included.
+    frames: u64,
+    /// Octets of sound in `pieces`, without silence.
+    waiting: usize,
+    /// Octets that all pieces would take in the file.
+    due: u64,
+    lost: bool,
+    ended: bool,
+}
+
+impl Timeline {
+    /// An empty one.
+    #[must_use]
+    pub const fn new(layout: Layout) -> Self {
+        Self { layout, pieces: VecDeque::new(), frames: 0, waiting: 0, due: 0, lost: false, ended: false }
+    }
+
+    /// How samples are stored.
+    #[must_use]
+    pub const fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// Were blocks left out because too many waited?
+    #[must_use]
+    pub const fn lost(&self) -> bool {
+        self.lost
+    }
+
+    /// Frames placed so far.
+    #[must_use]
+    pub const fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    /// Places a block. One that begins before the end of what is there is refused as lost: the core never makes
+    /// it.
+    pub fn place(&mut self, block: &Block, companding: &Companding) {
+        if self.ended || block.start < self.frames || self.waiting >= WAITING_OCTETS {
+            self.lost = true;
+            return;
+        }
+        self.silence(block.start - self.frames);
+        let sound = frames_of(block, self.layout, companding);
+        self.waiting += sound.len();
+        self.due += sound.len() as u64;
+        self.frames += BLOCK_SAMPLES as u64;
+        self.pieces.push_back(Piece::Sound(sound));
+    }
+
+    /// The recording covers `frames` frames: what goes beyond is cut off, what is missing is silence.
+    pub fn end(&mut self, frames: u64) {
+        let frame = usize::from(self.layout.frame_octets());
+        if let (true, Some(Piece::Sound(last))) = (frames < self.frames, self.pieces.back_mut()) {
+            // Only the last block can go beyond the end, and it has been kept back for this.
+            let excess = usize::try_from(self.frames - frames).unwrap_or(usize::MAX).saturating_mul(frame);
+            let kept = last.len().saturating_sub(excess);
+            let cut = last.len() - kept;
+            last.truncate(kept);
+            self.waiting -= cut;
+            self.due -= cut as u64;
+            self.frames -= (cut / frame) as u64;
+        }
+        self.silence(frames.saturating_sub(self.frames));
+        self.ended = true;
+    }
+
+    /// Is there something to write now: enough to be worth it, or the rest after the end?
+    #[must_use]
+    pub fn is_due(&self) -> bool {
+        self.due >= WORTH_A_WRITE || (self.ended && !self.pieces.is_empty())
+    }
+
+    /// The next octets for the file. The last block stays until the end, which may cut it.
+    pub fn chunk(&mut self) -> Option<Vec<u8>> {
+        let frame = u64::from(self.layout.frame_octets());
+        let mut chunk = Vec::new();
+        while chunk.len() < CHUNK_OCTETS && (self.ended || self.pieces.len() > 1) {
+            match self.pieces.front_mut() {
+                None => break,
+                Some(Piece::Silence(left)) => {
+                    let room = (CHUNK_OCTETS - chunk.len()) as u64 / frame;
+                    let now = (*left).min(room.max(1));
+                    *left -= now;
+                    let done = *left == 0;
+                    let octets = usize::try_from(now * frame).unwrap_or(0);
+                    chunk.resize(chunk.len() + octets, silence_octet(self.layout.format));
+                    self.due -= octets as u64;
+                    if done {
+                        self.pieces.pop_front();
+                    }
+                }
+                Some(Piece::Sound(sound)) => {
+                    self.waiting -= sound.len();
+                    self.due -= sound.len() as u64;
+                    chunk.append(sound);
+                    self.pieces.pop_front();
+                }
+            }
+        }
+        if chunk.is_empty() { None } else { Some(chunk) }
+    }
+
+    fn silence(&mut self, frames: u64) {
+        if frames > 0 {
+            self.frames += frames;
+            self.due += frames * u64::from(self.layout.frame_octets());
+            self.pieces.push_back(Piece::Silence(frames));
+        }
+    }
+}
+
+/// What stands for no sound in each format.
+const fn silence_octet(format: RecordFormat) -> u8 {
+    match format {
+        RecordFormat::Alaw => 0xd5,
+        RecordFormat::Ulaw => 0xff,
+        RecordFormat::Pcm16 => 0,
+    }
+}
+
+/// A block as the file has it: party 1 left and party 2 right, or both added up.
+fn frames_of(block: &Block, layout: Layout, companding: &Companding) -> Vec<u8> {
+    let mut frames = Vec::with_capacity(BLOCK_SAMPLES * usize::from(layout.frame_octets()));
+    let parties = block.samples[0].iter().zip(&block.samples[1]);
+    let [first, second] = block.codecs;
+    match layout.channels {
+        RecordChannels::Separate => {
+            for (one, two) in parties {
+                store(&mut frames, layout.format, first, *one, companding);
+                store(&mut frames, layout.format, second, *two, companding);
+            }
+        }
+        RecordChannels::Mixed => {
+            for (one, two) in parties {
+                let sum = companding.linear(first, *one).saturating_add(companding.linear(second, *two));
+                match stored_codec(layout.format) {
+                    Some(codec) => frames.push(companding.code(codec, sum)),
+                    None => frames.extend_from_slice(&sum.to_le_bytes()),
+                }
+            }
+        }
+    }
+    frames
+}
+
+const fn stored_codec(format: RecordFormat) -> Option<Codec> {
+    match format {
+        RecordFormat::Alaw => Some(Codec::Pcma),
+        RecordFormat::Ulaw => Some(Codec::Pcmu),
+        RecordFormat::Pcm16 => None,
+    }
+}
+
+fn store(frames: &mut Vec<u8>, format: RecordFormat, codec: Codec, code: u8, companding: &Companding) {
+    match stored_codec(format) {
+        Some(stored) if stored == codec => frames.push(code),
+        Some(stored) => frames.push(companding.code(stored, companding.linear(codec, code))),
+        None => frames.extend_from_slice(&companding.linear(codec, code).to_le_bytes()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use duogate_channel::identity::Recording;
+    use duogate_media::Take;
+
+    use super::*;
+
+    const STEREO: Layout = Layout { format: RecordFormat::Alaw, channels: RecordChannels::Separate };
+
+    fn block(start: u64, codecs: [Codec; 2], codes: [u8; 2]) -> Block {
+        let take = Take { place: 0, recording: Recording(1) };
+        Block { take, start, codecs, samples: codes.map(|code| [code; BLOCK_SAMPLES]) }
+    }
+
+    fn content(timeline: &mut Timeline) -> Vec<u8> {
+        std::iter::from_fn(|| timeline.chunk()).flatten().collect()
+    }
+
+    #[test]
+    fn gaps_are_silence_and_the_end_cuts_the_last_block() {
+        let companding = Companding::new();
+        let mut timeline = Timeline::new(STEREO);
+        timeline.place(&block(800, [Codec::Pcma; 2], [1, 2]), &companding);
+        timeline.place(&block(2400, [Codec::Pcma; 2], [3, 4]), &companding);
+        timeline.end(2500);
+        assert_eq!(timeline.frames(), 2500);
+        let octets = content(&mut timeline);
+        let expected: Vec<u8> = [([0xd5, 0xd5], 800), ([1, 2], 800), ([0xd5, 0xd5], 800), ([3, 4], 100)]
+            .into_iter()
+            .flat_map(|(frame, count)| frame.repeat(count))
+            .collect();
+        assert!(octets == expected);
+    }
+
+    #[test]
+    fn a_long_silence_is_written_in_bounded_pieces() {
+        let mut timeline = Timeline::new(STEREO);
+        timeline.end(8000 * 60);
+        let mut octets = 0;
+        while let Some(chunk) = timeline.chunk() {
+            assert!(chunk.len() <= CHUNK_OCTETS && chunk.iter().all(|octet| *octet == 0xd5));
+            octets += chunk.len();
+        }
+        assert_eq!(octets, 16_000 * 60);
+    }
+
+    #[test]
+    fn the_last_block_waits_for_the_end() {
+        let companding = Companding::new();
+        let mut timeline = Timeline::new(STEREO);
+        timeline.place(&block(0, [Codec::Pcma; 2], [1, 2]), &companding);
+        assert_eq!(timeline.chunk(), None);
+        timeline.place(&block(800, [Codec::Pcma; 2], [3, 4]), &companding);
+        assert!(timeline.chunk().unwrap() == [1, 2].repeat(800));
+    }
+
+    #[test]
+    fn codecs_become_the_stored_format() {
+        let companding = Companding::new();
+        let loud = companding.code(Codec::Pcmu, 10_000);
+        let value = companding.linear(Codec::Pcmu, loud);
+        for (format, channels, frame) in [
+            (RecordFormat::Pcm16, RecordChannels::Separate, [value.to_le_bytes(), [8, 0]].concat()),
+            (RecordFormat::Pcm16, RecordChannels::Mixed, (value + 8).to_le_bytes().to_vec()),
+            (RecordFormat::Ulaw, RecordChannels::Separate, vec![loud, companding.code(Codec::Pcmu, 8)]),
+            (RecordFormat::Alaw, RecordChannels::Mixed, vec![companding.code(Codec::Pcma, value + 8)]),
+        ] {
+            let mut timeline = Timeline::new(Layout { format, channels });
+            timeline.place(&block(0, [Codec::Pcmu, Codec::Pcma], [loud, 0xd5]), &companding);
+            timeline.end(1);
+            assert_eq!(content(&mut timeline), frame);
+        }
+    }
+
+    #[test]
+    fn what_a_stalled_file_system_may_hold_back_is_bounded() {
+        let companding = Companding::new();
+        let mut timeline = Timeline::new(STEREO);
+        let blocks = WAITING_OCTETS / 1600 + 2;
+        for number in 0..blocks {
+            timeline.place(&block(number as u64 * 800, [Codec::Pcma; 2], [1, 2]), &companding);
+        }
+        assert!(timeline.lost());
+        timeline.end(blocks as u64 * 800);
+        assert_eq!(content(&mut timeline).len(), blocks * 1600, "silence stands for what was lost");
+    }
+}

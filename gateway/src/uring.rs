@@ -1,0 +1,346 @@
+//! The only file that knows io_uring: one ring for one shard.
+//!
+//! Datagrams arrive by one multishot receive for each socket and leave by sends that the kernel carries out
+//! while it takes them from the submission queue. A UDP send with `MSG_DONTWAIT` never waits and is never
+//! handed to a poll or a worker: it has either copied the packet or failed (`EAGAIN` when the socket's send
+//! buffer is full) when the submission returns. So after a submission that emptied the queue, every buffer
+//! named by a send is free again, and only failures need a completion.
+
+// Unsafe: submission entries name memory by address, and the buffer ring is registered by address.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::time::Duration;
+
+use io_uring::types::{CancelBuilder, Fixed, SubmitArgs, Timespec};
+use io_uring::{IoUring, cqueue, opcode, squeue, types};
+
+use crate::buffers::{GROUP, RECEIVE_BUFFERS, ReceiveBuffers, Scratch};
+
+/// Submissions that fit before the queue must be handed over: one batch of sends and the receives armed with it.
+const SUBMISSIONS: u32 = 512;
+
+/// Completions that fit: all receive buffers full, all submissions failed, all doorbells, and as much again for
+/// receives that end. 4096 × 16 octets are 64 KiB a shard.
+const COMPLETIONS: u32 = 4096;
+
+/// Completions that make a full batch: from here on a longer wait would save next to nothing for a packet.
+pub const BATCH: usize = 256;
+
+/// What one completion tells.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Completion {
+    /// A datagram lies in a receive buffer.
+    Received {
+        /// The socket's place in the file table.
+        place: u32,
+        /// Which arming of that place received it.
+        epoch: u32,
+        /// Which buffer.
+        buffer: u16,
+        /// Its length in octets.
+        length: usize,
+        /// Will there be more without arming again?
+        more: bool,
+    },
+    /// A receive ended without a datagram.
+    Ended {
+        /// The socket's place in the file table.
+        place: u32,
+        /// Which arming of that place ended.
+        epoch: u32,
+        /// The system's error number; 0 for an empty datagram.
+        errno: i32,
+        /// A buffer that came back unused, if one was taken.
+        buffer: Option<u16>,
+    },
+    /// A send failed.
+    SendFailed {
+        /// The socket's place in the file table.
+        place: u32,
+        /// The system's error number.
+        errno: i32,
+    },
+    /// A doorbell was rung.
+    Rang {
+        /// Which, as given to [`Uring::watch`].
+        bell: u32,
+        /// Is it still watched?
+        more: bool,
+    },
+    /// Nothing that anybody waits for.
+    Nothing,
+}
+
+/// Kinds of requests, in the top octet of their token.
+const RECEIVE: u64 = 1;
+const SEND: u64 = 2;
+const BELL: u64 = 3;
+const CANCEL: u64 = 4;
+
+/// Epochs fit 24 bits of a token; a place would have to be armed 16 million times between a completion and its
+/// reading to be mistaken.
+pub const EPOCHS: u32 = 1 << 24;
+
+const fn token(kind: u64, epoch: u32, place: u32) -> u64 {
+    kind << 56 | ((epoch % EPOCHS) as u64) << 32 | place as u64
+}
+
+/// How long to wait, and for how much.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Wait {
+    /// After this time one completion is enough; before it, only a full batch ends the wait.
+    pub gather: Duration,
+    /// The wait ends at this time whatever happens.
+    pub at_most: Duration,
+}
+
+/// One shard's ring.
+pub struct Uring {
+    // Dropped first: the kernel lets go of the buffers before they are unmapped.
+    ring: IoUring,
+    /// The receive buffers of this ring.
+    pub buffers: ReceiveBuffers,
+    scratch: Scratch,
+    minimum_wait: bool,
+    lively: bool,
+}
+
+impl Uring {
+    /// Makes the ring on the calling thread, which is from then on the only one that may use it, with a table
+    /// for `files` sockets.
+    ///
+    /// # Errors
+    /// The system's; [`explain`] says what they mean here.
+    pub fn new(files: u32) -> io::Result<Self> {
+        let ring = IoUring::builder()
+            .setup_single_issuer()
+            .setup_defer_taskrun()
+            .setup_submit_all()
+            .setup_cqsize(COMPLETIONS)
+            .build(SUBMISSIONS)?;
+        if !ring.params().is_feature_skip_cqe_on_success() || !ring.params().is_feature_nodrop() {
+            return Err(io::Error::from_raw_os_error(libc::EINVAL));
+        }
+        let buffers = ReceiveBuffers::new()?;
+        // SAFETY: the address is that of a page-aligned mapping with room for that many entries, which lives in
+        // the same value as the ring and is dropped after it.
+        unsafe {
+            ring.submitter().register_buf_ring_with_flags(buffers.address(), RECEIVE_BUFFERS, GROUP, 0)?;
+        }
+        ring.submitter().register_files_sparse(files)?;
+        let minimum_wait = ring.params().is_feature_min_timeout();
+        Ok(Self { ring, buffers, scratch: Scratch::new(), minimum_wait, lively: false })
+    }
+
+    /// Does the kernel gather completions by itself (Linux 6.12)?
+    pub const fn gathers_in_kernel(&self) -> bool {
+        self.minimum_wait
+    }
+
+    /// Puts a socket into the file table.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn enter_file(&self, place: u32, file: BorrowedFd<'_>) -> io::Result<()> {
+        self.ring.submitter().register_files_update(place, &[file.as_raw_fd()]).map(drop)
+    }
+
+    /// Takes a socket out of the file table.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn remove_file(&self, place: u32) -> io::Result<()> {
+        self.ring.submitter().register_files_update(place, &[-1]).map(drop)
+    }
+
+    /// Receives from this place until told otherwise.
+    ///
+    /// # Errors
+    /// The system's, when the queue had to be handed over first.
+    pub fn receive(&mut self, place: u32, epoch: u32) -> io::Result<()> {
+        let entry = opcode::RecvMulti::new(Fixed(place), GROUP).build();
+        self.push(&entry.user_data(token(RECEIVE, epoch, place)))
+    }
+
+    /// Ends the receiving that was armed with this epoch.
+    ///
+    /// # Errors
+    /// The system's, when the queue had to be handed over first.
+    pub fn cancel(&mut self, place: u32, epoch: u32) -> io::Result<()> {
+        let target = CancelBuilder::user_data(token(RECEIVE, epoch, place));
+        let entry = opcode::AsyncCancel2::new(target).build();
+        self.push(&entry.user_data(token(CANCEL, epoch, place)))
+    }
+
+    /// Sends the first `length` octets of a receive buffer. The caller gives the buffer back as usual.
+    ///
+    /// # Errors
+    /// The system's, when the queue had to be handed over first, and `EINVAL` for a buffer that does not exist.
+    pub fn send_buffer(&mut self, place: u32, buffer: u16, length: usize) -> io::Result<()> {
+        let Some(packet) = self.buffers.packet(buffer, length) else {
+            return Err(io::Error::from_raw_os_error(libc::EINVAL));
+        };
+        let (start, length) = (packet.as_ptr(), packet.len());
+        self.push(&send(place, start, length))
+    }
+
+    /// Sends a packet of `length` octets that `fill` writes. False, without having called `fill`, if it is longer
+    /// than a scratch packet or the kernel does not take what is queued already.
+    pub fn send_made(&mut self, place: u32, length: usize, fill: impl FnOnce(&mut [u8])) -> bool {
+        if self.scratch.is_full() && self.submit().is_err() {
+            return false;
+        }
+        let Some(packet) = self.scratch.packet(length) else { return false };
+        fill(packet);
+        let start = packet.as_ptr();
+        self.push(&send(place, start, length)).is_ok()
+    }
+
+    /// Tells with a [`Completion::Rang`] each time that the eventfd is written. It is never read: a write wakes
+    /// the watch whatever the count is.
+    ///
+    /// # Errors
+    /// The system's, when the queue had to be handed over first.
+    pub fn watch(&mut self, eventfd: BorrowedFd<'_>, bell: u32) -> io::Result<()> {
+        let entry = opcode::PollAdd::new(types::Fd(eventfd.as_raw_fd()), libc::POLLIN as u32).multi(true).build();
+        self.push(&entry.user_data(token(BELL, 0, bell)))
+    }
+
+    /// No longer watches that doorbell.
+    ///
+    /// # Errors
+    /// The system's, when the queue had to be handed over first.
+    pub fn unwatch(&mut self, bell: u32) -> io::Result<()> {
+        let entry = opcode::AsyncCancel2::new(CancelBuilder::user_data(token(BELL, 0, bell))).build();
+        self.push(&entry.user_data(token(CANCEL, 0, bell)))
+    }
+
+    /// Hands all queued requests over; does not wait, and runs no completions.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn submit(&mut self) -> io::Result<()> {
+        let outcome = self.ring.submitter().submit().map(drop);
+        self.release();
+        outcome
+    }
+
+    /// If every queued request has been issued, the memory that sends named is free again.
+    fn release(&mut self) {
+        if self.ring.submission().is_empty() {
+            self.buffers.publish();
+            self.scratch.clear();
+        }
+    }
+
+    /// Hands all queued requests over and waits. Afterwards all returned buffers are lent to the kernel again.
+    ///
+    /// The wait names a whole batch as its minimum, because a call with a minimum of 0 or 1 runs only a handful
+    /// (20) of the completions that `DEFER_TASKRUN` has put aside.
+    ///
+    /// # Errors
+    /// The system's, except that time ran out, a signal came or the completion queue is full: those end the wait.
+    pub fn wait(&mut self, wait: Wait) -> io::Result<()> {
+        let outcome = if self.minimum_wait || wait.at_most <= wait.gather {
+            self.enter(BATCH, wait.gather, wait.at_most)
+        } else if self.lively {
+            self.enter(BATCH, Duration::ZERO, wait.gather)
+        } else {
+            self.enter(1, Duration::ZERO, wait.at_most)
+        };
+        self.release();
+        outcome
+    }
+
+    fn enter(&self, want: usize, gather: Duration, at_most: Duration) -> io::Result<()> {
+        let gather = gather.min(at_most);
+        let at_most = Timespec::from(at_most);
+        let mut arguments = SubmitArgs::new().timespec(&at_most);
+        if self.minimum_wait && !gather.is_zero() {
+            arguments = arguments.min_wait_usec(u32::try_from(gather.as_micros()).unwrap_or(u32::MAX));
+        }
+        match self.ring.submitter().submit_with_args(want, &arguments) {
+            Ok(_) => Ok(()),
+            Err(error) if matches!(error.raw_os_error(), Some(libc::ETIME | libc::EINTR | libc::EBUSY)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes what has completed, at most as much as `batch` has room for. Returns false when nothing had.
+    pub fn reap(&mut self, batch: &mut Vec<Completion>) -> bool {
+        batch.clear();
+        let room = batch.capacity();
+        batch.extend(self.ring.completion().take(room).map(|entry| read(&entry)));
+        // Without the kernel's help: after a batch of several packets the next one will be worth gathering.
+        self.lively = batch.len() >= 4;
+        !batch.is_empty()
+    }
+
+    fn push(&mut self, entry: &squeue::Entry) -> io::Result<()> {
+        // SAFETY: the entries made in this file name memory that lives until they have been issued: receive
+        // buffers (lent back only when the queue is empty) and packets whose callers promised it.
+        while unsafe { self.ring.submission().push(entry) }.is_err() {
+            self.submit()?;
+        }
+        Ok(())
+    }
+}
+
+fn send(place: u32, start: *const u8, length: usize) -> squeue::Entry {
+    opcode::Send::new(Fixed(place), start, u32::try_from(length).unwrap_or(0))
+        .flags(libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL)
+        .build()
+        .flags(squeue::Flags::SKIP_SUCCESS)
+        .user_data(token(SEND, 0, place))
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "tokens are taken apart by width")]
+fn read(entry: &cqueue::Entry) -> Completion {
+    let (result, flags) = (entry.result(), entry.flags());
+    let place = entry.user_data() as u32;
+    let epoch = (entry.user_data() >> 32) as u32 % EPOCHS;
+    let more = cqueue::more(flags);
+    match entry.user_data() >> 56 {
+        RECEIVE => match (usize::try_from(result), cqueue::buffer_select(flags)) {
+            (Ok(length), Some(buffer)) if length > 0 => {
+                Completion::Received { place, epoch, buffer, length, more }
+            }
+            (_, buffer) => Completion::Ended { place, epoch, errno: (-result).max(0), buffer },
+        },
+        SEND if result < 0 => Completion::SendFailed { place, errno: -result },
+        BELL if result >= 0 || result != -libc::ECANCELED => Completion::Rang { bell: place, more },
+        _ => Completion::Nothing,
+    }
+}
+
+/// Why a ring could not be made, and what to do about it. `disabled` is what `kernel.io_uring_disabled` says.
+pub fn explain(error: &io::Error, disabled: Option<u8>) -> String {
+    match error.raw_os_error() {
+        Some(libc::ENOSYS) => "this kernel has no io_uring (or a container's seccomp profile hides it): Duogate needs \
+             Linux 6.1 or later with CONFIG_IO_URING; in a container allow io_uring_setup, io_uring_enter and \
+             io_uring_register in its seccomp profile"
+            .into(),
+        Some(libc::EPERM | libc::EACCES) => match disabled {
+            Some(2) => "io_uring is switched off on this host: set kernel.io_uring_disabled to 0 \
+                 (sysctl -w kernel.io_uring_disabled=0, and in /etc/sysctl.d to keep it)"
+                .into(),
+            Some(1) => "io_uring is kept for privileged processes on this host: set kernel.io_uring_disabled to 0, or \
+                 put the gateway's group into kernel.io_uring_group"
+                .into(),
+            _ => "io_uring is forbidden to this process by a seccomp filter: allow io_uring_setup, io_uring_enter \
+                 and io_uring_register (systemd: SystemCallFilter=@io-event; Docker: --security-opt seccomp=…)"
+                .into(),
+        },
+        Some(libc::EINVAL) => "this kernel's io_uring is too old: Duogate needs Linux 6.1 or later".into(),
+        Some(libc::ENOMEM) => "no memory may be locked for io_uring: raise RLIMIT_MEMLOCK (systemd: LimitMEMLOCK=)".into(),
+        Some(libc::EMFILE | libc::ENFILE) => "no descriptor is left for io_uring: raise RLIMIT_NOFILE (systemd: LimitNOFILE=)".into(),
+        _ => format!("io_uring could not be set up: {error}"),
+    }
+}
+
+/// What `kernel.io_uring_disabled` says; `None` where the kernel does not have it.
+pub fn disabled() -> Option<u8> {
+    std::fs::read_to_string("/proc/sys/kernel/io_uring_disabled").ok()?.trim().parse().ok()
+}

@@ -111,6 +111,12 @@ pub struct Scratch {
     used: usize,
 }
 
+impl Default for Scratch {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Scratch {
     /// All of it, at once.
     #[must_use]

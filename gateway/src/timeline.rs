@@ -102,6 +102,12 @@ impl Timeline {
         self.due >= WORTH_A_WRITE || (self.ended && !self.pieces.is_empty())
     }
 
+    /// Has [`Self::end`] been called?
+    #[must_use]
+    pub const fn has_ended(&self) -> bool {
+        self.ended
+    }
+
     /// The next octets for the file. The last block stays until the end, which may cut it.
     pub fn chunk(&mut self) -> Option<Vec<u8>> {
         let frame = u64::from(self.layout.frame_octets());

@@ -204,7 +204,8 @@ impl Uring {
     /// # Errors
     /// The system's, when the queue had to be handed over first.
     pub fn watch(&mut self, eventfd: BorrowedFd<'_>, bell: u32) -> io::Result<()> {
-        let entry = opcode::PollAdd::new(types::Fd(eventfd.as_raw_fd()), libc::POLLIN as u32).multi(true).build();
+        let entry =
+            opcode::PollAdd::new(types::Fd(eventfd.as_raw_fd()), libc::POLLIN as u32).multi(true).build();
         self.push(&entry.user_data(token(BELL, 0, bell)))
     }
 
@@ -263,7 +264,9 @@ impl Uring {
         }
         match self.ring.submitter().submit_with_args(want, &arguments) {
             Ok(_) => Ok(()),
-            Err(error) if matches!(error.raw_os_error(), Some(libc::ETIME | libc::EINTR | libc::EBUSY)) => Ok(()),
+            Err(error) if matches!(error.raw_os_error(), Some(libc::ETIME | libc::EINTR | libc::EBUSY)) => {
+                Ok(())
+            }
             Err(error) => Err(error),
         }
     }
@@ -338,6 +341,14 @@ pub fn explain(error: &io::Error, disabled: Option<u8>) -> String {
         Some(libc::EMFILE | libc::ENFILE) => "no descriptor is left for io_uring: raise RLIMIT_NOFILE (systemd: LimitNOFILE=)".into(),
         _ => format!("io_uring could not be set up: {error}"),
     }
+}
+
+/// Can a ring be made here, as shards need it?
+///
+/// # Errors
+/// The system's; [`explain`] says what they mean.
+pub fn check() -> io::Result<()> {
+    Uring::new(1).map(drop)
 }
 
 /// What `kernel.io_uring_disabled` says; `None` where the kernel does not have it.

@@ -1,0 +1,193 @@
+//! The shard's page: counters and session snapshots, as the control plane reads them.
+
+use std::time::Duration;
+
+use duogate_channel::counters::Counter;
+use duogate_channel::identity::Session;
+use duogate_channel::page::PageWriter;
+use duogate_channel::snapshot::{LegSnapshot, SessionState, Snapshot};
+use duogate_channel::time::Instant;
+use duogate_media::{Core, DropReason, Phase};
+
+/// The page shows every session at least this often, in slices.
+const WALK: Duration = Duration::from_secs(1);
+
+/// Slices of a walk: one every 20 ms, so that no turn of the loop has many.
+const SLICES: u32 = 50;
+
+/// What the shell counts by itself, beside the core's counters.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct ShellFigures {
+    /// Datagrams that did not fit a receive buffer.
+    pub oversized: u64,
+    /// Times that the receive buffers ran out.
+    pub no_buffer: u64,
+    /// Packets that the kernel refused to send.
+    pub send_failed: u64,
+    /// Of those: packets that met an ICMP error of an earlier one.
+    pub send_refused: u64,
+    /// Datagrams that the kernel dropped.
+    pub kernel_drops: u64,
+    /// Datagrams that were queued before a port was connected.
+    pub drained: u64,
+    /// Datagrams from strangers that slipped in while a port was being connected.
+    pub strangers: u64,
+    /// Datagrams of an earlier far end, received but not read when a port was moved.
+    pub stale: u64,
+    /// Turns of the loop.
+    pub loops: u64,
+    /// Turns that began with a sleep.
+    pub wakeups: u64,
+    /// Completions taken.
+    pub completions: u64,
+    /// Paced packets sent late.
+    pub played_late: u64,
+    /// Commands taken.
+    pub commands: u64,
+    /// Events handed over.
+    pub events: u64,
+    /// Recordings that ended with an error.
+    pub recorder_errors: u64,
+}
+
+/// The page, and where its walk over the sessions is.
+pub struct Page {
+    writer: PageWriter,
+    next_slice: Instant,
+    slot: u32,
+}
+
+impl Page {
+    /// Takes over a fresh page.
+    #[must_use]
+    pub fn new(writer: PageWriter, core: &Core) -> Self {
+        writer.set(Counter::SessionsCapacity, u64::from(core.limits().sessions));
+        writer.set(Counter::PortsTotal, u64::from(core.limits().sockets()));
+        Self { writer, next_slice: Instant::ZERO, slot: 0 }
+    }
+
+    /// The loop turns.
+    pub fn heartbeat(&self, now: Instant) {
+        self.writer.set(Counter::Heartbeat, now.nanoseconds());
+    }
+
+    /// Is a control plane attached?
+    pub fn attached(&self, attached: bool) {
+        self.writer.set(Counter::Attached, u64::from(attached));
+    }
+
+    /// When the next slice is due.
+    #[must_use]
+    pub const fn next_slice(&self) -> Instant {
+        self.next_slice
+    }
+
+    /// Shows a slot as it is now.
+    pub fn show(&self, now: Instant, core: &Core, slot: u32) {
+        match core.snapshot(slot) {
+            Some(snapshot) => self.writer.show(&translate(now, &snapshot)),
+            None => self.writer.hide(Session { slot, generation: 0 }),
+        }
+    }
+
+    /// The slots of the slice that is due, if one is, and whether it is the last of a walk.
+    pub fn slice(&mut self, now: Instant, slots: u32) -> Option<(std::ops::Range<u32>, bool)> {
+        if now < self.next_slice {
+            return None;
+        }
+        self.next_slice = now + WALK / SLICES;
+        let first = self.slot;
+        let end = (first + slots.div_ceil(SLICES).max(1)).min(slots);
+        self.slot = if end == slots { 0 } else { end };
+        Some((first..end, end == slots))
+    }
+
+    /// Writes all counters.
+    pub fn count(&self, core: &Core, shell: &ShellFigures) {
+        let page = &self.writer;
+        let core_counters = core.counters();
+        let dropped =
+            |reasons: &[DropReason]| reasons.iter().map(|reason| core_counters.dropped(*reason)).sum::<u64>();
+        use DropReason as D;
+        for (counter, value) in [
+            (Counter::PacketsReceived, core_counters.received + shell.oversized),
+            (Counter::OctetsReceived, core_counters.received_bytes),
+            (Counter::PacketsForwarded, core_counters.forwarded),
+            (Counter::PacketsPlayed, core_counters.paced),
+            (
+                Counter::PacketsSent,
+                (core_counters.forwarded + core_counters.paced).saturating_sub(shell.send_failed),
+            ),
+            (Counter::OctetsSent, core_counters.forwarded_bytes + core_counters.paced * 172),
+            (Counter::DroppedMalformed, dropped(&[D::Malformed, D::Rtcp, D::Empty])),
+            (Counter::DroppedPayloadType, dropped(&[D::PayloadType, D::ComfortNoise, D::NoTelephoneEvent])),
+            (Counter::DroppedStranger, dropped(&[D::Stranger]) + shell.strangers),
+            (Counter::DroppedNoFarEnd, dropped(&[D::NoFarEnd]) + shell.drained),
+            (
+                Counter::DroppedLate,
+                dropped(&[D::NotOpen, D::Resting, D::Late, D::Duplicate, D::Probation]) + shell.stale,
+            ),
+            (Counter::DroppedUnheard, dropped(&[D::NobodyListens])),
+            (Counter::DroppedHold, dropped(&[D::Held])),
+            (Counter::DroppedOversized, shell.oversized),
+            (Counter::DroppedNoBuffer, shell.no_buffer),
+            (Counter::DroppedSend, shell.send_failed),
+            (Counter::DroppedKernel, shell.kernel_drops),
+            (Counter::SessionsOpened, core_counters.opened),
+            (Counter::SessionsRefused, core_counters.refused),
+            (Counter::SessionsActive, u64::from(core.active_sessions())),
+            (Counter::PortsInUse, u64::from(core.active_sessions()) * 2),
+            (Counter::RecorderLost, core_counters.blocks_lost),
+            (Counter::RecorderErrors, shell.recorder_errors),
+            (Counter::Wakeups, shell.wakeups),
+            (Counter::Loops, shell.loops),
+            (Counter::Completions, shell.completions),
+            (Counter::PlayedLate, shell.played_late),
+            (Counter::Commands, shell.commands),
+            (Counter::CommandsStale, core_counters.stale_commands),
+            (Counter::Events, shell.events),
+            (Counter::EventsDropped, core_counters.events_lost),
+        ] {
+            page.set(counter, value);
+        }
+        let free = u64::from(core.free_ports()) + u64::from(core.active_sessions()) * 2;
+        page.set(Counter::PortsResting, u64::from(core.limits().sockets()).saturating_sub(free));
+    }
+
+    /// Writes what the recorder's line has to say.
+    pub fn recorder(&self, running: u32, queued: usize, blocks: u64) {
+        self.writer.set(Counter::RecordingsActive, u64::from(running));
+        self.writer.set(Counter::RecorderQueued, queued as u64);
+        self.writer.set(Counter::RecorderBlocks, blocks);
+    }
+}
+
+fn translate(now: Instant, snapshot: &duogate_media::Snapshot) -> Snapshot {
+    let state = match snapshot.phase {
+        Phase::Opening => SessionState::Opening,
+        Phase::Open => SessionState::Open,
+        Phase::Joined => SessionState::Joined,
+        Phase::Ended => SessionState::Closing,
+    };
+    let legs = snapshot.legs.map(|leg| LegSnapshot {
+        port: leg.port,
+        far_end: leg.far_end,
+        hears: leg.hears,
+        ssrc: leg.ssrc,
+        sequence: leg.sequence,
+        timestamp: if leg.sent_at == Instant::ZERO {
+            leg.timestamp
+        } else {
+            ahead(leg.timestamp, now.since(leg.sent_at))
+        },
+        statistics: leg.statistics,
+    });
+    Snapshot { tag: snapshot.tag, session: snapshot.session, state, legs }
+}
+
+/// The timestamp after so much time at 8 kHz.
+fn ahead(timestamp: u32, passed: Duration) -> u32 {
+    let samples = passed.as_micros() / 125;
+    // Timestamps wrap (RFC 3550 section 5.1).
+    timestamp.wrapping_add(u32::try_from(samples & u128::from(u32::MAX)).unwrap_or(0))
+}

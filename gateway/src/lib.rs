@@ -1,0 +1,28 @@
+//! The data plane's shell: threads, sockets, io_uring and files around the pure core of `duogate-media`.
+//!
+//! ```text
+//!   control plane ──socket──> attach ──inbox──> shard 0 … n ──tap──> recorder ──> files
+//!        └────── rings, pages (shared memory) ────┘   │
+//!                                          io_uring: RTP in and out
+//! ```
+//! `supervisor` is the main thread, `attach` takes control planes in, `worker` is a shard's thread and its loop,
+//! `shard` what one turn of the loop does, `recorder` the thread that writes. `uring` alone knows io_uring, and
+//! `recorder` alone tokio-uring.
+
+pub mod attach;
+pub mod buffers;
+pub mod clock;
+pub mod companding;
+pub mod figures;
+pub mod inbox;
+pub mod limits;
+pub mod ports;
+pub mod recorder;
+pub mod shard;
+pub mod sockets;
+pub mod supervisor;
+pub mod tap;
+pub mod timeline;
+pub mod uring;
+pub mod wav;
+pub mod worker;

@@ -1,0 +1,86 @@
+//! Descriptors: how many there may be, and how many sessions that is enough for.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Descriptors that the gateway needs beside sessions: log, sockets, rings, timers, memory files in transit.
+const HOUSE: u64 = 64;
+
+/// Descriptors of each shard beside its sessions: its ring, its rings with the control plane, page, doorbells, and
+/// the same once more while a new control plane attaches.
+const EACH_SHARD: u64 = 16;
+
+/// Raises the limit of open descriptors to what the system allows, and returns it.
+#[must_use]
+pub fn raise_descriptors() -> u64 {
+    let limit = getrlimit(Resource::Nofile);
+    let hard = limit.maximum.unwrap_or(u64::MAX);
+    if limit.current != limit.maximum
+        && let Err(error) =
+            setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
+    {
+        tracing::warn!(%error, "the limit of open descriptors cannot be raised");
+        return limit.current.unwrap_or(u64::MAX);
+    }
+    hard
+}
+
+/// What one shard may have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Share {
+    /// Sessions at once.
+    pub sessions: u32,
+    /// RTP ports (even ones), in use and resting.
+    pub ports: u32,
+}
+
+/// Fits a shard's share to the descriptors that the process may open. Each RTP port is one, in use or at rest, and
+/// each session may have one recording.
+#[must_use]
+pub fn fit(wanted: Share, shards: u32, descriptors: u64) -> Share {
+    let shards = u64::from(shards.max(1));
+    let mine = descriptors.saturating_sub(HOUSE) / shards;
+    let mine = mine.saturating_sub(EACH_SHARD);
+    let need = |share: Share| u64::from(share.ports) + u64::from(share.sessions);
+    if need(wanted) <= mine {
+        return wanted;
+    }
+    // First the ports that only rest go, down to twice those that all sessions use; then sessions.
+    let ports = mine.saturating_sub(u64::from(wanted.sessions));
+    if ports >= u64::from(wanted.sessions) * 4 {
+        return Share { ports: u32::try_from(ports).unwrap_or(wanted.ports).min(wanted.ports), ..wanted };
+    }
+    let sessions = u32::try_from(mine / 5).unwrap_or(u32::MAX).min(wanted.sessions);
+    let ports = u32::try_from(mine - u64::from(sessions)).unwrap_or(u32::MAX).min(wanted.ports);
+    Share { sessions, ports }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fits_is_left_alone() {
+        let wanted = Share { sessions: 1000, ports: 10_000 };
+        assert_eq!(fit(wanted, 1, 20_000), wanted);
+    }
+
+    #[test]
+    fn ports_that_only_rest_go_first() {
+        let wanted = Share { sessions: 1000, ports: 10_000 };
+        let fitted = fit(wanted, 1, 8_000);
+        assert_eq!(fitted.sessions, 1000);
+        assert!(fitted.ports < 10_000 && fitted.ports >= 4_000);
+    }
+
+    #[test]
+    fn whatever_the_limit_the_sum_fits() {
+        for descriptors in [0, 100, 256, 1024, 4096, 65_536] {
+            for shards in [1, 2, 16] {
+                let fitted = fit(Share { sessions: 4000, ports: 10_000 }, shards, descriptors);
+                let each = u64::from(fitted.sessions) + u64::from(fitted.ports) + EACH_SHARD;
+                assert!(fitted.sessions == 0 || each * u64::from(shards) + HOUSE <= descriptors);
+                assert!(fitted.ports >= fitted.sessions * 2 || fitted.sessions == 0);
+            }
+        }
+    }
+}

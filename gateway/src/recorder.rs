@@ -1,0 +1,256 @@
+//! The recorder: one thread that writes all recordings. The only file that knows tokio-uring.
+//!
+//! Blocks come from the shards in order, become octets at once (their memory goes back to the shard), and are
+//! written in chunks, at most one write of a file at a time. Nothing here can hold a call up: a file system that
+//! stalls lets octets wait up to a limit, then blocks are left out and the outcome says `Overrun`.
+//!
+//! What is durable when: samples go to the page cache about once a second and from there to the disk as the
+//! kernel sees fit (by default within 30 s), so a crash of the gateway loses a second at most, and a power cut
+//! half a minute of a call that it has ended anyway. At the end the header gets its sizes and the file is synced
+//! *before* the recording is reported as saved: what has been announced survives a power cut. To sync more often
+//! would make every call in the house pay for each recording's last seconds.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fs::File as StandardFile;
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use crossbeam::queue::ArrayQueue;
+use duogate_channel::event::RecordOutcome;
+use duogate_channel::identity::Recording;
+use duogate_media::Take;
+use tokio_uring::fs::File;
+
+use crate::companding::Companding;
+use crate::tap::{Finished, Line, Message, RecorderBell};
+use crate::timeline::Timeline;
+use crate::wav::{Layout, RATE};
+
+/// Recordings handed over and not yet begun, at most: also the notices about them that may wait.
+pub const HANDED: usize = 8192;
+
+/// Messages taken from one shard before the others have their turn.
+const TURN: usize = 256;
+
+/// What the attach thread tells the recorder.
+pub enum Paper {
+    /// A file to record into later.
+    Handed(Recording, StandardFile),
+    /// It will not be needed.
+    Forget(Recording),
+    /// None of those that have not begun will be needed: their control plane has gone.
+    ForgetAll,
+}
+
+/// What the recorder's thread shares with the others.
+pub struct Desk {
+    /// From the attach thread.
+    pub papers: ArrayQueue<Paper>,
+    /// Wakes the recorder.
+    pub bell: Arc<RecorderBell>,
+    /// The shards' lines, in their order.
+    pub lines: Vec<Arc<Line>>,
+    /// Set when no shard will say anything any more: the recorder ends when all is written.
+    pub closing: AtomicBool,
+}
+
+/// Runs the recorder until the desk closes.
+///
+/// # Errors
+/// The system's, at start only.
+pub fn run(desk: &Arc<Desk>) -> io::Result<()> {
+    let bell = desk.bell.file()?;
+    tokio_uring::start(async {
+        let bell = File::from_std(bell.into());
+        let mut recorder = Recorder::new(Arc::clone(desk));
+        loop {
+            if recorder.turn() {
+                // Lets writes that have completed go on.
+                let _ = tokio_uring::no_op().await;
+                continue;
+            }
+            if desk.closing.load(Ordering::Acquire) && recorder.is_done() {
+                return Ok(());
+            }
+            desk.bell.prepare_sleep();
+            if recorder.is_idle() && !(desk.closing.load(Ordering::Acquire) && recorder.is_done()) {
+                let (result, _) = bell.read_at(vec![0; 8], 0).await;
+                result?;
+            }
+        }
+    })
+}
+
+/// All recordings whose files are open, by shard and take.
+type Shelf = Rc<RefCell<HashMap<(usize, Take), Rc<RefCell<Running>>>>>;
+
+struct Recorder {
+    desk: Arc<Desk>,
+    companding: Companding,
+    handed: HashMap<Recording, StandardFile>,
+    running: Shelf,
+}
+
+/// A recording whose file is open: what the shard has said, and the task that writes it.
+struct Running {
+    timeline: Timeline,
+    /// Blocks that the shard had to leave out; known at the end.
+    lost: u32,
+    writer: Option<Waker>,
+}
+
+impl Running {
+    fn wake(&mut self) {
+        if (self.timeline.is_due() || self.timeline.has_ended())
+            && let Some(writer) = self.writer.take()
+        {
+            writer.wake();
+        }
+    }
+}
+
+impl Recorder {
+    fn new(desk: Arc<Desk>) -> Self {
+        Self { desk, companding: Companding::new(), handed: HashMap::new(), running: Rc::default() }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.desk.papers.is_empty() && self.desk.lines.iter().all(|line| line.is_empty())
+    }
+
+    fn is_done(&self) -> bool {
+        self.is_idle() && self.running.borrow().is_empty()
+    }
+
+    /// Takes what waits, a bounded part of it. False when nothing did.
+    fn turn(&mut self) -> bool {
+        let mut busy = false;
+        let desk = Arc::clone(&self.desk);
+        for (shard, line) in desk.lines.iter().enumerate() {
+            for message in std::iter::from_fn(|| line.take()).take(TURN) {
+                busy = true;
+                self.message(shard, line, message);
+            }
+        }
+        self.papers() || busy
+    }
+
+    fn papers(&mut self) -> bool {
+        let mut busy = false;
+        while let Some(paper) = self.desk.papers.pop() {
+            busy = true;
+            match paper {
+                Paper::Handed(recording, file) => drop(self.handed.insert(recording, file)),
+                Paper::Forget(recording) => drop(self.handed.remove(&recording)),
+                Paper::ForgetAll => self.handed.clear(),
+            }
+        }
+        busy
+    }
+
+    fn message(&mut self, shard: usize, line: &Arc<Line>, message: Message) {
+        match message {
+            Message::Begin(take, layout) => self.begin(shard, line, take, layout),
+            Message::Block(block) => {
+                // A recording whose file refused has been reported and forgotten.
+                if let Some(running) = self.running.borrow().get(&(shard, block.take)) {
+                    running.borrow_mut().timeline.place(&block, &self.companding);
+                    running.borrow_mut().wake();
+                }
+                line.give_back(block);
+            }
+            Message::End(take, samples, lost) => {
+                if let Some(running) = self.running.borrow().get(&(shard, take)) {
+                    let mut running = running.borrow_mut();
+                    running.lost = lost;
+                    running.timeline.end(samples);
+                    running.wake();
+                }
+            }
+        }
+    }
+
+    fn begin(&mut self, shard: usize, line: &Arc<Line>, take: Take, layout: Layout) {
+        // Its file was handed over before the command was given, so at least its paper is here.
+        self.papers();
+        let Some(file) = self.handed.remove(&take.recording) else {
+            let outcome = RecordOutcome::Missing;
+            line.finish(Finished { take, outcome, duration: Duration::ZERO, bytes: 0 });
+            return;
+        };
+        let running = Running { timeline: Timeline::new(layout), lost: 0, writer: None };
+        let running = Rc::new(RefCell::new(running));
+        self.running.borrow_mut().insert((shard, take), Rc::clone(&running));
+        let (shelf, line) = (Rc::clone(&self.running), Arc::clone(line));
+        tokio_uring::spawn(async move {
+            let finished = write_out(take, &File::from_std(file), &running).await;
+            shelf.borrow_mut().remove(&(shard, take));
+            line.finish(finished);
+        });
+    }
+}
+
+/// Writes a recording from beginning to end.
+async fn write_out(take: Take, file: &File, running: &RefCell<Running>) -> Finished {
+    let layout = running.borrow().timeline.layout();
+    let start = layout.header_octets();
+    let mut data = 0;
+    let mut failure = write(file, layout.header(None), 0).await.err();
+    while failure.is_none() {
+        let Some(chunk) = poll_fn(|context| next_chunk(&mut running.borrow_mut(), context)).await else {
+            break;
+        };
+        let length = chunk.len() as u64;
+        match write(file, chunk, start + data).await {
+            Ok(()) => data += length,
+            Err(error) => failure = Some(error),
+        }
+    }
+    if let Err(error) = close(file, layout, data).await {
+        failure.get_or_insert(error);
+    }
+    let outcome = match &failure {
+        Some(error) => {
+            tracing::warn!(recording = take.recording.0, %error, "a recording cannot be written; the call goes on");
+            RecordOutcome::WriteFailed { errno: error.raw_os_error().unwrap_or(libc::EIO) }
+        }
+        None if running.borrow().lost > 0 || running.borrow().timeline.lost() => RecordOutcome::Overrun,
+        None => RecordOutcome::Saved,
+    };
+    let frames = data / u64::from(layout.frame_octets());
+    let duration = Duration::from_micros(frames * (1_000_000 / u64::from(RATE)));
+    Finished { take, outcome, duration, bytes: start + data + data % 2 }
+}
+
+/// The sizes into the header, an octet of padding after an odd number of samples, and all of it to the disk.
+async fn close(file: &File, layout: Layout, data: u64) -> io::Result<()> {
+    if data % 2 == 1 {
+        write(file, vec![0], layout.header_octets() + data).await?;
+    }
+    write(file, layout.header(Some(data)), 0).await?;
+    file.sync_data().await
+}
+
+async fn write(file: &File, octets: Vec<u8>, position: u64) -> io::Result<()> {
+    file.write_all_at(octets, position).await.0
+}
+
+/// What to write next, once there is something; `None` after the end.
+fn next_chunk(running: &mut Running, context: &Context<'_>) -> Poll<Option<Vec<u8>>> {
+    if running.timeline.is_due()
+        && let Some(chunk) = running.timeline.chunk()
+    {
+        return Poll::Ready(Some(chunk));
+    }
+    if running.timeline.has_ended() {
+        return Poll::Ready(None);
+    }
+    running.writer = Some(context.waker().clone());
+    Poll::Pending
+}

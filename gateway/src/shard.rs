@@ -1,0 +1,476 @@
+//! One shard: the core, and everything of the shell that serves it. Each method is one step of the worker's loop.
+
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use duogate_channel::command::{Command, Source};
+use duogate_channel::event::{Event, RecordOutcome};
+use duogate_channel::identity::Session;
+use duogate_channel::page::PageWriter;
+use duogate_channel::ring::{Poisoned, PushError};
+use duogate_channel::sides::GatewaySide;
+use duogate_channel::time::Instant;
+use duogate_media::{Action, Core, Limits, Origin, Outlet, Socket, Verdict};
+
+use crate::buffers::BUFFER_OCTETS;
+use crate::figures::{Page, ShellFigures};
+use crate::inbox::{Attachment, Inbox, Notice, Sounds};
+use crate::ports::Ports;
+use crate::tap::ShardTap;
+use crate::uring::{Completion, Uring, Wait};
+
+/// Commands obeyed in one turn: each may bind two sockets (about 30 µs each), and packets wait meanwhile.
+const COMMANDS_A_TURN: usize = 16;
+
+/// How long a shard that carries traffic waits at most, instead of telling the control plane that it sleeps: its
+/// commands then need no doorbell.
+const DOZE: Duration = Duration::from_millis(1);
+
+/// Completions in one turn that make a shard busy.
+const BUSY: usize = 8;
+
+/// How long an idle shard sleeps at most: it must show that it lives.
+const LONGEST_SLEEP: Duration = Duration::from_millis(500);
+
+/// How often events are tried again while the control plane's ring is full.
+const FULL_RING_RETRY: Duration = Duration::from_millis(5);
+
+/// Doorbell number of the inbox; control planes have theirs from 1 on.
+const INBOX_BELL: u32 = 0;
+
+/// A packet of a prompt that leaves more than this after its time is late.
+const LATE: Duration = Duration::from_millis(2);
+
+/// How long closing recordings may take when the gateway ends.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+/// Everything that a shard is made of, before its thread runs.
+pub struct Setup {
+    /// Sizes and times.
+    pub limits: Limits,
+    /// Where ports are bound.
+    pub address: IpAddr,
+    /// The traffic class octet of RTP packets.
+    pub traffic_class: u32,
+    /// How long packets may be gathered.
+    pub budget: Duration,
+    /// Its page.
+    pub page: PageWriter,
+    /// Its inbox.
+    pub inbox: Arc<Inbox>,
+    /// Its line to the recorder.
+    pub tap: ShardTap,
+}
+
+/// The attached control plane.
+struct Wall {
+    side: GatewaySide,
+    attachment: Arc<Attachment>,
+    bell: u32,
+}
+
+/// One shard.
+pub struct Shard {
+    core: Core,
+    uring: Uring,
+    ports: Ports,
+    wall: Option<Wall>,
+    inbox: Arc<Inbox>,
+    sounds: Sounds,
+    tap: ShardTap,
+    page: Page,
+    figures: ShellFigures,
+    budget: Duration,
+    bells: u32,
+    busy: bool,
+    more_commands: bool,
+    ring_full: bool,
+    asleep: bool,
+    touched: Vec<Session>,
+    stopping: Option<Instant>,
+}
+
+impl Shard {
+    /// Takes all memory and makes the ring, on the thread that will run the shard.
+    ///
+    /// # Errors
+    /// The system's, and limits that contradict each other.
+    pub fn new(setup: Setup, now: Instant) -> io::Result<Self> {
+        let core = Core::new(setup.limits, now).map_err(io::Error::other)?;
+        let mut uring = Uring::new(setup.limits.sockets())?;
+        uring.watch(setup.inbox.bell().as_fd(), INBOX_BELL)?;
+        let ports = Ports::new(setup.address, setup.traffic_class, setup.limits.sockets());
+        let page = Page::new(setup.page, &core);
+        page.heartbeat(now);
+        Ok(Self {
+            core,
+            uring,
+            ports,
+            wall: None,
+            inbox: setup.inbox,
+            sounds: Sounds::default(),
+            tap: setup.tap,
+            page,
+            figures: ShellFigures::default(),
+            budget: setup.budget,
+            bells: INBOX_BELL,
+            busy: false,
+            more_commands: false,
+            ring_full: false,
+            asleep: false,
+            touched: Vec::with_capacity(COMMANDS_A_TURN),
+            stopping: None,
+        })
+    }
+
+    /// The ring, to reap from.
+    pub const fn uring(&mut self) -> &mut Uring {
+        &mut self.uring
+    }
+
+    /// Sleeps until there is something to do.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn sleep(&mut self, now: Instant) -> io::Result<()> {
+        let mut at_most = self.time_left(now);
+        if self.busy {
+            at_most = at_most.min(DOZE.max(self.budget));
+        } else if !at_most.is_zero() {
+            match self.wall.as_mut().map(|wall| wall.side.commands.prepare_sleep()) {
+                Some(Ok(true)) => self.asleep = true,
+                Some(Ok(false)) => at_most = Duration::ZERO,
+                Some(Err(poisoned)) => self.condemn(poisoned),
+                None => {}
+            }
+        }
+        self.figures.loops += 1;
+        self.figures.wakeups += u64::from(!at_most.is_zero());
+        let outcome = self.uring.wait(Wait { gather: self.budget, at_most });
+        if std::mem::take(&mut self.asleep)
+            && let Some(wall) = &mut self.wall
+        {
+            wall.side.commands.wake();
+        }
+        outcome
+    }
+
+    /// Until the next planned thing; no shorter than the budget, so that plans are gathered as packets are.
+    fn time_left(&self, now: Instant) -> Duration {
+        if self.more_commands {
+            return Duration::ZERO;
+        }
+        let deadlines = [self.core.next_deadline(), self.ports.next_deadline(), self.stopping];
+        let mut left = deadlines.into_iter().flatten().map(|deadline| deadline.since(now)).min();
+        if self.core.active_sessions() > 0 {
+            left = Some(left.unwrap_or(LONGEST_SLEEP).min(self.page.next_slice().since(now)));
+        }
+        let mut left = left.unwrap_or(LONGEST_SLEEP).min(LONGEST_SLEEP);
+        if self.ring_full {
+            left = left.min(FULL_RING_RETRY);
+        }
+        left.max(self.budget)
+    }
+
+    /// Takes one completion.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn complete(&mut self, now: Instant, completion: Completion) -> io::Result<()> {
+        self.figures.completions += 1;
+        match completion {
+            Completion::Received { place, epoch, buffer, length, more } => {
+                if self.ports.is_current(place, epoch) {
+                    self.packet(now, place, buffer, length)?;
+                } else {
+                    self.figures.stale += 1;
+                }
+                self.uring.buffers.give_back(buffer);
+                if more { Ok(()) } else { self.ports.rearm(&mut self.uring, place, epoch) }
+            }
+            Completion::Ended { place, epoch, errno, buffer } => {
+                if let Some(buffer) = buffer {
+                    self.uring.buffers.give_back(buffer);
+                }
+                self.figures.no_buffer += u64::from(errno == libc::ENOBUFS);
+                self.ports.rearm(&mut self.uring, place, epoch)
+            }
+            Completion::SendFailed { errno, .. } => {
+                self.figures.send_failed += 1;
+                self.figures.send_refused += u64::from(errno == libc::ECONNREFUSED);
+                Ok(())
+            }
+            Completion::Rang { bell, more } => {
+                if more {
+                    Ok(())
+                } else {
+                    self.watch_again(bell)
+                }
+            }
+            Completion::Nothing => Ok(()),
+        }
+    }
+
+    fn packet(&mut self, now: Instant, place: u32, buffer: u16, length: usize) -> io::Result<()> {
+        if length >= BUFFER_OCTETS {
+            self.figures.oversized += 1;
+            return Ok(());
+        }
+        let Some(datagram) = self.uring.buffers.packet(buffer, length) else { return Ok(()) };
+        match self.core.receive(now, Socket(place), Origin::Connected, datagram, &mut self.tap) {
+            Verdict::Forward { socket, length } => self.uring.send_buffer(socket.0, buffer, length),
+            Verdict::Drop(_) => Ok(()),
+        }
+    }
+
+    fn watch_again(&mut self, bell: u32) -> io::Result<()> {
+        match &self.wall {
+            _ if bell == INBOX_BELL => self.uring.watch(self.inbox.bell().as_fd(), bell),
+            Some(wall) if wall.bell == bell => self.uring.watch(wall.side.command_doorbell.as_fd(), bell),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes what the attach thread and the recorder have to say.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn hear(&mut self, now: Instant) -> io::Result<()> {
+        while let Some(notice) = self.inbox.take() {
+            match notice {
+                Notice::Attach(side, attachment) => self.attach(*side, attachment)?,
+                Notice::Detach => self.detach()?,
+                Notice::Sound(sound, stored) => self.sounds.keep(sound, stored),
+                Notice::Forget(sound) => self.sounds.retire(sound),
+                Notice::Stop => self.stop(now),
+            }
+        }
+        while let Some(finished) = self.tap.finished() {
+            self.figures.recorder_errors += u64::from(finished.outcome != RecordOutcome::Saved);
+            let (outcome, duration, bytes) = (finished.outcome, finished.duration, finished.bytes);
+            self.core.recorded(finished.take, outcome, duration, bytes, &mut self.tap);
+        }
+        Ok(())
+    }
+
+    fn attach(&mut self, side: GatewaySide, attachment: Arc<Attachment>) -> io::Result<()> {
+        self.detach()?;
+        self.bells = self.bells.wrapping_add(1).max(1);
+        self.uring.watch(side.command_doorbell.as_fd(), self.bells)?;
+        self.wall = Some(Wall { side, attachment, bell: self.bells });
+        self.page.attached(true);
+        Ok(())
+    }
+
+    fn detach(&mut self) -> io::Result<()> {
+        self.ring_full = false;
+        self.page.attached(false);
+        let Some(wall) = self.wall.take() else { return Ok(()) };
+        self.sounds.retire_all();
+        self.uring.unwatch(wall.bell)
+    }
+
+    fn condemn(&mut self, poisoned: Poisoned) {
+        tracing::error!(%poisoned, "the control plane's rings are unusable; it must attach again");
+        if let Some(wall) = self.wall.take() {
+            wall.attachment.condemn();
+            self.sounds.retire_all();
+            // If that fails the watch just goes on, and nobody listens to it.
+            let _ = self.uring.unwatch(wall.bell);
+        }
+        self.page.attached(false);
+    }
+
+    fn stop(&mut self, now: Instant) {
+        self.stopping = Some(now + FAREWELL);
+        for slot in 0..self.core.limits().sessions {
+            if let Some(snapshot) = self.core.snapshot(slot) {
+                self.core.command(now, Command::Close { session: snapshot.session }, &mut self.tap);
+            }
+        }
+    }
+
+    /// Has everything been ended that had to be?
+    #[must_use]
+    pub fn is_over(&self, now: Instant) -> bool {
+        self.stopping.is_some_and(|deadline| self.tap.running() == 0 || now >= deadline)
+    }
+
+    /// Obeys commands, a bounded number.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn obey(&mut self, now: Instant) -> io::Result<()> {
+        self.touched.clear();
+        let before = self.figures.commands;
+        for _ in 0..COMMANDS_A_TURN {
+            let Some(wall) = &mut self.wall else { break };
+            if !self.core.accepts_commands() {
+                break;
+            }
+            match wall.side.commands.pop() {
+                Ok(None) => break,
+                Ok(Some(command)) => {
+                    // A sound that the command names was announced before it: its notice is there by now.
+                    self.hear(now)?;
+                    self.figures.commands += 1;
+                    self.core.command(now, command, &mut self.tap);
+                    self.touched.extend(session_of(&command));
+                }
+                Err(poisoned) => self.condemn(poisoned),
+            }
+        }
+        self.more_commands = self.figures.commands - before == COMMANDS_A_TURN as u64;
+        Ok(())
+    }
+
+    /// Lets time pass in the core: paced packets, time-outs.
+    pub fn advance(&mut self, now: Instant) {
+        let deadline = self.core.next_deadline();
+        let paced = self.core.counters().paced;
+        self.core.advance(now, &self.sounds, &mut RingOutlet(&mut self.uring));
+        if deadline.is_some_and(|deadline| now.since(deadline) > LATE) {
+            self.figures.played_late += self.core.counters().paced - paced;
+        }
+    }
+
+    /// Does what the core asks of sockets.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn act(&mut self, now: Instant) -> io::Result<()> {
+        while let Some(action) = self.core.poll_action() {
+            match action {
+                Action::Bind { socket, port } => {
+                    let result = self.ports.bind(&self.uring, socket, port);
+                    self.core.bound(now, socket, result);
+                }
+                Action::Connect { socket, address } => {
+                    match self.ports.connect(&mut self.uring, now, socket, address) {
+                        Ok(drained) => self.figures.drained += drained as u64,
+                        Err(error) => {
+                            tracing::warn!(%address, %error, "a far end cannot be reached from this host")
+                        }
+                    }
+                }
+                Action::Release { socket } => {
+                    self.figures.kernel_drops += u64::from(self.ports.release(&mut self.uring, socket)?);
+                }
+            }
+        }
+        self.settle(now)
+    }
+
+    fn settle(&mut self, now: Instant) -> io::Result<()> {
+        while let Some(socket) = self.ports.settled(now) {
+            let (core, tap) = (&mut self.core, &mut self.tap);
+            let strangers = self.ports.settle(&mut self.uring, socket, |uring, datagram| {
+                if let Verdict::Forward { socket, length } =
+                    core.receive(now, socket, Origin::Connected, datagram, tap)
+                {
+                    uring.send_made(socket.0, length, |packet| packet.copy_from_slice(&datagram[..length]));
+                }
+            })?;
+            self.figures.strangers += strangers as u64;
+        }
+        Ok(())
+    }
+
+    /// Hands events over while the ring has room.
+    pub fn report(&mut self, now: Instant) {
+        let Some(wall) = &mut self.wall else { return };
+        let before = self.figures.events;
+        let mut poisoned = None;
+        self.ring_full = false;
+        while let Some(event) = self.core.event() {
+            match wall.side.events.push(&event) {
+                Ok(()) => {
+                    self.core.event_taken();
+                    self.figures.events += 1;
+                    show(&self.page, now, &self.core, &event);
+                }
+                Err(PushError::Full) => {
+                    self.ring_full = true;
+                    break;
+                }
+                Err(PushError::Poisoned(error)) => {
+                    poisoned = Some(error);
+                    break;
+                }
+            }
+        }
+        if self.figures.events != before {
+            wall.side.flush();
+        }
+        if let Some(error) = poisoned {
+            self.condemn(error);
+        }
+    }
+
+    /// Everything slow, in slices: the page, the kernel's drops, sounds that nobody hears any more.
+    pub fn account(&mut self, now: Instant, completions: usize) {
+        self.busy = completions >= BUSY;
+        self.tap.flush();
+        self.page.heartbeat(now);
+        for session in &self.touched {
+            self.page.show(now, &self.core, session.slot);
+        }
+        let Some((slots, last)) = self.page.slice(now, self.core.limits().sessions) else { return };
+        if slots.start == 0 {
+            self.sounds.begin_walk();
+        }
+        let count = slots.len();
+        for slot in slots {
+            self.page.show(now, &self.core, slot);
+            for leg in self.core.snapshot(slot).iter().flat_map(|snapshot| &snapshot.legs) {
+                if let Source::Sound { sound, .. } = leg.hears {
+                    self.sounds.heard(sound);
+                }
+            }
+        }
+        if last {
+            self.sounds.end_walk();
+        }
+        // Two ports a session, and at least one place a slice; a walk over all of them takes some seconds.
+        self.figures.kernel_drops += u64::from(self.ports.sweep_drops(count.div_ceil(4)));
+        self.page.recorder(self.tap.running(), self.tap.backlog(), self.tap.blocks());
+        self.page.count(&self.core, &self.figures);
+    }
+}
+
+/// What an event changes in the page.
+fn show(page: &Page, now: Instant, core: &Core, event: &Event) {
+    match event {
+        Event::Opened { session, .. }
+        | Event::Joined { session }
+        | Event::Played { session, .. }
+        | Event::Silent { session, .. }
+        | Event::Recorded { session, .. }
+        | Event::Closed { session, .. } => page.show(now, core, session.slot),
+        Event::Refused { .. } => {}
+    }
+}
+
+fn session_of(command: &Command) -> Option<Session> {
+    match command {
+        Command::Open { .. } => None,
+        Command::FarEnd { session, .. }
+        | Command::Hear { session, .. }
+        | Command::Join { session }
+        | Command::RecordStart { session, .. }
+        | Command::RecordStop { session, .. }
+        | Command::Close { session } => Some(*session),
+    }
+}
+
+/// Paced packets into the ring.
+struct RingOutlet<'a>(&'a mut Uring);
+
+impl Outlet for RingOutlet<'_> {
+    fn send(&mut self, socket: Socket, length: usize, fill: impl FnOnce(&mut [u8])) -> bool {
+        self.0.send_made(socket.0, length, fill)
+    }
+}

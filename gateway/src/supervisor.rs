@@ -1,0 +1,322 @@
+//! The main thread: builds everything, then watches over the others until it is told to end.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crossbeam::queue::ArrayQueue;
+use duogate_channel::counters::Counter;
+use duogate_channel::descriptors::Doorbell;
+use duogate_channel::handover::Doorway;
+use duogate_channel::identity::Shard as ShardName;
+use duogate_channel::message::ShardDescription;
+use duogate_channel::page::PageWriter;
+use duogate_channel::time::Instant;
+use duogate_configuration::Configuration;
+use duogate_media::Limits;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::time::{ClockId, clock_gettime};
+use sd_notify::NotifyState;
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use crate::attach::{self, Reception, ShardDoor};
+use crate::inbox::{Inbox, Notice};
+use crate::limits::{self, Share};
+use crate::recorder::{self, Desk, HANDED};
+use crate::shard::Setup;
+use crate::tap::{Line, RecorderBell, ShardTap};
+use crate::{clock, uring, worker};
+
+/// A shard that has not turned its loop for so long does not work any more: it never sleeps longer than half a
+/// second.
+const STUCK: Duration = Duration::from_secs(5);
+
+/// How often the shards are looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Recordings longer than this cannot be; also what "no silence timeout" becomes.
+const NEVER: Duration = Duration::from_secs(30 * 86_400);
+
+/// Why the gateway does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// No io_uring; the message says what to do.
+    #[error("{0}")]
+    NoRing(String),
+    /// Too few descriptors for a single session.
+    #[error(
+        "{0} open descriptors are too few for even one session: raise RLIMIT_NOFILE (systemd: LimitNOFILE=)"
+    )]
+    NoDescriptors(u64),
+    /// The listening socket.
+    #[error("{0}")]
+    Doorway(#[from] duogate_channel::handover::HandoverError),
+    /// Shared memory.
+    #[error("{0}")]
+    Segment(#[from] duogate_channel::segment::SegmentError),
+    /// The system refused something else.
+    #[error("{what}: {error}")]
+    System {
+        /// What was to be done.
+        what: &'static str,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// A thread ended that should not.
+    #[error("{0}")]
+    ThreadEnded(String),
+}
+
+fn system(what: &'static str) -> impl Fn(io::Error) -> GatewayError {
+    move |error| GatewayError::System { what, error }
+}
+
+/// Everything that runs.
+struct House {
+    shards: Vec<JoinHandle<()>>,
+    recorder: JoinHandle<io::Result<()>>,
+    attach: JoinHandle<()>,
+    inboxes: Vec<Arc<Inbox>>,
+    pages: Vec<PageWriter>,
+    desk: Arc<Desk>,
+    bell: Doorbell,
+    closing: Arc<AtomicBool>,
+}
+
+/// Runs the gateway until SIGTERM or SIGINT.
+///
+/// # Errors
+/// Whatever keeps it from starting, or from going on.
+pub fn run(configuration: &Configuration) -> Result<(), GatewayError> {
+    let signals = signals().map_err(system("signals"))?;
+    let house = build(configuration)?;
+    tracing::info!(
+        socket = %configuration.channel.socket.display(),
+        shards = house.shards.len(),
+        "ready: waiting for a control plane"
+    );
+    let _ = sd_notify::notify(&[NotifyState::Ready]);
+    let outcome = watch(&house, &signals);
+    let _ = sd_notify::notify(&[NotifyState::Stopping]);
+    close(house);
+    outcome
+}
+
+/// A socket that becomes readable when the process is told to end.
+fn signals() -> io::Result<UnixStream> {
+    let (read, write) = UnixStream::pair()?;
+    read.set_nonblocking(true)?;
+    signal_hook::low_level::pipe::register(SIGTERM, write.try_clone()?)?;
+    signal_hook::low_level::pipe::register(SIGINT, write)?;
+    Ok(read)
+}
+
+fn build(configuration: &Configuration) -> Result<House, GatewayError> {
+    uring::check().map_err(|error| GatewayError::NoRing(uring::explain(&error, uring::disabled())))?;
+    let media = &configuration.media;
+    let share = share(configuration)?;
+    let socket = &configuration.channel.socket;
+    if let Some(folder) = socket.parent() {
+        std::fs::create_dir_all(folder).map_err(system("folder of channel.socket"))?;
+    }
+    let doorway = Doorway::open(socket)?;
+    let epoch = epoch();
+    let recorder_bell = Arc::new(RecorderBell::new().map_err(io::Error::from).map_err(system("eventfd"))?);
+    let (mut doors, mut setups, mut lines, mut pages) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for (index, core) in (0..).zip(&media.cores) {
+        let inbox = Arc::new(Inbox::new().map_err(io::Error::from).map_err(system("eventfd"))?);
+        let page = PageWriter::create(epoch, share.sessions)?;
+        let limits = shard_limits(configuration, index, share)?;
+        let line = Arc::new(Line::new(limits.recordings, Arc::clone(&inbox)));
+        let (first_port, last_port) = (limits.first_port, limits.last_port);
+        let description = ShardDescription {
+            shard: ShardName(index),
+            core: *core,
+            first_port,
+            last_port,
+            sessions: share.sessions,
+        };
+        setups.push(Setup {
+            limits,
+            address: media.address,
+            traffic_class: u32::from(media.dscp) << 2,
+            budget: Duration::from_micros(u64::from(media.latency_budget_microseconds)),
+            page: page.clone(),
+            inbox: Arc::clone(&inbox),
+            tap: ShardTap::new(Arc::clone(&line), Arc::clone(&recorder_bell)),
+        });
+        lines.push(line);
+        pages.push(page.clone());
+        doors.push(ShardDoor { description, page, inbox });
+    }
+    let desk = Arc::new(Desk {
+        papers: ArrayQueue::new(HANDED),
+        bell: recorder_bell,
+        lines,
+        closing: AtomicBool::new(false),
+    });
+    let inboxes = doors.iter().map(|door| Arc::clone(&door.inbox)).collect();
+    let recorder = start_recorder(&desk)?;
+    let shards = start_shards(&media.cores, setups)?;
+    let bell = Doorbell::polled().map_err(io::Error::from).map_err(system("eventfd"))?;
+    let closing = Arc::new(AtomicBool::new(false));
+    let reception = Reception {
+        doorway,
+        epoch,
+        shards: doors,
+        desk: Arc::clone(&desk),
+        bell: bell.try_clone().map_err(system("eventfd"))?,
+        closing: Arc::clone(&closing),
+    };
+    let attach = attach::start(reception).map_err(system("attach thread"))?;
+    Ok(House { shards, recorder, attach, inboxes, pages, desk, bell, closing })
+}
+
+/// What each shard may have, after a look at the descriptors.
+fn share(configuration: &Configuration) -> Result<Share, GatewayError> {
+    let media = &configuration.media;
+    let descriptors = limits::raise_descriptors();
+    let ports = (0..media.shards()).map(|index| media.shard_ports(index).rtp_ports()).min().unwrap_or(0);
+    let wanted = Share { sessions: media.sessions_per_shard(), ports };
+    let share = limits::fit(wanted, u32::from(media.shards()), descriptors);
+    if share.sessions == 0 {
+        return Err(GatewayError::NoDescriptors(descriptors));
+    }
+    if share != wanted {
+        tracing::warn!(
+            descriptors,
+            sessions = share.sessions,
+            of_sessions = wanted.sessions,
+            rtp_ports = share.ports,
+            of_rtp_ports = wanted.ports,
+            "too few open descriptors are allowed for media.sessions and media.ports: each shard has fewer. Raise \
+             RLIMIT_NOFILE (systemd: LimitNOFILE=), or ask for less"
+        );
+    }
+    Ok(share)
+}
+
+fn shard_limits(configuration: &Configuration, index: u16, share: Share) -> Result<Limits, GatewayError> {
+    let media = &configuration.media;
+    let ports = media.shard_ports(index);
+    // A share beginning with an odd port loses it: RTP ports are even (RFC 3550 section 11).
+    let first_port = ports.first + ports.first % 2;
+    let span = u16::try_from(share.ports.saturating_mul(2).saturating_sub(1)).unwrap_or(u16::MAX);
+    let seconds = |seconds: u32, zero: Duration| {
+        if seconds == 0 { zero } else { Duration::from_secs(u64::from(seconds)) }
+    };
+    Ok(Limits {
+        sessions: share.sessions,
+        recordings: share.sessions,
+        first_port,
+        last_port: ports.last.min(first_port.saturating_add(span)),
+        rest: seconds(media.rest_seconds, Duration::from_millis(1)),
+        silence_timeout: seconds(media.silence_timeout_seconds, NEVER),
+        seed: random().map_err(system("/dev/urandom"))?,
+    })
+}
+
+fn start_recorder(desk: &Arc<Desk>) -> Result<JoinHandle<io::Result<()>>, GatewayError> {
+    let desk = Arc::clone(desk);
+    let thread = thread::Builder::new().name("recorder".into());
+    thread.spawn(move || recorder::run(&desk)).map_err(system("recorder thread"))
+}
+
+fn start_shards(cores: &[u16], setups: Vec<Setup>) -> Result<Vec<JoinHandle<()>>, GatewayError> {
+    let (started, reports) = mpsc::channel();
+    let mut shards = Vec::new();
+    for ((index, core), setup) in (0..).zip(cores).zip(setups) {
+        shards.push(worker::start(index, *core, setup, started.clone()).map_err(system("shard thread"))?);
+    }
+    drop(started);
+    for report in reports.iter().take(shards.len()) {
+        report.map_err(|error| GatewayError::NoRing(uring::explain(&error, uring::disabled())))?;
+    }
+    Ok(shards)
+}
+
+/// Looks at the shards until the process is told to end.
+fn watch(house: &House, mut signals: &UnixStream) -> Result<(), GatewayError> {
+    let pause = sd_notify::watchdog_enabled().map_or(LOOK, |watchdog| (watchdog / 3).min(LOOK));
+    let pause = Timespec::try_from(pause).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
+    let mut stuck = vec![false; house.pages.len()];
+    loop {
+        let mut told = [PollFd::new(&signals, PollFlags::IN)];
+        let _ = poll(&mut told, Some(&pause));
+        if matches!(signals.read(&mut [0; 16]), Ok(count) if count > 0) {
+            tracing::info!("ending: sessions are closed, recordings are finished");
+            return Ok(());
+        }
+        if let Some(name) = ended(house) {
+            return Err(GatewayError::ThreadEnded(format!(
+                "the {name} thread has ended; the gateway cannot go on"
+            )));
+        }
+        if all_alive(&house.pages, &mut stuck) {
+            let _ = sd_notify::notify(&[NotifyState::Watchdog]);
+        }
+    }
+}
+
+fn ended(house: &House) -> Option<&'static str> {
+    if house.shards.iter().any(JoinHandle::is_finished) {
+        return Some("shard");
+    }
+    house.recorder.is_finished().then_some("recorder").or(house.attach.is_finished().then_some("attach"))
+}
+
+/// Do all shards turn their loops? Says so once for each that stops, and once when it is back.
+fn all_alive(pages: &[PageWriter], stuck: &mut [bool]) -> bool {
+    let now = clock::now();
+    for ((shard, page), was_stuck) in pages.iter().enumerate().zip(&mut *stuck) {
+        let silent = now.since(Instant::from_nanoseconds(page.get(Counter::Heartbeat)));
+        let is_stuck = silent > STUCK;
+        if is_stuck && !*was_stuck {
+            tracing::error!(shard, ?silent, "a shard makes no progress");
+        } else if *was_stuck && !is_stuck {
+            tracing::warn!(shard, "the shard makes progress again");
+        }
+        *was_stuck = is_stuck;
+    }
+    !stuck.contains(&true)
+}
+
+/// Ends everything in order: no more control planes, then the sessions, then what is left to write.
+fn close(house: House) {
+    house.closing.store(true, Ordering::Release);
+    house.bell.ring();
+    let _ = house.attach.join();
+    for inbox in &house.inboxes {
+        // A shard whose inbox is full does not run any more.
+        let _ = inbox.leave(Notice::Stop);
+    }
+    for shard in house.shards {
+        let _ = shard.join();
+    }
+    house.desk.closing.store(true, Ordering::Release);
+    house.desk.bell.wake();
+    match house.recorder.join() {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(%error, "the recorder has failed"),
+        Err(_) => tracing::error!("the recorder has panicked"),
+    }
+}
+
+/// A number that no other life of a gateway on this host has had: nanoseconds since 1970.
+fn epoch() -> u64 {
+    let time = clock_gettime(ClockId::Realtime);
+    u64::try_from(time.tv_sec)
+        .unwrap_or(0)
+        .wrapping_mul(1_000_000_000)
+        .wrapping_add(u64::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+fn random() -> io::Result<u64> {
+    let mut octets = [0; 8];
+    File::open("/dev/urandom")?.read_exact(&mut octets)?;
+    Ok(u64::from_ne_bytes(octets))
+}

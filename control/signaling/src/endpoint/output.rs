@@ -12,10 +12,7 @@ use crate::resource::note::Note;
 use crate::resource::report::Report;
 
 pub use crate::resource::report::Measurement;
-
-/// One of the listening sockets: its place in [`super::Settings::listeners`].
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Listener(pub u16);
+pub use crate::transaction::Listener;
 
 /// Names one question about a host name.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

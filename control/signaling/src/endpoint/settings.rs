@@ -24,12 +24,14 @@ pub struct Settings {
     pub codecs: Vec<Codec>,
     /// Bounds.
     pub limits: Limits,
-    /// Trunks, the default one first if none is named.
+    /// Trunks. A host that two of them name belongs to the first.
     pub trunks: Vec<Trunk>,
     /// Who may be called, and whom events may be sent to.
     pub policy: Policy,
     /// How long the gateway may take.
     pub waits: Waits,
+    /// T1, T2 and their like.
+    pub timers: crate::transaction::Settings,
 }
 
 /// What is admitted at once and over time.
@@ -84,7 +86,7 @@ pub struct Trunk {
 pub struct Policy {
     /// May a host be called that is no trunk's?
     pub allow_any_destination: bool,
-    /// The trunk that routes `tel:` URIs and bare numbers; none: the first.
+    /// The trunk that routes `tel:` URIs and bare numbers, over its first host; none: they are refused.
     pub default_trunk: Option<Arc<str>>,
     /// Hosts that `callback_url` may name; empty: none may be given.
     pub webhook_hosts: Vec<String>,

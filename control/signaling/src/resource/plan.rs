@@ -17,9 +17,9 @@ pub struct Plan {
     pub max_answer: Duration,
     /// Longest wait for an answer, for each party, over all URIs of its list.
     pub max_ring: Duration,
-    /// Prompt for party 1. The path is relative to the media root and lexically beneath it.
+    /// Prompt for party 1. The path has no `..`; the shell holds it against the media root.
     pub ring_play: Option<RingPlay>,
-    /// Recording. The path is relative to the recording root and lexically beneath it.
+    /// Recording. The path has no `..`; the shell holds it against the recording root.
     pub record: Option<RecordPlan>,
     /// Codecs to offer, in order; empty: the trunk's, or the node's.
     pub codecs: Vec<Codec>,
@@ -58,7 +58,7 @@ pub struct Target {
 /// A prompt for party 1 while party 2 is called.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RingPlay {
-    /// Relative path beneath the media root.
+    /// Path of the prompt, as given.
     pub file: String,
     /// When it is heard.
     pub mode: RingPlayMode,
@@ -80,7 +80,7 @@ pub enum RingPlayMode {
 /// A recording that `construct` asks for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RecordPlan {
-    /// Relative path beneath the recording root.
+    /// Path of the recording, as given.
     pub file: String,
     /// When it begins.
     pub mode: RecordMode,

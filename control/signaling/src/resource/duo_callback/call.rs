@@ -131,7 +131,7 @@ impl DuoCallback {
             }
             (Stage::Dialing, LegEvent::Answered { far_end }) => Some(self.answered(now, party, far_end)),
             (Stage::Dialing, LegEvent::Failed { status }) => Some(self.failed(now, party, status, None)),
-            (Stage::Answered, LegEvent::FarEnd { far_end }) => {
+            (Stage::Dialing | Stage::Answered, LegEvent::FarEnd { far_end }) => {
                 self.moved(party, far_end);
                 None
             }
@@ -144,7 +144,7 @@ impl DuoCallback {
                 Some(Stimulus::HungUp(party))
             }
             (Stage::Idle | Stage::Over, _)
-            | (Stage::Dialing, LegEvent::FarEnd { .. } | LegEvent::Ended { .. })
+            | (Stage::Dialing, LegEvent::Ended { .. })
             | (
                 Stage::Answered,
                 LegEvent::Provisional { .. } | LegEvent::Answered { .. } | LegEvent::Failed { .. },

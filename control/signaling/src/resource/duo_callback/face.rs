@@ -1,5 +1,6 @@
 //! What goes into a two-way callback and what comes out of it.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use core::net::SocketAddr;
@@ -192,7 +193,7 @@ pub enum Output {
         /// When it happened.
         time: UnixTime,
         /// What happened.
-        event: Event,
+        event: Box<Event>,
     },
     /// Count a measured time.
     Measured(Measurement),

@@ -16,6 +16,7 @@ mod show;
 #[cfg(test)]
 mod tests;
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -289,7 +290,7 @@ impl DuoCallback {
 
     fn report(&mut self, now: Now, event: Event) {
         self.seq += 1;
-        self.outputs.push_back(Output::Report { seq: self.seq, time: now.unix, event });
+        self.outputs.push_back(Output::Report { seq: self.seq, time: now.unix, event: Box::new(event) });
     }
 
     fn call(&self, party: Party) -> &Call {

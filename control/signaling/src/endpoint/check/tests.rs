@@ -1,0 +1,1 @@
+//! Every parameter, good and bad.

@@ -1,0 +1,216 @@
+//! The legs: placing calls, and finding the leg that a datagram is for.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use duogate_channel::sound::Codec;
+
+use super::check::own_uri;
+use super::deadlines::Sleeper;
+use super::output::{Listener, Output};
+use super::slots::{Attempt, LegSlot, Order};
+use super::{Endpoint, Input};
+use crate::clock::Now;
+use crate::leg::{self, Dial, Identity, Leg, MediaOffer};
+use crate::message::{Message, UriBuf};
+use crate::resource::duo_callback::{Dialled, LegEvent};
+use crate::transaction::{Path, Transport};
+
+/// Who calls where neither application nor trunk says.
+const ANONYMOUS_USER: &str = "duogate";
+
+impl Endpoint {
+    /// Sends the INVITE of an attempt.
+    pub(super) fn place(&mut self, now: Now, serial: u64, order: Order, address: SocketAddr) {
+        let Some((dial, trunk)) = self.prepare(serial, &order, address) else {
+            return self.skip(serial, &order);
+        };
+        let identity = Identity::draw(&mut self.random);
+        let dialled = Dialled {
+            call_id: alloc::format!("{:032x}", identity.call_id),
+            local_tag: String::new(),
+            from_uri: dial.caller.as_str().into(),
+            trunk: trunk.clone(),
+            address,
+            listener: dial.path.listener.0,
+        };
+        if let Some(name) = &trunk {
+            self.trunks.add(name);
+        }
+        let leg = Box::new(Leg::dial(now.instant, dial, identity));
+        let Order { party, attempt, .. } = order;
+        let slot = LegSlot { leg, serial, party, attempt, trunk, deadline: None };
+        self.legs.insert(identity.call_id, slot);
+        if let Some(slot) = self.resources.get_mut(&serial) {
+            slot.attempts[party.index()] = Attempt::Leg(identity.call_id);
+        }
+        self.work.push_back((serial, Input::Dialled { party, dialled }));
+        self.settle_leg(identity.call_id);
+    }
+
+    fn prepare(&self, serial: u64, order: &Order, address: SocketAddr) -> Option<(Dial, Option<Arc<str>>)> {
+        let target = self.target_of(serial, order)?;
+        let plan = self.resources.get(&serial)?.machine.plan();
+        let trunk = target.trunk.as_ref().and_then(|name| self.trunk(name));
+        let family = self.listener_for(address.ip())?;
+        let wanted = trunk.map(|trunk| Listener(trunk.listener));
+        let listener = wanted.filter(|wanted| self.reaches(*wanted, address)).unwrap_or(family);
+        let given = plan.parties[order.party.index()].from.as_ref();
+        let caller = given.or_else(|| trunk.and_then(|trunk| trunk.caller_id.as_ref())).cloned();
+        let caller = caller.unwrap_or_else(|| own_uri(&self.settings, ANONYMOUS_USER));
+        let codecs = [plan.codecs.as_slice(), trunk.map_or(&[], |trunk| trunk.codecs.as_slice())];
+        let codecs = codecs.into_iter().find(|codecs| !codecs.is_empty()).unwrap_or(&self.settings.codecs);
+        let dial = Dial {
+            target: UriBuf::parse(&target.uri).ok()?,
+            path: Path { listener, transport: Transport::Udp, address },
+            caller: UriBuf::parse(&caller).ok()?,
+            local: *self.settings.listeners.get(usize::from(listener.0))?,
+            offer: MediaOffer {
+                address: self.settings.media_address,
+                port: order.port,
+                codecs: preferred(codecs, order.prefer),
+            },
+            user_agent: self.settings.user_agent.clone(),
+            timers: self.settings.timers,
+        };
+        Some((dial, trunk.map(|trunk| trunk.name.clone())))
+    }
+
+    fn reaches(&self, listener: Listener, address: SocketAddr) -> bool {
+        let local = self.settings.listeners.get(usize::from(listener.0));
+        local.is_some_and(|local| local.is_ipv4() == address.is_ipv4())
+    }
+
+    /// A datagram came in.
+    pub fn receive(&mut self, now: Now, listener: Listener, source: SocketAddr, bytes: &[u8]) {
+        self.counters.datagrams_received += 1;
+        let path = Path { listener, transport: Transport::Udp, address: source };
+        let message = match Message::parse(bytes) {
+            Ok(message) => message,
+            Err(error) => {
+                // Empty lines keep a binding alive (RFC 5626 section 3.5.1); they are nobody's mistake.
+                if bytes.iter().any(|byte| !matches!(byte, b'\r' | b'\n' | 0)) {
+                    self.counters.datagrams_malformed += 1;
+                    let answer = crate::message::refusal(bytes, &error, source);
+                    self.answer(listener, answer.map(|bytes| (source, bytes)));
+                }
+                return;
+            }
+        };
+        let call_id = call_id_of(message.call_id()).filter(|call_id| self.legs.contains_key(call_id));
+        match call_id {
+            Some(call_id) => {
+                self.handle_leg(now, call_id, leg::Input::Received { path, message: &message });
+                self.work_off(now);
+            }
+            None if message.is_request() => {
+                self.counters.stray_requests += 1;
+                let answer = leg::outside::answer(&message, source, self.secret);
+                self.answer(listener, answer);
+            }
+            None => self.counters.stray_responses += 1,
+        }
+    }
+
+    fn answer(&mut self, listener: Listener, answer: Option<(SocketAddr, Vec<u8>)>) {
+        if let Some((destination, bytes)) = answer {
+            self.send(listener, destination, bytes);
+        }
+    }
+
+    fn send(&mut self, listener: Listener, destination: SocketAddr, bytes: Vec<u8>) {
+        self.counters.datagrams_sent += 1;
+        self.outputs.push_back(Output::Send { listener, destination, bytes });
+    }
+
+    /// A datagram could not be sent, or came back as unreachable (RFC 3261 section 8.1.3.1): those who wait for an
+    /// answer from there need not wait on.
+    pub fn unreachable(&mut self, now: Now, listener: Listener, destination: SocketAddr) {
+        let path = Path { listener, transport: Transport::Udp, address: destination };
+        // Rare: a walk over all legs costs less than an index kept for it.
+        let waiting: Vec<u128> = self.legs.keys().copied().collect();
+        for call_id in waiting {
+            self.handle_leg(now, call_id, leg::Input::Unreachable { path });
+        }
+        self.work_off(now);
+    }
+
+    /// Gives a leg something, and passes on what it says.
+    pub(super) fn handle_leg(&mut self, now: Now, call_id: u128, input: leg::Input<'_>) {
+        if let Some(slot) = self.legs.get_mut(&call_id) {
+            slot.leg.handle(now.instant, input);
+            self.settle_leg(call_id);
+        }
+    }
+
+    fn settle_leg(&mut self, call_id: u128) {
+        while let Some(output) = self.legs.get_mut(&call_id).and_then(|slot| slot.leg.poll_output()) {
+            self.leg_says(call_id, output);
+        }
+        if let Some(slot) = self.legs.get_mut(&call_id) {
+            let deadline = slot.leg.next_deadline();
+            self.deadlines.set(Sleeper::Leg(call_id), &mut slot.deadline, deadline);
+        }
+    }
+
+    fn leg_says(&mut self, call_id: u128, output: leg::Output) {
+        let event = match output {
+            leg::Output::Send { path, bytes } => return self.send(path.listener, path.address, bytes),
+            leg::Output::Gone => return self.leg_gone(call_id),
+            leg::Output::Provisional { status, early_media } => LegEvent::Provisional { status, early_media },
+            leg::Output::FarEnd { far_end } => LegEvent::FarEnd { far_end },
+            leg::Output::Answered { far_end } => {
+                *self.counters.attempts.entry(200).or_insert(0) += 1;
+                LegEvent::Answered { far_end }
+            }
+            leg::Output::Failed { status, .. } => {
+                *self.counters.attempts.entry(status).or_insert(0) += 1;
+                self.uncount_trunk(call_id);
+                LegEvent::Failed { status }
+            }
+            leg::Output::Ended { cause } => {
+                self.uncount_trunk(call_id);
+                LegEvent::Ended { cause }
+            }
+        };
+        if let Some(slot) = self.legs.get(&call_id) {
+            let (party, attempt) = (slot.party, slot.attempt);
+            self.work.push_back((slot.serial, Input::Leg { party, attempt, event }));
+        }
+    }
+
+    fn leg_gone(&mut self, call_id: u128) {
+        let Some(mut slot) = self.legs.remove(&call_id) else { return };
+        self.deadlines.set(Sleeper::Leg(call_id), &mut slot.deadline, None);
+        if let Some(name) = slot.trunk.take() {
+            self.trunks.remove(&name);
+        }
+        self.work.push_back((slot.serial, Input::LegGone { party: slot.party }));
+    }
+
+    /// The leg's call is over: its trunk has room again.
+    pub(super) fn uncount_trunk(&mut self, call_id: u128) {
+        if let Some(name) = self.legs.get_mut(&call_id).and_then(|slot| slot.trunk.take()) {
+            self.trunks.remove(&name);
+        }
+    }
+}
+
+/// Our own Call-IDs are 32 hexadecimal digits and nothing else.
+fn call_id_of(text: &str) -> Option<u128> {
+    let lower = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'a'..=b'f');
+    if text.len() != 32 || !text.bytes().all(lower) {
+        return None;
+    }
+    u128::from_str_radix(text, 16).ok()
+}
+
+/// The offered codecs, that of the other party first: then nothing has to be translated.
+fn preferred(codecs: &[Codec], first: Option<Codec>) -> Vec<Codec> {
+    let mut codecs = codecs.to_vec();
+    codecs.sort_by_key(|codec| Some(*codec) != first);
+    codecs
+}

@@ -1,0 +1,91 @@
+//! What the gateway says, and who it is for.
+
+use duogate_channel::command::Command;
+use duogate_channel::event::{Event, PlayOutcome};
+use duogate_channel::identity::{Session, Shard, Tag};
+
+use super::output::Output;
+use super::{Endpoint, Input};
+use crate::clock::Now;
+
+impl Endpoint {
+    /// A shard of the attached gateway reported something.
+    pub fn media(&mut self, now: Now, shard: Shard, event: Event) {
+        self.shards.set_congested(shard, false);
+        match event {
+            Event::Opened { tag, session, ports } => self.opened(now, shard, tag, session, ports),
+            Event::Refused { tag, .. } => {
+                if self.shards.refused(shard, tag) {
+                    self.tell(now, tag.0, Input::Refused);
+                } else {
+                    self.counters.stray_media += 1;
+                }
+            }
+            Event::Closed { session, statistics, .. } => match self.shards.closed(shard, session) {
+                Some(serial) => self.tell(now, serial, Input::Closed { statistics }),
+                None => self.counters.stray_media += 1,
+            },
+            Event::Joined { session } => self.tell_session(now, shard, session, Input::Joined),
+            Event::Played { session, party, sound, outcome } => {
+                if outcome != PlayOutcome::Replaced {
+                    self.tell_session(now, shard, session, Input::Played { party, sound });
+                }
+            }
+            Event::Silent { session, party } => {
+                self.tell_session(now, shard, session, Input::Silent { party });
+            }
+            Event::Recorded { session, recording, outcome, duration, bytes } => {
+                let _ = recording; // A callback has one recording at most.
+                self.tell_session(now, shard, session, Input::Recorded { outcome, duration, bytes });
+            }
+        }
+    }
+
+    /// A session that nobody asked for, or whose resource is gone, is closed again.
+    fn opened(&mut self, now: Now, shard: Shard, tag: Tag, session: Session, ports: [u16; 2]) {
+        let asked_for = self.shards.opened(shard, tag, session, tag.0);
+        if asked_for && self.resources.contains_key(&tag.0) {
+            self.tell(now, tag.0, Input::Opened { session, ports });
+        } else {
+            self.counters.stray_media += 1;
+            self.outputs.push_back(Output::Media { shard, command: Command::Close { session } });
+        }
+    }
+
+    fn tell_session(&mut self, now: Now, shard: Shard, session: Session, input: Input) {
+        match self.shards.resource(shard, session) {
+            Some(serial) => self.tell(now, serial, input),
+            None => self.counters.stray_media += 1,
+        }
+    }
+
+    /// A gateway is attached with these shards (sessions that each can hold). Calls are accepted from now on.
+    pub fn media_attached(&mut self, now: Now, sessions: &[u32]) {
+        if self.shards.is_attached() {
+            self.media_lost(now);
+        }
+        self.shards.attach(sessions);
+    }
+
+    /// The gateway is gone: calls on it end, new ones are refused until the next [`Endpoint::media_attached`].
+    pub fn media_lost(&mut self, now: Now) {
+        self.shards.detach();
+        let serials: alloc::vec::Vec<u64> = self.resources.keys().copied().collect();
+        for serial in serials {
+            self.tell(now, serial, Input::MediaLost);
+        }
+    }
+
+    /// A command could not be handed to its shard: ring and backlog are full. New sessions avoid the shard until it
+    /// reports something again.
+    pub fn media_congested(&mut self, now: Now, shard: Shard) {
+        let _ = now;
+        self.shards.set_congested(shard, true);
+    }
+
+    /// Sessions asked for or open, per shard.
+    #[must_use]
+    pub fn shard_sessions(&self) -> alloc::vec::Vec<u32> {
+        self.shards.used()
+    }
+}

@@ -4,10 +4,21 @@
 //! checks every packet that it receives against the rules of RTP, and tells which tones it heard when. It knows
 //! nothing of Duogate but the way to read a SIP message.
 
+mod call;
+mod called;
+mod client;
 pub mod ear;
 pub mod g711;
+mod line;
+pub mod phone;
 pub mod rtp;
+pub mod script;
+pub mod sdp;
+mod sound;
 pub mod talker;
 pub mod tone;
 pub mod violation;
 pub mod wave;
+
+pub use line::What;
+pub use script::{Script, Step};

@@ -49,7 +49,7 @@ impl Pair {
 }
 
 fn rewritten(packet: &[u8], change: impl FnOnce(&mut Header)) -> Vec<u8> {
-    let (mut header, payload) = Header::parse(packet).unwrap();
+    let (mut header, payload) = Header::parse(packet).expect("a talker's packet");
     change(&mut header);
     header.with_payload(payload)
 }

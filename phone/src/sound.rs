@@ -1,0 +1,146 @@
+//! A phone's sound: the threads that send and receive it, and what they share.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crate::call::Agreement;
+use crate::ear::{Ear, Payloads};
+use crate::line::Words;
+use crate::phone::{MAX_DATAGRAM, Shared, lock, random};
+use crate::rtp::Key;
+use crate::talker::{Start, Talker};
+use crate::tone::Tone;
+
+/// How long the voice sleeps when it has nothing to say; it is woken when it has.
+const IDLE: Duration = Duration::from_millis(100);
+
+#[derive(Debug)]
+pub(crate) struct Sounding {
+    pub(crate) ear: Ear,
+    agreement: Option<Agreement>,
+    talker: Option<Talker>,
+    tone: Option<Tone>,
+    sent: u64,
+    /// Packets that came between our offer and the answer to it, which may be slower (RFC 3264 section 5.1).
+    ahead: Option<Vec<(Instant, SocketAddr, Vec<u8>)>>,
+}
+
+/// Packets that are kept until the answer comes: one second.
+const AHEAD: usize = 50;
+
+impl Sounding {
+    pub(crate) fn new(origin: Instant) -> Self {
+        Self { ear: Ear::new(origin), agreement: None, talker: None, tone: None, sent: 0, ahead: None }
+    }
+
+    /// A new call: what was heard in the last one is forgotten. Did we offer, or were we offered?
+    pub(crate) fn begin(&mut self, origin: Instant, offered: bool) {
+        *self = Self { ahead: offered.then(Vec::new), ..Self::new(origin) };
+    }
+
+    fn receive(&mut self, at: Instant, source: SocketAddr, packet: &[u8]) {
+        match (self.agreement, &mut self.ahead) {
+            (Some(agreement), _) if agreement.peer != source => self.ear.stranger(),
+            (Some(_), _) => self.ear.receive(at, packet),
+            (None, Some(ahead)) if ahead.len() < AHEAD => ahead.push((at, source, packet.to_vec())),
+            (None, _) => {}
+        }
+    }
+
+    pub(crate) fn agree(&mut self, agreement: Agreement) {
+        let Agreement { codec, event_type, speak, .. } = agreement;
+        let same_codec = self.agreement.is_some_and(|old| old.codec == codec && old.event_type == event_type);
+        self.agreement = Some(agreement);
+        self.ear.expect(Payloads { codec, event_type });
+        for (at, source, packet) in self.ahead.take().into_iter().flatten() {
+            self.receive(at, source, &packet);
+        }
+        if !same_codec && let Some(old) = self.talker.take() {
+            self.sent += old.sent();
+        }
+        self.open();
+        if let Some(talker) = &mut self.talker {
+            talker.quiet(!speak);
+        }
+    }
+
+    pub(crate) fn speak(&mut self, tone: Tone) {
+        self.tone = Some(tone);
+        match &mut self.talker {
+            Some(talker) => talker.speak(tone),
+            None => self.open(),
+        }
+    }
+
+    /// Begins the stream as soon as there is something to say and somebody to say it to.
+    fn open(&mut self) {
+        if let (None, Some(agreement), Some(tone)) = (&self.talker, self.agreement, self.tone) {
+            let mut words = Words(random());
+            let [s0, s1, s2, s3, q0, q1, ..] = words.number().to_be_bytes();
+            let [t0, t1, t2, t3, ..] = words.number().to_be_bytes();
+            let start = Start {
+                ssrc: u32::from_be_bytes([s0, s1, s2, s3]),
+                sequence: u16::from_be_bytes([q0, q1]),
+                timestamp: u32::from_be_bytes([t0, t1, t2, t3]),
+            };
+            let talker = Talker::new(Instant::now(), start, agreement.codec, agreement.event_type, tone);
+            self.talker = Some(talker);
+        }
+    }
+
+    pub(crate) fn press(&mut self, keys: &str) {
+        if let Some(talker) = &mut self.talker {
+            talker.press(keys.chars().filter_map(Key::new));
+        }
+    }
+
+    /// The call is over: nothing more is sent, and what still comes in is not heard.
+    pub(crate) fn stop(&mut self) {
+        self.sent = self.sent();
+        (self.agreement, self.talker, self.tone, self.ahead) = (None, None, None, None);
+    }
+
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent + self.talker.as_ref().map_or(0, Talker::sent)
+    }
+
+    /// The packet that is due, and where it goes.
+    fn packet(&mut self, now: Instant) -> Option<(Vec<u8>, SocketAddr)> {
+        let (talker, agreement) = (self.talker.as_mut()?, self.agreement?);
+        if talker.due() > now { None } else { talker.packet().map(|packet| (packet, agreement.peer)) }
+    }
+}
+
+/// The thread that hears.
+pub(crate) fn hear(socket: &UdpSocket, shared: &Shared) {
+    let mut datagram = vec![0; MAX_DATAGRAM];
+    while !shared.stop.load(Ordering::Acquire) {
+        // Timeouts, and errors that ICMP reports about our own packets, mean the same: nothing came.
+        let Ok((length, source)) = socket.recv_from(&mut datagram) else { continue };
+        let at = Instant::now();
+        lock(&shared.sound).receive(at, source, &datagram[..length]);
+    }
+}
+
+/// The thread that speaks.
+pub(crate) fn speak(socket: &UdpSocket, shared: &Shared) {
+    while !shared.stop.load(Ordering::Acquire) {
+        let now = Instant::now();
+        let mut sound = lock(&shared.sound);
+        if let Some((packet, peer)) = sound.packet(now) {
+            drop(sound);
+            // A packet that cannot be sent is a lost one.
+            let _ = socket.send_to(&packet, peer);
+            continue;
+        }
+        match sound.talker.as_ref().map(|talker| talker.due().saturating_duration_since(now)) {
+            Some(pause) => {
+                drop(sound);
+                std::thread::sleep(pause);
+            }
+            // Woken early or late makes no difference: the state is looked at again.
+            None => drop(shared.speaks.wait_timeout(sound, IDLE)),
+        }
+    }
+}

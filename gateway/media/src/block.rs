@@ -52,7 +52,7 @@ impl Default for Block {
 /// the pool and for one `begin` and one `end` of every recording that `Limits` allows, and then cannot be full.
 ///
 /// For each `begin` that was accepted the writer answers exactly once, and the shell passes that on by
-/// [`crate::Core::recorded`]: after `end`, or earlier if the file refuses.
+/// [`crate::Core::recorded`]: after `end`, or earlier if the file refuses, in which case no `end` need follow.
 pub trait Tap {
     /// A recording begins now.
     ///

@@ -8,16 +8,31 @@ use duogate_channel::time::Instant;
 use crate::action::{Action, BindError, Socket};
 use crate::block::{Take, Tap};
 use crate::counters::Counters;
+use crate::events::Events;
 use crate::limits::{Limits, LimitsError};
+use crate::opening::leg_of;
 use crate::outlet::{Outlet, SoundStore};
+use crate::pacing::Timers;
+use crate::player::Phases;
+use crate::recordings::Recordings;
 use crate::snapshot::Snapshot;
-use crate::verdict::{DropReason, Origin, Verdict};
+use crate::sockets::{Sockets, Told};
+use crate::table::Table;
+use crate::verdict::{Origin, Verdict};
+use crate::wheel::Wheel;
 
 /// The sessions of one shard.
 #[derive(Debug)]
 pub struct Core {
-    limits: Limits,
-    counters: Counters,
+    pub(crate) limits: Limits,
+    pub(crate) counters: Counters,
+    pub(crate) table: Table,
+    pub(crate) sockets: Sockets,
+    pub(crate) recordings: Recordings,
+    pub(crate) events: Events,
+    pub(crate) wheel: Wheel,
+    pub(crate) timers: Timers,
+    pub(crate) phases: Phases,
 }
 
 impl Core {
@@ -27,8 +42,18 @@ impl Core {
     /// If the limits contradict each other.
     pub fn new(limits: Limits, now: Instant) -> Result<Self, LimitsError> {
         limits.check()?;
-        let _ = now;
-        Ok(Self { limits, counters: Counters::default() })
+        let timers = Timers::new(limits.sessions, limits.sockets());
+        Ok(Self {
+            limits,
+            counters: Counters::default(),
+            table: Table::new(limits.sessions, limits.seed),
+            sockets: Sockets::new(limits.sockets()),
+            recordings: Recordings::new(limits.recordings),
+            events: Events::new(limits.sessions, limits.recordings),
+            wheel: Wheel::new(timers.count(), now),
+            timers,
+            phases: Phases::default(),
+        })
     }
 
     /// The limits it was made with.
@@ -40,18 +65,18 @@ impl Core {
     /// May another command be given? False while answers that may not be lost fill their place because the
     /// event ring is full; the shell then leaves commands in their ring, which is how the control plane learns.
     #[must_use]
-    pub const fn accepts_commands(&self) -> bool {
-        true
+    pub fn accepts_commands(&self) -> bool {
+        self.events.has_room()
     }
 
     /// Obeys one command. A command for a session that has ended is counted and ignored.
     pub fn command(&mut self, now: Instant, command: Command, tap: &mut impl Tap) {
-        let _ = (now, command, tap);
+        self.obey(now, command, tap);
     }
 
-    /// Says how a [`Action::Bind`] ended.
-    pub fn bound(&mut self, now: Instant, socket: Socket, result: Result<(), BindError>) {
-        let _ = (now, socket, result);
+    /// Says how a [`Action::Bind`] ended. Like every input it carries the time, though nothing depends on it now.
+    pub fn bound(&mut self, _now: Instant, socket: Socket, result: Result<(), BindError>) {
+        self.port_bound(socket, result);
     }
 
     /// Judges one received datagram, and rewrites it in place if it is to be forwarded.
@@ -63,19 +88,28 @@ impl Core {
         datagram: &mut [u8],
         tap: &mut impl Tap,
     ) -> Verdict {
-        let _ = (now, socket, origin, datagram, tap);
-        Verdict::Drop(DropReason::NotOpen)
+        self.counters.received += 1;
+        self.counters.received_bytes += datagram.len() as u64;
+        let verdict = self.judge(now, socket, origin, datagram, tap);
+        match verdict {
+            Verdict::Forward { length, .. } => {
+                self.counters.forwarded += 1;
+                self.counters.forwarded_bytes += length as u64;
+            }
+            Verdict::Drop(reason) => self.counters.dropped[reason as usize] += 1,
+        }
+        verdict
     }
 
     /// Lets time come to `now`: paced packets that are due, parties that fell silent, ports that have rested.
     pub fn advance(&mut self, now: Instant, sounds: &impl SoundStore, outlet: &mut impl Outlet) {
-        let _ = (now, sounds, outlet);
+        self.run_timers(now, sounds, outlet);
     }
 
     /// When [`Core::advance`] has something to do next; `None` if nothing is planned.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        None
+        self.wheel.next()
     }
 
     /// The writer has finished with a recording, or given it up before its end. `duration` and `bytes` are what
@@ -88,41 +122,56 @@ impl Core {
         bytes: u64,
         tap: &mut impl Tap,
     ) {
-        let _ = (take, outcome, duration, bytes, tap);
+        let Some(session) = self.recordings.session(take) else { return };
+        let first = self.table.find(session).map(|slot| &mut slot.recordings);
+        self.recordings.done(take, (outcome, duration, bytes), first, tap);
+        self.events.recorded(take.place);
     }
 
     /// The next thing for the shell's sockets. The shell takes them until there is none, after every batch.
     pub fn poll_action(&mut self) -> Option<Action> {
-        None
+        loop {
+            let (socket, told) = self.sockets.poll()?;
+            return Some(match told {
+                Told::Bind => Action::Bind { socket, port: self.limits.port(socket) },
+                Told::Release => Action::Release { socket },
+                Told::Connect(name) => {
+                    let (place, party) = leg_of(name);
+                    let Some(far_end) = self.table.slots[place as usize].leg(party).far_end else { continue };
+                    Action::Connect { socket, address: far_end.address }
+                }
+            });
+        }
     }
 
     /// The oldest event that the control plane has not been given. It stays until [`Core::event_taken`]: while the
     /// event ring is full, or no control plane is attached, the shell just does not take it, and nothing is lost.
     #[must_use]
     pub fn event(&self) -> Option<Event> {
-        None
+        self.oldest_event()
     }
 
     /// The event that [`Core::event`] showed has been handed over.
-    pub fn event_taken(&mut self) {}
+    pub fn event_taken(&mut self) {
+        self.take_event();
+    }
 
     /// Sessions that are in use.
     #[must_use]
-    pub const fn active_sessions(&self) -> u32 {
-        0
+    pub fn active_sessions(&self) -> u32 {
+        self.table.in_use()
     }
 
     /// RTP ports that are neither in use nor resting.
     #[must_use]
     pub const fn free_ports(&self) -> u32 {
-        0
+        self.sockets.free
     }
 
     /// The session in a slot, if the slot is in use.
     #[must_use]
     pub fn snapshot(&self, slot: u32) -> Option<Snapshot> {
-        let _ = slot;
-        None
+        self.session_snapshot(slot)
     }
 
     /// Totals since the start.

@@ -21,14 +21,30 @@
 
 extern crate alloc;
 
+pub mod g711;
+pub mod rtp;
+
 mod action;
+mod arrival;
 mod block;
+mod commands;
 mod core;
 mod counters;
+mod events;
 mod limits;
+mod opening;
 mod outlet;
+mod pacing;
+mod player;
+mod recordings;
+mod reel;
+mod relay;
 mod snapshot;
+mod sockets;
+mod stream;
+mod table;
 mod verdict;
+mod wheel;
 
 pub use crate::action::{Action, BindError, Socket};
 pub use crate::block::{BLOCK_SAMPLES, Block, NoTap, Take, Tap};

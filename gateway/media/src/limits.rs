@@ -74,6 +74,13 @@ impl Limits {
         self.first_port.saturating_add(offset)
     }
 
+    /// The place of a port in the socket table, if it is an RTP port of this shard.
+    #[must_use]
+    pub fn socket(&self, port: u16) -> Option<Socket> {
+        let inside = (self.first_port..=self.last_port).contains(&port) && port.is_multiple_of(2);
+        inside.then(|| Socket(u32::from(port - self.first_port) / 2))
+    }
+
     pub(crate) fn check(&self) -> Result<(), LimitsError> {
         const SHORTEST: Duration = Duration::from_millis(1);
         const LONGEST: Duration = Duration::from_secs(30 * 86_400);

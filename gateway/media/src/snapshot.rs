@@ -5,6 +5,10 @@ use duogate_channel::event::LegStatistics;
 use duogate_channel::identity::{Session, Tag};
 use duogate_channel::time::Instant;
 
+use crate::core::Core;
+use crate::limits::Limits;
+use crate::table::{Leg, State};
+
 /// How far a session has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Phase {
@@ -52,4 +56,40 @@ pub struct LegSnapshot {
     pub sent_at: Instant,
     /// Figures so far.
     pub statistics: LegStatistics,
+}
+
+impl Core {
+    pub(crate) fn session_snapshot(&self, place: u32) -> Option<Snapshot> {
+        let slot = self.table.slots.get(place as usize)?;
+        let phase = match slot.state {
+            State::Free => return None,
+            State::Opening => Phase::Opening,
+            State::Open => Phase::Open,
+            State::Joined => Phase::Joined,
+            State::Ended => Phase::Ended,
+        };
+        let running = self.recordings.running(slot.recordings).count();
+        Some(Snapshot {
+            session: self.table.session(place),
+            tag: slot.tag,
+            phase,
+            recordings: u32::try_from(running).unwrap_or(u32::MAX),
+            legs: [slot.legs[0].snapshot(&self.limits), slot.legs[1].snapshot(&self.limits)],
+        })
+    }
+}
+
+impl Leg {
+    fn snapshot(&self, limits: &Limits) -> LegSnapshot {
+        LegSnapshot {
+            port: self.socket.map_or(0, |socket| limits.port(socket)),
+            far_end: self.far_end,
+            hears: self.hears,
+            ssrc: self.stream.ssrc,
+            sequence: self.stream.sequence,
+            timestamp: self.stream.timestamp,
+            sent_at: self.stream.sent_at,
+            statistics: self.statistics(),
+        }
+    }
 }

@@ -1,0 +1,181 @@
+//! What each command of the control plane does.
+
+use ::core::time::Duration;
+use duogate_channel::command::{Command, FarEnd, Source};
+use duogate_channel::event::{Event, PlayOutcome, RecordOutcome};
+use duogate_channel::identity::{Party, Recording, Session};
+use duogate_channel::sound::{Codec, RecordChannels, RecordFormat};
+use duogate_channel::time::Instant;
+
+use crate::block::Tap;
+use crate::core::Core;
+use crate::player::Player;
+use crate::recordings::NONE;
+use crate::table::{State, pending};
+use crate::wheel::tick_from;
+
+/// A command named a session or recording that does not exist (any more).
+struct Stale;
+
+impl Core {
+    pub(crate) fn obey(&mut self, now: Instant, command: Command, tap: &mut impl Tap) {
+        let done = match command {
+            Command::Open { tag, ports } => {
+                self.open(tag, ports);
+                Ok(())
+            }
+            Command::FarEnd { session, party, far_end } => self.far_end(now, session, party, far_end),
+            Command::Hear { session, party, source } => self.hear(now, session, party, source),
+            Command::Join { session } => self.join(now, session),
+            Command::RecordStart { session, recording, format, channels } => {
+                self.record_start(now, session, recording, (format, channels), tap)
+            }
+            Command::RecordStop { session, recording } => self.record_stop(now, session, recording, tap),
+            Command::Close { session } => self.close(now, session, tap),
+        };
+        if let Err(Stale) = done {
+            self.counters.stale_commands += 1;
+        }
+    }
+
+    fn far_end(
+        &mut self,
+        now: Instant,
+        session: Session,
+        party: Party,
+        far_end: FarEnd,
+    ) -> Result<(), Stale> {
+        let slot = self.table.find(session).ok_or(Stale)?;
+        let joined = slot.state == State::Joined;
+        let leg = slot.leg(party);
+        let moved = leg.far_end.is_none_or(|known| known.address != far_end.address);
+        let speaks = far_end.receive && !leg.far_end.is_some_and(|known| known.receive);
+        leg.far_end = Some(far_end);
+        leg.refresh();
+        if moved && let Some(socket) = leg.socket {
+            self.sockets.connect(socket);
+        }
+        if joined && speaks {
+            self.watch(now, session.slot, party);
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self, now: Instant, session: Session, party: Party, source: Source) -> Result<(), Stale> {
+        self.table.find(session).ok_or(Stale)?;
+        self.set_source(now, session.slot, party, source);
+        Ok(())
+    }
+
+    /// Lets a party hear something else. What it hears already is not interrupted, except a sound, which begins
+    /// anew.
+    fn set_source(&mut self, now: Instant, place: u32, party: Party, source: Source) {
+        self.stop_player(place, party, Some(PlayOutcome::Replaced));
+        let leg = self.table.slots[place as usize].leg(party);
+        if leg.hears == source && leg.player.is_none() && !matches!(source, Source::Sound { .. }) {
+            return;
+        }
+        leg.hears = source;
+        leg.stream.interrupt();
+        leg.refresh();
+        if let Source::Sound { sound, repeat } = source {
+            let (tick, phase) = self.phases.claim(tick_from(now));
+            leg.player = Some(Player::new(sound, repeat, phase));
+            self.wheel.arm(self.timers.player(place, party), tick);
+        }
+    }
+
+    /// Ends what a party is being played, if anything; `outcome` is told.
+    pub(crate) fn stop_player(&mut self, place: u32, party: Party, outcome: Option<PlayOutcome>) {
+        let slot = &mut self.table.slots[place as usize];
+        let Some(player) = slot.leg(party).player.take() else { return };
+        self.phases.release(player.phase);
+        self.wheel.cancel(self.timers.player(place, party));
+        if let Some(outcome) = outcome {
+            let lost = self.events.played(place, slot, party, player.sound, outcome);
+            self.counters.events_lost += lost;
+        }
+    }
+
+    fn join(&mut self, now: Instant, session: Session) -> Result<(), Stale> {
+        self.table.find(session).ok_or(Stale)?.state = State::Joined;
+        for party in Party::BOTH {
+            self.set_source(now, session.slot, party, Source::Peer);
+            self.watch(now, session.slot, party);
+        }
+        let slot = &mut self.table.slots[session.slot as usize];
+        self.events.tell(session.slot, slot, pending::JOINED);
+        Ok(())
+    }
+
+    /// From now on the party is expected to send.
+    fn watch(&mut self, now: Instant, place: u32, party: Party) {
+        let leg = self.table.slots[place as usize].leg(party);
+        if leg.silent_told {
+            return;
+        }
+        leg.watched_since = now;
+        self.wheel.arm(self.timers.watch(place, party), tick_from(now + self.limits.silence_timeout));
+    }
+
+    fn record_start(
+        &mut self,
+        now: Instant,
+        session: Session,
+        recording: Recording,
+        (format, channels): (RecordFormat, RecordChannels),
+        tap: &mut impl Tap,
+    ) -> Result<(), Stale> {
+        let slot = self.table.find(session).ok_or(Stale)?;
+        if self.recordings.find(slot.recordings, recording).is_some() {
+            return Err(Stale);
+        }
+        let vacancy = self.recordings.vacancy(recording).ok_or(RecordOutcome::Overrun);
+        match vacancy.and_then(|take| tap.begin(take, format, channels).map(|()| take)) {
+            Ok(take) => {
+                let codec = |leg: usize| slot.legs[leg].far_end.map_or(Codec::Pcma, |far_end| far_end.codec);
+                let codecs = [codec(0), codec(1)];
+                self.recordings.start(take, session, now, codecs, &mut slot.recordings);
+                self.counters.recordings += 1;
+            }
+            Err(outcome) => {
+                let duration = Duration::ZERO;
+                self.events.answer(Event::Recorded { session, recording, outcome, duration, bytes: 0 });
+            }
+        }
+        Ok(())
+    }
+
+    fn record_stop(
+        &mut self,
+        now: Instant,
+        session: Session,
+        recording: Recording,
+        tap: &mut impl Tap,
+    ) -> Result<(), Stale> {
+        let slot = self.table.find(session).ok_or(Stale)?;
+        let place = self.recordings.find(slot.recordings, recording).ok_or(Stale)?;
+        self.counters.blocks_lost += u64::from(self.recordings.stop(place, now, &mut slot.recordings, tap));
+        Ok(())
+    }
+
+    /// Recordings end, the ports rest, and the final figures are told.
+    fn close(&mut self, now: Instant, session: Session, tap: &mut impl Tap) -> Result<(), Stale> {
+        let place = session.slot;
+        let slot = self.table.find(session).ok_or(Stale)?;
+        while slot.recordings != NONE {
+            let lost = self.recordings.stop(slot.recordings, now, &mut slot.recordings, tap);
+            self.counters.blocks_lost += u64::from(lost);
+        }
+        slot.state = State::Ended;
+        for party in Party::BOTH {
+            self.stop_player(place, party, None);
+            self.wheel.cancel(self.timers.watch(place, party));
+        }
+        self.leave_ports(now, place, true);
+        let slot = &mut self.table.slots[place as usize];
+        self.events.tell(place, slot, pending::CLOSED);
+        self.counters.closed += 1;
+        Ok(())
+    }
+}

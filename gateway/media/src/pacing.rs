@@ -1,0 +1,173 @@
+//! What time brings: paced packets, parties that fell silent, ports that have rested.
+
+use duogate_channel::command::Source;
+use duogate_channel::event::PlayOutcome;
+use duogate_channel::identity::Party;
+use duogate_channel::time::Instant;
+
+use crate::action::Socket;
+use crate::core::Core;
+use crate::opening::leg_of;
+use crate::outlet::{Outlet, SoundStore, SoundView};
+use crate::player::{LATEST, PACKET_SAMPLES, PACKET_TICKS};
+use crate::rtp::HEADER_BYTES;
+use crate::table::{State, pending};
+use crate::wheel::{tick_at, tick_from, tick_time};
+
+/// The names of the wheel's timers: two for every leg, and one for every port.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timers {
+    legs: u32,
+    sockets: u32,
+}
+
+/// What a timer is for.
+enum Timer {
+    Player(u32, Party),
+    Watch(u32, Party),
+    Rest(Socket),
+}
+
+impl Timers {
+    pub(crate) const fn new(sessions: u32, sockets: u32) -> Self {
+        Self { legs: sessions * 2, sockets }
+    }
+
+    /// How many there are.
+    pub(crate) const fn count(self) -> usize {
+        // A player and a silence watch a leg, a rest a port.
+        (self.legs * 2 + self.sockets) as usize
+    }
+
+    pub(crate) const fn player(self, place: u32, party: Party) -> u32 {
+        crate::opening::leg_name(place, party)
+    }
+
+    pub(crate) const fn watch(self, place: u32, party: Party) -> u32 {
+        self.legs + crate::opening::leg_name(place, party)
+    }
+
+    pub(crate) const fn rest(self, socket: Socket) -> u32 {
+        self.legs * 2 + socket.0
+    }
+
+    fn meaning(self, timer: u32) -> Timer {
+        if timer < self.legs {
+            let (place, party) = leg_of(timer);
+            Timer::Player(place, party)
+        } else if timer < self.legs * 2 {
+            let (place, party) = leg_of(timer - self.legs);
+            Timer::Watch(place, party)
+        } else {
+            Timer::Rest(Socket(timer - self.legs * 2))
+        }
+    }
+}
+
+impl Core {
+    pub(crate) fn run_timers(&mut self, now: Instant, sounds: &impl SoundStore, outlet: &mut impl Outlet) {
+        while let Some((timer, tick)) = self.wheel.pop(now) {
+            match self.timers.meaning(timer) {
+                Timer::Player(place, party) => self.play(now, tick, place, party, sounds, outlet),
+                Timer::Watch(place, party) => self.check_silence(now, place, party),
+                Timer::Rest(socket) => self.sockets.rested(socket),
+            }
+        }
+    }
+
+    /// Sends the packet that was due at `tick`, and plans the next one for 20 ms after that, however late it is.
+    fn play(
+        &mut self,
+        now: Instant,
+        tick: u64,
+        place: u32,
+        party: Party,
+        sounds: &impl SoundStore,
+        outlet: &mut impl Outlet,
+    ) {
+        let leg = self.table.slots[place as usize].leg(party);
+        let Some(player) = &mut leg.player else { return };
+        let ended = match sounds.sound(player.sound) {
+            None => Some(PlayOutcome::Missing),
+            Some(sound) if player.is_over(sound.bytes.len()) => Some(PlayOutcome::Finished),
+            Some(sound) => {
+                let on_time = tick_at(now).saturating_sub(tick) <= LATEST;
+                match leg.pace(tick_time(tick), sound, on_time, outlet) {
+                    Paced::Sent => self.counters.paced += 1,
+                    Paced::Lost => self.counters.paced_lost += 1,
+                    Paced::Held => {}
+                }
+                None
+            }
+        };
+        match ended {
+            None => self.wheel.arm(self.timers.player(place, party), tick + PACKET_TICKS),
+            Some(outcome) => {
+                leg.hears = Source::Silence;
+                leg.stream.interrupt();
+                self.stop_player(place, party, Some(outcome));
+            }
+        }
+    }
+
+    /// Tells once that a party which should send has sent nothing for too long.
+    fn check_silence(&mut self, now: Instant, place: u32, party: Party) {
+        let slot = &mut self.table.slots[place as usize];
+        let joined = slot.state == State::Joined;
+        let leg = slot.leg(party);
+        // A party that was told not to send is watched again when it may.
+        if !joined || leg.silent_told || !leg.far_end.is_some_and(|far_end| far_end.receive) {
+            return;
+        }
+        let due = leg.figures.last.max(leg.watched_since) + self.limits.silence_timeout;
+        if now < due {
+            self.wheel.arm(self.timers.watch(place, party), tick_from(due));
+            return;
+        }
+        leg.silent_told = true;
+        self.events.tell(place, slot, pending::SILENT << party.index());
+    }
+}
+
+/// What became of a paced packet.
+enum Paced {
+    Sent,
+    /// The party is on hold, or not known yet: time passes, nothing is sent.
+    Held,
+    /// Nowhere to put it, or far too late.
+    Lost,
+}
+
+impl crate::table::Leg {
+    fn pace(&mut self, due: Instant, sound: SoundView<'_>, on_time: bool, outlet: &mut impl Outlet) -> Paced {
+        let Some(player) = &mut self.player else { return Paced::Held };
+        let timestamp = player.timestamp.unwrap_or_else(|| self.stream.timestamp_at(due));
+        player.timestamp = Some(timestamp.wrapping_add(u32::from(PACKET_SAMPLES)));
+        let far_end = self.far_end.as_ref().filter(|far_end| far_end.send);
+        let (Some(far_end), Some(socket)) = (far_end, self.socket) else {
+            player.skip(sound.bytes.len());
+            self.stream.marker = true;
+            return Paced::Held;
+        };
+        let mut header = self.stream.next(timestamp);
+        header.payload_type = far_end.payload_type;
+        let length = HEADER_BYTES + usize::from(PACKET_SAMPLES);
+        let mut after = *player;
+        let sent = on_time
+            && outlet.send(socket, length, |packet| {
+                if let Some((place, payload)) = packet.split_first_chunk_mut::<HEADER_BYTES>() {
+                    header.emit(place);
+                    after.fill(sound.bytes, sound.codec, far_end.codec, payload);
+                }
+            });
+        if sent {
+            *player = after;
+            self.stream.paced(due, timestamp, PACKET_SAMPLES);
+            Paced::Sent
+        } else {
+            player.skip(sound.bytes.len());
+            self.stream.marker = true;
+            Paced::Lost
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! The shard's table of recordings.
+
+use ::core::time::Duration;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use duogate_channel::event::{Event, RecordOutcome};
+use duogate_channel::identity::{Recording, Session};
+use duogate_channel::sound::Codec;
+use duogate_channel::time::Instant;
+
+use crate::block::{Take, Tap};
+use crate::reel::{Reel, Said};
+
+pub(crate) const NONE: u32 = u32::MAX;
+
+/// ```text
+///        start            stop or close              the writer has finished        the event is taken
+///  Free ───────> Running ──────────────> Finishing ─────────────────────────> Done ───────────────────> Free
+///                   └────────────── the writer has given it up ──────────────> ^
+/// ```
+#[derive(Debug)]
+enum State {
+    Free,
+    Running(Reel),
+    Finishing,
+    Done(Event),
+}
+
+#[derive(Debug)]
+struct Entry {
+    state: State,
+    session: Session,
+    recording: Recording,
+    /// The session's next recording, or the next free place.
+    next: u32,
+}
+
+/// All recordings of a shard. Those of one session that run are linked; the session holds the first.
+#[derive(Debug)]
+pub(crate) struct Recordings {
+    entries: Box<[Entry]>,
+    free: u32,
+}
+
+impl Recordings {
+    pub(crate) fn new(count: u32) -> Self {
+        let nobody = Session { slot: 0, generation: 0 };
+        let entries: Vec<Entry> = (1..=count)
+            .map(|next| Entry {
+                state: State::Free,
+                session: nobody,
+                recording: Recording(0),
+                next: if next == count { NONE } else { next },
+            })
+            .collect();
+        Self { entries: entries.into_boxed_slice(), free: if count == 0 { NONE } else { 0 } }
+    }
+
+    /// A place for a new recording, if one is free.
+    pub(crate) fn vacancy(&self, recording: Recording) -> Option<Take> {
+        (self.free != NONE).then_some(Take { place: self.free, recording })
+    }
+
+    /// Begins a recording in the place that [`Recordings::vacancy`] gave.
+    pub(crate) fn start(
+        &mut self,
+        take: Take,
+        session: Session,
+        now: Instant,
+        codecs: [Codec; 2],
+        first: &mut u32,
+    ) {
+        let entry = &mut self.entries[take.place as usize];
+        self.free = entry.next;
+        *entry = Entry {
+            state: State::Running(Reel::new(take, now, codecs)),
+            session,
+            recording: take.recording,
+            next: *first,
+        };
+        *first = take.place;
+    }
+
+    /// The place of a recording among the running ones of a session.
+    pub(crate) fn find(&self, first: u32, recording: Recording) -> Option<u32> {
+        self.running(first).find(|&place| self.entries[place as usize].recording == recording)
+    }
+
+    /// Places of the running recordings of a session.
+    pub(crate) fn running(&self, first: u32) -> impl Iterator<Item = u32> {
+        let exists = |place: u32| (place != NONE).then_some(place);
+        ::core::iter::successors(exists(first), move |&place| exists(self.entries[place as usize].next))
+    }
+
+    /// Records what a party said in every running recording of the session; returns how many missed it.
+    pub(crate) fn tap(&mut self, first: u32, said: &Said<'_>, tap: &mut impl Tap) -> u64 {
+        let (mut place, mut missed) = (first, 0);
+        while let Some(entry) = self.entries.get_mut(place as usize) {
+            if let State::Running(reel) = &mut entry.state {
+                missed += u64::from(!reel.place(said, tap));
+            }
+            place = entry.next;
+        }
+        missed
+    }
+
+    /// Ends a running recording; its outcome comes from the writer. Returns the blocks lost.
+    pub(crate) fn stop(&mut self, place: u32, now: Instant, first: &mut u32, tap: &mut impl Tap) -> u32 {
+        self.unlink(place, first);
+        let entry = &mut self.entries[place as usize];
+        match ::core::mem::replace(&mut entry.state, State::Finishing) {
+            State::Running(mut reel) => reel.end(now, tap),
+            State::Free | State::Finishing | State::Done(_) => 0,
+        }
+    }
+
+    /// The session of a recording of which the writer has not told the outcome yet.
+    pub(crate) fn session(&self, take: Take) -> Option<Session> {
+        let entry = self.entries.get(take.place as usize)?;
+        let open = matches!(entry.state, State::Running(_) | State::Finishing);
+        (open && entry.recording == take.recording).then_some(entry.session)
+    }
+
+    /// The writer has told the outcome. `first` is the session's first running recording, if the session still is.
+    pub(crate) fn done(
+        &mut self,
+        take: Take,
+        (outcome, duration, bytes): (RecordOutcome, Duration, u64),
+        first: Option<&mut u32>,
+        tap: &mut impl Tap,
+    ) {
+        if let Some(first) = first {
+            self.unlink(take.place, first);
+        }
+        let entry = &mut self.entries[take.place as usize];
+        let event =
+            Event::Recorded { session: entry.session, recording: entry.recording, outcome, duration, bytes };
+        if let State::Running(mut reel) = ::core::mem::replace(&mut entry.state, State::Done(event)) {
+            reel.abandon(tap);
+        }
+    }
+
+    /// The event of a finished recording.
+    pub(crate) fn event(&self, place: u32) -> Option<Event> {
+        match self.entries.get(place as usize)?.state {
+            State::Done(event) => Some(event),
+            State::Free | State::Running(_) | State::Finishing => None,
+        }
+    }
+
+    /// The event has been taken: the place is free.
+    pub(crate) fn release(&mut self, place: u32) {
+        let entry = &mut self.entries[place as usize];
+        entry.state = State::Free;
+        entry.next = self.free;
+        self.free = place;
+    }
+
+    /// Takes a running recording out of its session's list.
+    fn unlink(&mut self, place: u32, first: &mut u32) {
+        let next = self.entries[place as usize].next;
+        if *first == place {
+            *first = next;
+            return;
+        }
+        let mut before = *first;
+        while let Some(entry) = self.entries.get_mut(before as usize) {
+            if entry.next == place {
+                entry.next = next;
+                return;
+            }
+            before = entry.next;
+        }
+    }
+}

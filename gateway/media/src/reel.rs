@@ -1,0 +1,224 @@
+//! The time line of one recording: what each party says is placed where it was said.
+//!
+//! Time comes from two clocks: a packet's arrival says roughly where it belongs, the sender's RTP timestamp says
+//! exactly how far it is from the packet before. A party's first packet is placed where it arrived, the next ones
+//! by their timestamps, as long as that stays near their arrival. So gaps become silence, reordered packets
+//! fall into their places, jitter does no harm; and where the two clocks part (a sender's clock is set or runs
+//! wrong, a new sender), the party's line is put back to the arrival, and never far into future or past.
+
+use alloc::boxed::Box;
+
+use duogate_channel::sound::Codec;
+use duogate_channel::time::Instant;
+
+use crate::arrival::{Order, SAMPLE_NANOSECONDS};
+use crate::block::{BLOCK_SAMPLES, Block, Take, Tap};
+use crate::g711;
+
+/// How long a packet may be late and still find its place: 150 ms, of which 60 are for reordering.
+const LATE: i64 = 1200;
+/// How far a party's line may run ahead of arrival: 100 ms.
+const AHEAD: i64 = 800;
+/// Blocks that are open at the same time: LATE + AHEAD + 20 ms of a packet touch at most four of 100 ms.
+const PLACES: usize = 4;
+const OPEN: i64 = PLACES.cast_signed() as i64;
+const BLOCK: i64 = BLOCK_SAMPLES.cast_signed() as i64;
+
+/// One party's line.
+#[derive(Clone, Copy, Debug)]
+struct Lane {
+    codec: Codec,
+    /// The sender for which the reference holds; 0 for none.
+    epoch: u32,
+    /// Timestamp and place of the newest packet.
+    timestamp: u32,
+    position: i64,
+    /// End of what has been placed.
+    end: i64,
+}
+
+#[derive(Debug)]
+enum Open {
+    /// Nobody has spoken in it.
+    Untouched,
+    /// Somebody has, but the pool was empty.
+    Lost,
+    Block(Box<Block>),
+}
+
+/// What one party said in one packet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Said<'a> {
+    /// 0 for party 1, 1 for party 2.
+    pub(crate) party: usize,
+    pub(crate) now: Instant,
+    pub(crate) epoch: u32,
+    pub(crate) order: Order,
+    pub(crate) timestamp: u32,
+    pub(crate) codec: Codec,
+    pub(crate) payload: &'a [u8],
+}
+
+/// One recording that runs.
+#[derive(Debug)]
+pub(crate) struct Reel {
+    pub(crate) take: Take,
+    started: Instant,
+    lanes: [Lane; 2],
+    /// Block n lies in place n modulo OPEN, for n from `first` on.
+    open: [Open; PLACES],
+    first: i64,
+    /// Blocks left out because the pool was empty.
+    lost: u32,
+}
+
+impl Reel {
+    pub(crate) fn new(take: Take, started: Instant, codecs: [Codec; 2]) -> Self {
+        let lane = |codec| Lane { codec, epoch: 0, timestamp: 0, position: 0, end: 0 };
+        Self {
+            take,
+            started,
+            lanes: codecs.map(lane),
+            open: [const { Open::Untouched }; PLACES],
+            first: 0,
+            lost: 0,
+        }
+    }
+
+    /// Samples from the start to `now`.
+    fn position_at(&self, now: Instant) -> i64 {
+        let samples = now.nanoseconds().saturating_sub(self.started.nanoseconds()) / SAMPLE_NANOSECONDS;
+        samples.cast_signed()
+    }
+
+    /// Places what was said. False if it came too late for its place.
+    pub(crate) fn place(&mut self, said: &Said<'_>, tap: &mut impl Tap) -> bool {
+        let arrived = self.position_at(said.now);
+        let Some(position) = self.position_of(said, arrived) else { return false };
+        self.seal_before((arrived - LATE).div_euclid(BLOCK), tap);
+        self.write(said, position, tap)
+    }
+
+    /// Where a packet belongs; `None` if nowhere.
+    fn position_of(&mut self, said: &Said<'_>, arrived: i64) -> Option<i64> {
+        let lane = &mut self.lanes[said.party];
+        lane.codec = said.codec;
+        let known = lane.epoch == said.epoch;
+        let step = said.timestamp.wrapping_sub(lane.timestamp).cast_signed();
+        let by_timestamp = lane.position + i64::from(step);
+        if let Order::Late(_) = said.order {
+            return (known && by_timestamp <= arrived + AHEAD).then_some(by_timestamp);
+        }
+        let near = arrived - LATE..=arrived + AHEAD;
+        let position = if known && near.contains(&by_timestamp) {
+            by_timestamp
+        } else {
+            // The two clocks parted, or the sender is new: from here on by arrival, behind what is there already.
+            let position = arrived.max(lane.end);
+            if position > arrived + AHEAD {
+                return None;
+            }
+            position
+        };
+        lane.epoch = said.epoch;
+        lane.timestamp = said.timestamp;
+        lane.position = position;
+        lane.end = lane.end.max(position + samples(said.payload.len()));
+        Some(position)
+    }
+
+    /// Copies a packet into its one or more blocks. What lies before the first open block is left out.
+    fn write(&mut self, said: &Said<'_>, mut position: i64, tap: &mut impl Tap) -> bool {
+        let start = self.first * BLOCK;
+        let mut payload = said.payload;
+        if position < start {
+            let missed = usize::try_from(start - position).unwrap_or(usize::MAX).min(payload.len());
+            payload = &payload[missed..];
+            position = start;
+            if payload.is_empty() {
+                return false;
+            }
+        }
+        while !payload.is_empty() {
+            let block = position.div_euclid(BLOCK);
+            // The remainder of a positive divisor is never negative.
+            let at = usize::try_from(position.rem_euclid(BLOCK)).unwrap_or(0);
+            let (now, later) = payload.split_at(payload.len().min(BLOCK_SAMPLES - at));
+            self.seal_before(block + 1 - OPEN, tap);
+            if let Some(open) = self.block(block, tap) {
+                let lane = &mut open.samples[said.party][at..at + now.len()];
+                lane.copy_from_slice(now);
+                g711::translate(lane, said.codec, open.codecs[said.party]);
+            }
+            position += samples(now.len());
+            payload = later;
+        }
+        true
+    }
+
+    /// An open block, taken from the pool if need be.
+    fn block(&mut self, number: i64, tap: &mut impl Tap) -> Option<&mut Block> {
+        let (take, codecs) = (self.take, [self.lanes[0].codec, self.lanes[1].codec]);
+        let open = &mut self.open[place(number)];
+        if !matches!(open, Open::Block(_)) {
+            let Some(mut block) = tap.block() else {
+                *open = Open::Lost;
+                return None;
+            };
+            block.take = take;
+            block.start = number.cast_unsigned() * BLOCK_SAMPLES as u64;
+            block.codecs = codecs;
+            for (lane, codec) in block.samples.iter_mut().zip(codecs) {
+                lane.fill(g711::silence(codec));
+            }
+            *open = Open::Block(block);
+        }
+        match open {
+            Open::Block(block) => Some(block),
+            Open::Untouched | Open::Lost => None,
+        }
+    }
+
+    /// Hands over the blocks before `first`: nothing more is taken for them.
+    fn seal_before(&mut self, first: i64, tap: &mut impl Tap) {
+        // Beyond OPEN blocks nothing is open, however long the silence was.
+        let end = first.min(self.first + OPEN);
+        for number in self.first..end {
+            match ::core::mem::replace(&mut self.open[place(number)], Open::Untouched) {
+                Open::Untouched => {}
+                Open::Lost => self.lost += 1,
+                Open::Block(block) => tap.write(block),
+            }
+        }
+        self.first = self.first.max(first);
+    }
+
+    /// Hands over what is left and ends. Returns the number of blocks lost.
+    pub(crate) fn end(&mut self, now: Instant, tap: &mut impl Tap) -> u32 {
+        let samples = self.position_at(now);
+        self.seal_before((samples + BLOCK - 1).div_euclid(BLOCK), tap);
+        self.abandon(tap);
+        tap.end(self.take, samples.cast_unsigned(), self.lost);
+        self.lost
+    }
+
+    /// Gives the open blocks back to the pool.
+    pub(crate) fn abandon(&mut self, tap: &mut impl Tap) {
+        for open in &mut self.open {
+            if let Open::Block(block) = ::core::mem::replace(open, Open::Untouched) {
+                tap.give_back(block);
+            }
+        }
+    }
+}
+
+/// A length as a number of samples; no datagram comes near the limit.
+fn samples(length: usize) -> i64 {
+    i64::try_from(length).unwrap_or(i64::MAX)
+}
+
+/// Place of a block among the open ones.
+fn place(number: i64) -> usize {
+    // Not negative: the recording begins with block 0.
+    usize::try_from(number.rem_euclid(OPEN)).unwrap_or(0)
+}

@@ -1,0 +1,168 @@
+//! The way of a received packet: the hottest path there is.
+
+use duogate_channel::command::FarEnd;
+use duogate_channel::sound::Codec;
+use duogate_channel::time::Instant;
+
+use crate::action::Socket;
+use crate::arrival::Order;
+use crate::block::Tap;
+use crate::core::Core;
+use crate::g711;
+use crate::recordings::NONE;
+use crate::reel::Said;
+use crate::rtp::{HEADER_BYTES, Malformed, Packet};
+use crate::sockets;
+use crate::table::Leg;
+use crate::verdict::{DropReason, Origin, Verdict};
+
+/// Comfort noise (RFC 3389 section 5.1), static in RFC 3551.
+const COMFORT_NOISE: u8 = 13;
+
+/// What a payload is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Content {
+    Sound,
+    TelephoneEvent,
+    ComfortNoise,
+    /// A packet without payload.
+    Nothing,
+}
+
+/// A packet that is the party's, and has not been there before.
+struct Accepted {
+    packet: Packet,
+    content: Content,
+    order: Order,
+    codec: Codec,
+}
+
+impl Core {
+    #[inline]
+    pub(crate) fn judge(
+        &mut self,
+        now: Instant,
+        socket: Socket,
+        origin: Origin,
+        datagram: &mut [u8],
+        tap: &mut impl Tap,
+    ) -> Verdict {
+        let name = match self.sockets.user(socket) {
+            Ok(name) => name as usize,
+            Err(sockets::State::Resting) => return Verdict::Drop(DropReason::Resting),
+            Err(_) => return Verdict::Drop(DropReason::NotOpen),
+        };
+        let (slot, party) = (&mut self.table.slots[name / 2], name % 2);
+        let recordings = slot.recordings;
+        let (speaker, listener) = slot.speaker_and_listener(party);
+        let accepted = match accept(now, speaker, origin, datagram) {
+            Ok(accepted) => accepted,
+            Err(reason) => {
+                speaker.figures.refused += u64::from(reason.is_refusal());
+                return Verdict::Drop(reason);
+            }
+        };
+        let epoch = speaker.arrival.epoch;
+        if recordings != NONE && accepted.content == Content::Sound {
+            let said = Said {
+                party,
+                now,
+                epoch,
+                order: accepted.order,
+                timestamp: accepted.packet.header.timestamp,
+                codec: accepted.codec,
+                payload: &datagram[accepted.packet.payload.clone()],
+            };
+            self.counters.late_for_recording += self.recordings.tap(recordings, &said, tap);
+        }
+        match relay(now, epoch, listener, &accepted, datagram) {
+            Ok((socket, length)) => Verdict::Forward { socket, length },
+            Err(reason) => Verdict::Drop(reason),
+        }
+    }
+}
+
+/// Checks where a packet comes from, what it is, and where it stands; counts it.
+#[inline]
+fn accept(now: Instant, speaker: &mut Leg, origin: Origin, datagram: &[u8]) -> Result<Accepted, DropReason> {
+    let far_end = speaker.far_end.as_ref().ok_or(DropReason::NoFarEnd)?;
+    if let Origin::Address(address) = origin
+        && address != far_end.address
+    {
+        return Err(DropReason::Stranger);
+    }
+    if !far_end.receive {
+        return Err(DropReason::Held);
+    }
+    let packet = Packet::new_checked(datagram).map_err(|malformed| match malformed {
+        Malformed::Rtcp => DropReason::Rtcp,
+        Malformed::Short | Malformed::Version | Malformed::Padding => DropReason::Malformed,
+    })?;
+    let (content, codec) = (content(far_end, &packet)?, far_end.codec);
+    let header = packet.header;
+    let mut order = speaker.arrival.take(header.ssrc, header.sequence);
+    if order == Order::Probation {
+        return Err(DropReason::Probation);
+    }
+    let figures = &mut speaker.figures;
+    let waited = now.nanoseconds().saturating_sub(figures.last.nanoseconds());
+    figures.count(now, order, packet.payload.len());
+    if order == Order::Duplicate {
+        return Err(DropReason::Duplicate);
+    }
+    if content == Content::Sound {
+        order = speaker.arrival.follow(header.timestamp, order, waited);
+        figures.measure(now, header.timestamp, order == Order::First);
+    }
+    Ok(Accepted { packet, content, order, codec })
+}
+
+/// What the payload type means with this party.
+#[inline]
+fn content(far_end: &FarEnd, packet: &Packet) -> Result<Content, DropReason> {
+    let payload_type = packet.header.payload_type;
+    let content = if payload_type == far_end.payload_type {
+        Content::Sound
+    } else if far_end.telephone_event == Some(payload_type) {
+        Content::TelephoneEvent
+    } else if payload_type == COMFORT_NOISE {
+        return Ok(Content::ComfortNoise);
+    } else {
+        return Err(DropReason::PayloadType);
+    };
+    Ok(if packet.payload.is_empty() { Content::Nothing } else { content })
+}
+
+/// Rewrites a packet for the listener. What it cannot take leaves no hole in its stream.
+#[inline]
+fn relay(
+    now: Instant,
+    epoch: u32,
+    listener: &mut Leg,
+    accepted: &Accepted,
+    datagram: &mut [u8],
+) -> Result<(Socket, usize), DropReason> {
+    let (true, Some(far_end), Some(socket)) = (listener.relaying, &listener.far_end, listener.socket) else {
+        return Err(DropReason::NobodyListens);
+    };
+    let payload_type = match (accepted.content, far_end.telephone_event) {
+        (Content::Sound, _) => Ok(far_end.payload_type),
+        (Content::TelephoneEvent, Some(payload_type)) => Ok(payload_type),
+        (Content::TelephoneEvent, None) => Err(DropReason::NoTelephoneEvent),
+        (Content::ComfortNoise, _) => Err(DropReason::ComfortNoise),
+        (Content::Nothing, _) => Err(DropReason::Empty),
+    };
+    let payload_type = payload_type.inspect_err(|_| listener.stream.skip(epoch, accepted.order))?;
+    let packet = &accepted.packet;
+    let sound = if accepted.content == Content::Sound { packet.payload.len() } else { 0 };
+    let sound = u16::try_from(sound).unwrap_or(u16::MAX);
+    let mut header =
+        listener.stream.relay(now, epoch, accepted.order, &packet.header, sound).ok_or(DropReason::Late)?;
+    header.payload_type = payload_type;
+    let length = packet.rewrite(datagram, &header);
+    if sound != 0 && accepted.codec != far_end.codec {
+        g711::translate(&mut datagram[HEADER_BYTES..length], accepted.codec, far_end.codec);
+    }
+    listener.stream.count(length - HEADER_BYTES);
+    Ok((socket, length))
+}

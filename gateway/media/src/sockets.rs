@@ -1,0 +1,268 @@
+//! The RTP ports of a shard: who uses them, which are free, and which rest.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use crate::action::{BindError, Socket};
+
+const NONE: u32 = u32::MAX;
+
+/// What a port is doing.
+///
+/// ```text
+///         claim           polled          bound: Ok          close            rest is over       polled
+///  Free ────────> Wanted ────────> Asked ──────────> Used ────────> Resting ─────────────> Over ────────> Free
+///    ^              │ abandon        │ abandon          │ abandon (never received)           ^
+///    │              v                v                  └────────────────────────────────────┤
+///    ├── polled ─ Dropped        Abandoned ── bound: Ok ─────────────────────────────────────┘
+///    └── bound: Err ── Asked, Abandoned
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum State {
+    /// In the free list.
+    Free,
+    /// Claimed; the shell has not been told yet.
+    Wanted,
+    /// The shell has been told to bind it.
+    Asked,
+    /// Claimed no more before the shell was told.
+    Dropped,
+    /// Claimed no more while the shell binds it.
+    Abandoned,
+    /// Open and a leg's.
+    Used,
+    /// Open, drained, nobody's.
+    Resting,
+    /// To be closed; the shell has not been told yet.
+    Over,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Port {
+    /// The slot and party that use it, as `slot * 2 + party`.
+    leg: u32,
+    /// Links of the free list, or of the list of what the shell is to be told. Never both: a free port has nothing
+    /// to tell.
+    next: u32,
+    previous: u32,
+    state: State,
+    listed: bool,
+    connect: bool,
+}
+
+/// What the shell is to be told about a port.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Told {
+    Bind,
+    /// For this leg.
+    Connect(u32),
+    Release,
+}
+
+/// What became of a port that was being bound.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Bound {
+    /// It is this leg's now.
+    Used(u32),
+    /// It could not be had for this leg.
+    Failed(u32, BindError),
+    /// Nobody waits for it any more, or nobody asked.
+    Nobody,
+}
+
+/// The table of ports. Free ports wait in a queue: the one that was used longest ago is used next.
+#[derive(Debug)]
+pub(crate) struct Sockets {
+    ports: Box<[Port]>,
+    first_free: u32,
+    last_free: u32,
+    pub(crate) free: u32,
+    first_told: u32,
+    last_told: u32,
+}
+
+impl Sockets {
+    pub(crate) fn new(count: u32) -> Self {
+        let port =
+            Port { leg: NONE, next: NONE, previous: NONE, state: State::Free, listed: false, connect: false };
+        let ports: Vec<Port> = (0..count).map(|_| port).collect();
+        let mut sockets = Self {
+            ports: ports.into_boxed_slice(),
+            first_free: NONE,
+            last_free: NONE,
+            free: 0,
+            first_told: NONE,
+            last_told: NONE,
+        };
+        for place in 0..count {
+            sockets.make_free(place);
+        }
+        sockets
+    }
+
+    /// The leg that uses a port, while it is open and used.
+    #[inline]
+    pub(crate) fn user(&self, socket: Socket) -> Result<u32, State> {
+        match self.ports.get(socket.0 as usize) {
+            Some(port) if port.state == State::Used => Ok(port.leg),
+            Some(port) => Err(port.state),
+            None => Err(State::Free),
+        }
+    }
+
+    /// Claims the port that has been free longest.
+    pub(crate) fn claim(&mut self, leg: u32) -> Option<Socket> {
+        self.claim_place(self.first_free, leg)
+    }
+
+    /// Claims one port, if it is free.
+    pub(crate) fn claim_place(&mut self, place: u32, leg: u32) -> Option<Socket> {
+        let port = *self.ports.get(place as usize)?;
+        if port.state != State::Free {
+            return None;
+        }
+        self.link_around(port);
+        self.free -= 1;
+        self.ports[place as usize] =
+            Port { leg, next: NONE, previous: NONE, state: State::Wanted, listed: false, connect: false };
+        self.tell(place);
+        Some(Socket(place))
+    }
+
+    /// The shell has bound a port, or not.
+    pub(crate) fn bound(&mut self, socket: Socket, result: Result<(), BindError>) -> Bound {
+        let Some(port) = self.ports.get_mut(socket.0 as usize) else { return Bound::Nobody };
+        let leg = port.leg;
+        match (port.state, result) {
+            (State::Asked, Ok(())) => {
+                port.state = State::Used;
+                Bound::Used(leg)
+            }
+            (State::Asked, Err(error)) => {
+                self.make_free(socket.0);
+                Bound::Failed(leg, error)
+            }
+            (State::Abandoned, Ok(())) => {
+                self.end(socket);
+                Bound::Nobody
+            }
+            (State::Abandoned, Err(_)) => {
+                self.make_free(socket.0);
+                Bound::Nobody
+            }
+            // Nobody asked: an error of the shell, without consequence.
+            (
+                State::Free | State::Wanted | State::Dropped | State::Used | State::Resting | State::Over,
+                _,
+            ) => Bound::Nobody,
+        }
+    }
+
+    /// The far end of a used port is new.
+    pub(crate) fn connect(&mut self, socket: Socket) {
+        if self.user(socket).is_ok() {
+            self.ports[socket.0 as usize].connect = true;
+            self.tell(socket.0);
+        }
+    }
+
+    /// The leg needs the port no more. True if it rests from now on; one that never carried a call does not.
+    pub(crate) fn leave(&mut self, socket: Socket, rest: bool) -> bool {
+        let Some(port) = self.ports.get_mut(socket.0 as usize) else { return false };
+        port.connect = false;
+        match port.state {
+            State::Wanted => port.state = State::Dropped,
+            State::Asked => port.state = State::Abandoned,
+            State::Used if rest => {
+                port.state = State::Resting;
+                return true;
+            }
+            State::Used => self.end(socket),
+            State::Free | State::Dropped | State::Abandoned | State::Resting | State::Over => {}
+        }
+        false
+    }
+
+    /// The rest of a port is over.
+    pub(crate) fn rested(&mut self, socket: Socket) {
+        if self.ports.get(socket.0 as usize).is_some_and(|port| port.state == State::Resting) {
+            self.end(socket);
+        }
+    }
+
+    fn end(&mut self, socket: Socket) {
+        self.ports[socket.0 as usize].state = State::Over;
+        self.tell(socket.0);
+    }
+
+    /// The next thing to tell the shell.
+    pub(crate) fn poll(&mut self) -> Option<(Socket, Told)> {
+        loop {
+            let place = self.first_told;
+            let port = self.ports.get_mut(place as usize)?;
+            self.first_told = port.next;
+            if self.first_told == NONE {
+                self.last_told = NONE;
+            }
+            (port.next, port.listed) = (NONE, false);
+            let told = match port.state {
+                State::Wanted => {
+                    port.state = State::Asked;
+                    Told::Bind
+                }
+                State::Used if port.connect => {
+                    port.connect = false;
+                    Told::Connect(port.leg)
+                }
+                State::Over => {
+                    self.make_free(place);
+                    Told::Release
+                }
+                State::Dropped => {
+                    self.make_free(place);
+                    continue;
+                }
+                State::Free | State::Asked | State::Abandoned | State::Used | State::Resting => continue,
+            };
+            return Some((Socket(place), told));
+        }
+    }
+
+    fn tell(&mut self, place: u32) {
+        let port = &mut self.ports[place as usize];
+        if port.listed {
+            return;
+        }
+        (port.listed, port.next) = (true, NONE);
+        match self.last_told {
+            NONE => self.first_told = place,
+            last => self.ports[last as usize].next = place,
+        }
+        self.last_told = place;
+    }
+
+    /// To the end of the queue of free ports.
+    fn make_free(&mut self, place: u32) {
+        let last = self.last_free;
+        self.ports[place as usize] =
+            Port { leg: NONE, next: NONE, previous: last, state: State::Free, listed: false, connect: false };
+        match last {
+            NONE => self.first_free = place,
+            last => self.ports[last as usize].next = place,
+        }
+        self.last_free = place;
+        self.free += 1;
+    }
+
+    /// Takes a port out of the middle of the queue of free ports.
+    fn link_around(&mut self, port: Port) {
+        match port.previous {
+            NONE => self.first_free = port.next,
+            previous => self.ports[previous as usize].next = port.next,
+        }
+        match port.next {
+            NONE => self.last_free = port.previous,
+            next => self.ports[next as usize].previous = port.previous,
+        }
+    }
+}

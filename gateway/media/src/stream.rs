@@ -1,0 +1,156 @@
+//! The one continuous RTP stream towards a party, whatever it hears.
+
+use duogate_channel::time::Instant;
+
+use crate::arrival::{Order, samples};
+use crate::rtp::Header;
+
+/// Not relaying: offsets of nobody.
+const NOBODY: u32 = 0;
+
+/// Sequence numbers rise by one, timestamps go with the time that passes, across every change of what is heard:
+/// while one sender is relayed, its numbers are shifted by fixed offsets, and so its own losses and reordering
+/// stay visible to the listener; at each change the offsets are made anew from where the stream stands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stream {
+    pub(crate) ssrc: u32,
+    /// The epoch of the relayed sender for which the offsets hold.
+    epoch: u32,
+    timestamp_offset: u32,
+    /// Of the newest packet sent.
+    pub(crate) timestamp: u32,
+    sequence_offset: u16,
+    /// Of the next packet.
+    pub(crate) sequence: u16,
+    /// Sender's numbers since the offsets were made, saturating: what lies before them is not taken any more.
+    span: u16,
+    /// Samples in the newest packet with sound.
+    samples: u16,
+    /// The next packet with sound gets the marker.
+    pub(crate) marker: bool,
+    /// When the newest packet was sent; zero if none was.
+    pub(crate) sent_at: Instant,
+    pub(crate) packets: u64,
+    pub(crate) octets: u64,
+}
+
+impl Stream {
+    pub(crate) const fn new(ssrc: u32, sequence: u16, timestamp: u32) -> Self {
+        Self {
+            ssrc,
+            epoch: NOBODY,
+            timestamp_offset: 0,
+            timestamp,
+            sequence_offset: 0,
+            sequence,
+            span: 0,
+            samples: 0,
+            marker: true,
+            sent_at: Instant::ZERO,
+            packets: 0,
+            octets: 0,
+        }
+    }
+
+    /// Nobody is relayed any more: the next packet begins something new.
+    pub(crate) fn interrupt(&mut self) {
+        self.epoch = NOBODY;
+        self.marker = true;
+    }
+
+    /// The timestamp of sound that begins at `now`: as far behind the newest as time has passed since, and not
+    /// before that one's sound is over.
+    pub(crate) fn timestamp_at(&self, now: Instant) -> u32 {
+        if self.sent_at == Instant::ZERO {
+            return self.timestamp;
+        }
+        let passed = samples(now.nanoseconds().saturating_sub(self.sent_at.nanoseconds()));
+        self.timestamp.wrapping_add(passed.max(u32::from(self.samples)))
+    }
+
+    /// The header for a packet that is relayed; `None` if it is too old for this stream. `sound` is the samples
+    /// of the packet, 0 for a telephone-event.
+    #[inline]
+    pub(crate) fn relay(
+        &mut self,
+        now: Instant,
+        epoch: u32,
+        order: Order,
+        from: &Header,
+        sound: u16,
+    ) -> Option<Header> {
+        let anchored = self.epoch != epoch;
+        match order {
+            // Before the first packet that this stream took from the sender its numbers belong to others.
+            Order::Late(back) if anchored || back > self.span => return None,
+            _ if anchored => self.anchor(now, epoch, from, sound),
+            _ => {}
+        }
+        let sequence = from.sequence.wrapping_add(self.sequence_offset);
+        let timestamp = from.timestamp.wrapping_add(self.timestamp_offset);
+        if let Order::Next(step) = order
+            && !anchored
+        {
+            self.span = self.span.saturating_add(step);
+            // A telephone-event's packets all carry the time of its beginning (RFC 4733 section 2.3.1): the
+            // stream's clock is only ever read from a timestamp that moved.
+            if timestamp.wrapping_sub(self.timestamp).cast_signed() > 0 {
+                self.stand(now, timestamp, sound);
+            }
+        }
+        if !matches!(order, Order::Late(_)) {
+            self.sequence = sequence.wrapping_add(1);
+        }
+        let marker = from.marker || (self.marker && sound != 0);
+        self.marker &= sound == 0;
+        Some(Header { marker, payload_type: 0, sequence, timestamp, ssrc: self.ssrc })
+    }
+
+    #[cold]
+    fn anchor(&mut self, now: Instant, epoch: u32, from: &Header, sound: u16) {
+        let timestamp = self.timestamp_at(now);
+        self.epoch = epoch;
+        self.sequence_offset = self.sequence.wrapping_sub(from.sequence);
+        self.timestamp_offset = timestamp.wrapping_sub(from.timestamp);
+        self.span = 0;
+        self.marker = true;
+        self.stand(now, timestamp, sound);
+    }
+
+    fn stand(&mut self, now: Instant, timestamp: u32, sound: u16) {
+        self.timestamp = timestamp;
+        self.sent_at = now;
+        if sound != 0 {
+            self.samples = sound;
+        }
+    }
+
+    /// A packet of the relayed sender is not passed on, though in order: close its number, so that the listener
+    /// does not take it for lost.
+    pub(crate) fn skip(&mut self, epoch: u32, order: Order) {
+        if self.epoch == epoch && matches!(order, Order::Next(_)) {
+            self.sequence_offset = self.sequence_offset.wrapping_sub(1);
+            self.span = 0;
+        }
+    }
+
+    /// The header for a paced packet of `sound` samples with this timestamp. [`Stream::paced`] must follow if it
+    /// is sent.
+    pub(crate) const fn next(&self, timestamp: u32) -> Header {
+        Header { marker: self.marker, payload_type: 0, sequence: self.sequence, timestamp, ssrc: self.ssrc }
+    }
+
+    /// A paced packet that was due at `now` has been sent.
+    pub(crate) fn paced(&mut self, now: Instant, timestamp: u32, sound: u16) {
+        self.sequence = self.sequence.wrapping_add(1);
+        self.marker = false;
+        self.stand(now, timestamp, sound);
+        self.count(usize::from(sound));
+    }
+
+    #[inline]
+    pub(crate) fn count(&mut self, octets: usize) {
+        self.packets += 1;
+        self.octets += octets as u64;
+    }
+}

@@ -1,0 +1,4 @@
+//! The media core from outside: a file per behavior.
+
+mod continuity;
+mod support;

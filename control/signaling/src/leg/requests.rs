@@ -242,9 +242,8 @@ impl Leg {
 /// INFO (RFC 6086). Packages need to be agreed on first, and we offer none; the older use without a package
 /// carries digits, which are taken, or nothing.
 fn info(request: &Message<'_>) -> Reply {
-    if request.header_spelled("Info-Package").is_some() {
-        let status = Status::new(469).unwrap_or(Status::BAD_REQUEST);
-        return Reply::new(status);
+    if request.header(Name::InfoPackage).is_some() {
+        return Reply::new(Status::BAD_INFO_PACKAGE).with(Name::RecvInfo, "");
     }
     let known = match request.content_type() {
         _ if request.body().is_empty() => true,

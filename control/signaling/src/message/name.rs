@@ -53,6 +53,7 @@ names! {
     Event = "Event", "o";
     Expires = "Expires";
     From = "From", "f";
+    InfoPackage = "Info-Package";
     MaxForwards = "Max-Forwards";
     MinExpires = "Min-Expires";
     MinSe = "Min-SE";
@@ -64,6 +65,7 @@ names! {
     RAck = "RAck";
     Reason = "Reason";
     RecordRoute = "Record-Route";
+    RecvInfo = "Recv-Info";
     ReferTo = "Refer-To", "r";
     Replaces = "Replaces";
     Require = "Require";

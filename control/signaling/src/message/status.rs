@@ -52,6 +52,7 @@ statuses! {
     UNSUPPORTED_URI_SCHEME = 416, "Unsupported URI Scheme";
     BAD_EXTENSION = 420, "Bad Extension";
     SESSION_INTERVAL_TOO_SMALL = 422, "Session Interval Too Small";
+    BAD_INFO_PACKAGE = 469, "Bad Info Package";
     TEMPORARILY_UNAVAILABLE = 480, "Temporarily Unavailable";
     NO_SUCH_TRANSACTION = 481, "Call/Transaction Does Not Exist";
     LOOP_DETECTED = 482, "Loop Detected";

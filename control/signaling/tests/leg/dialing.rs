@@ -54,7 +54,7 @@ fn rfc3261_13_2_2_4_an_answer_is_acknowledged_and_reported_once() {
 #[test]
 fn rfc3261_17_1_1_2_an_invite_that_nobody_answers_fails_with_408() {
     let (mut call, _) = Call::dial();
-    call.elapse(31 * SECOND);
+    call.elapse(Duration::from_millis(31_900));
     assert_eq!(call.take("INVITE").len(), 6);
     assert_eq!(call.said, []);
     call.elapse(2 * SECOND);

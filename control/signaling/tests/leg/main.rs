@@ -8,5 +8,7 @@ mod early;
 mod ending;
 mod inside;
 mod outside;
+mod party;
+mod races;
 mod session;
 mod text;

@@ -18,7 +18,7 @@ fn request(method: &str, to_tag: &str, headers: &str) -> Vec<u8> {
 }
 
 fn source() -> SocketAddr {
-    "203.0.113.9:1234".parse().unwrap()
+    "203.0.113.9:1234".parse().expect("an address")
 }
 
 fn answer(bytes: &[u8]) -> Option<Text> {

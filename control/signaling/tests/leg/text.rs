@@ -57,7 +57,7 @@ impl Text {
         parameter(self.header("Via"), "branch")
     }
 
-    pub(crate) fn from_tag(&self) -> &str {
+    pub(crate) fn our_tag(&self) -> &str {
         parameter(self.header("From"), "tag")
     }
 

@@ -69,6 +69,7 @@ fn expand(codec: Codec, code: usize) -> i16 {
 fn nearest(linear: &[i16; 256]) -> Box<[u8]> {
     let mut codes: Vec<u8> = (0..=255).collect();
     codes.sort_by_key(|code| linear[usize::from(*code)]);
+    codes.dedup_by_key(|code| linear[usize::from(*code)]);
     let value = |place: usize| i32::from(linear[usize::from(codes[place])]);
     let mut table = vec![0; 1 << 16].into_boxed_slice();
     let mut place = 0;

@@ -21,7 +21,7 @@ use duogate_media::Limits;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::time::{ClockId, clock_gettime};
 use sd_notify::NotifyState;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 
 use crate::attach::{self, Reception, ShardDoor};
 use crate::inbox::{Inbox, Notice};
@@ -112,6 +112,8 @@ fn signals() -> io::Result<UnixStream> {
     read.set_nonblocking(true)?;
     signal_hook::low_level::pipe::register(SIGTERM, write.try_clone()?)?;
     signal_hook::low_level::pipe::register(SIGINT, write)?;
+    // A limit of file sizes is an error of one recording (EFBIG), not the end of all calls.
+    signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
     Ok(read)
 }
 

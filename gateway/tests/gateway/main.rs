@@ -1,0 +1,12 @@
+//! The gateway as a process: driven through the real channel by a tiny control plane, with real RTP sockets.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod attaching;
+mod house;
+mod party;
+mod playing;
+mod recording;
+mod relaying;
+mod sources;
+mod starting;

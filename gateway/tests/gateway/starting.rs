@@ -1,0 +1,61 @@
+//! How the process starts and ends.
+
+use std::process::Command as Program;
+
+use crate::house::{Gateway, until};
+
+fn run(text: &str, arguments: &[&str]) -> (bool, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("duogate.toml");
+    std::fs::write(&file, text).unwrap();
+    let mut program = Program::new(env!("CARGO_BIN_EXE_duogate-gateway"));
+    let output = program.arg("--config").arg(&file).args(arguments).output().unwrap();
+    (output.status.success(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn a_wrong_setting_is_named_with_its_line() {
+    let (success, message) = run("[media]\nlatency = 3\n", &[]);
+    assert!(!success);
+    assert!(message.contains("line 2") && message.contains("latency"), "{message}");
+}
+
+#[test]
+fn check_only_checks() {
+    let (success, message) = run("", &["--check"]);
+    assert!(success, "{message}");
+}
+
+#[test]
+fn two_gateways_do_not_share_a_socket() {
+    let gateway = Gateway::start("");
+    let mut second = Program::new(env!("CARGO_BIN_EXE_duogate-gateway"));
+    let output = second.arg("--config").arg(gateway.folder.path().join("duogate.toml")).output().unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && message.contains("listens on"), "{message}");
+    gateway.attach();
+}
+
+#[test]
+fn too_few_descriptors_mean_fewer_sessions_and_a_warning() {
+    let gateway = Gateway::start_limited("sessions = 16", "ulimit -n 140");
+    let control = gateway.attach();
+    let sessions = control.attachment.shards[0].description.sessions;
+    assert!((4..16).contains(&sessions), "{sessions}");
+    let (status, log) = gateway.terminate();
+    assert!(status.success() && log.contains("RLIMIT_NOFILE"), "{log}");
+}
+
+#[test]
+fn sigterm_is_a_clean_end() {
+    let gateway = Gateway::start("");
+    let mut control = gateway.attach();
+    control.open();
+    let socket = gateway.socket();
+    let (status, log) = gateway.terminate();
+    assert!(status.success(), "{log}");
+    assert!(!socket.exists());
+    until("the control plane notices", || {
+        control.attachment.connection.receive::<duogate_channel::message::ToControl>().err()
+    });
+}

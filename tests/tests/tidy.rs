@@ -37,7 +37,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 
 /// Layers of the signaling core; a layer uses only itself and those before it.
 const SIGNALING_LAYERS: &[&[&str]] = &[
-    &["random", "now"],
+    &["clock"],
     &["message", "sdp"],
     &["transaction"],
     &["dialog"],

@@ -1,1 +1,0 @@
-//! Behavior of the callback, with fake legs and a fake gateway.

@@ -1,0 +1,10 @@
+//! Behavior of the callback, with fake legs and a fake gateway.
+
+extern crate std;
+
+mod exits;
+mod matrix;
+mod promises;
+mod recordings;
+mod rings;
+mod stage;

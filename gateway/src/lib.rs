@@ -12,7 +12,6 @@
 pub mod attach;
 pub mod buffers;
 pub mod clock;
-pub mod companding;
 pub mod figures;
 pub mod inbox;
 pub mod limits;

@@ -27,7 +27,6 @@ use duogate_channel::identity::Recording;
 use duogate_media::Take;
 use tokio_uring::fs::File;
 
-use crate::companding::Companding;
 use crate::tap::{Finished, Line, Message, RecorderBell};
 use crate::timeline::Timeline;
 use crate::wav::{Layout, RATE};
@@ -92,7 +91,6 @@ type Shelf = Rc<RefCell<HashMap<(usize, Take), Rc<RefCell<Running>>>>>;
 
 struct Recorder {
     desk: Arc<Desk>,
-    companding: Companding,
     handed: HashMap<Recording, StandardFile>,
     running: Shelf,
 }
@@ -117,7 +115,7 @@ impl Running {
 
 impl Recorder {
     fn new(desk: Arc<Desk>) -> Self {
-        Self { desk, companding: Companding::new(), handed: HashMap::new(), running: Rc::default() }
+        Self { desk, handed: HashMap::new(), running: Rc::default() }
     }
 
     fn is_idle(&self) -> bool {
@@ -160,7 +158,7 @@ impl Recorder {
             Message::Block(block) => {
                 // A recording whose file refused has been reported and forgotten.
                 if let Some(running) = self.running.borrow().get(&(shard, block.take)) {
-                    running.borrow_mut().timeline.place(&block, &self.companding);
+                    running.borrow_mut().timeline.place(&block);
                     running.borrow_mut().wake();
                 }
                 line.give_back(block);

@@ -352,7 +352,7 @@ impl Shard {
                     match self.ports.connect(&mut self.uring, now, socket, address) {
                         Ok(drained) => self.figures.drained += drained as u64,
                         Err(error) => {
-                            tracing::warn!(%address, %error, "a far end cannot be reached from this host")
+                            tracing::warn!(%address, %error, "a far end cannot be reached from this host");
                         }
                     }
                 }

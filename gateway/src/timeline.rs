@@ -3,9 +3,8 @@
 use std::collections::VecDeque;
 
 use duogate_channel::sound::{Codec, RecordChannels, RecordFormat};
-use duogate_media::{BLOCK_SAMPLES, Block};
+use duogate_media::{BLOCK_SAMPLES, Block, g711};
 
-use crate::companding::Companding;
 use crate::wav::Layout;
 
 /// Octets that may wait for the file system, for each recording: 32 s of A-law in two channels, 8 s of 16-bit
@@ -66,13 +65,13 @@ impl Timeline {
 
     /// Places a block. One that begins before the end of what is there is refused as lost: the core never makes
     /// it.
-    pub fn place(&mut self, block: &Block, companding: &Companding) {
+    pub fn place(&mut self, block: &Block) {
         if self.ended || block.start < self.frames || self.waiting >= WAITING_OCTETS {
             self.lost = true;
             return;
         }
         self.silence(block.start - self.frames);
-        let sound = frames_of(block, self.layout, companding);
+        let sound = frames_of(block, self.layout);
         self.waiting += sound.len();
         self.due += sound.len() as u64;
         self.frames += BLOCK_SAMPLES as u64;
@@ -148,31 +147,27 @@ impl Timeline {
 }
 
 /// What stands for no sound in each format.
-const fn silence_octet(format: RecordFormat) -> u8 {
-    match format {
-        RecordFormat::Alaw => 0xd5,
-        RecordFormat::Ulaw => 0xff,
-        RecordFormat::Pcm16 => 0,
-    }
+fn silence_octet(format: RecordFormat) -> u8 {
+    stored_codec(format).map_or(0, g711::silence)
 }
 
 /// A block as the file has it: party 1 left and party 2 right, or both added up.
-fn frames_of(block: &Block, layout: Layout, companding: &Companding) -> Vec<u8> {
+fn frames_of(block: &Block, layout: Layout) -> Vec<u8> {
     let mut frames = Vec::with_capacity(BLOCK_SAMPLES * usize::from(layout.frame_octets()));
     let parties = block.samples[0].iter().zip(&block.samples[1]);
     let [first, second] = block.codecs;
     match layout.channels {
         RecordChannels::Separate => {
             for (one, two) in parties {
-                store(&mut frames, layout.format, first, *one, companding);
-                store(&mut frames, layout.format, second, *two, companding);
+                store(&mut frames, layout.format, first, *one);
+                store(&mut frames, layout.format, second, *two);
             }
         }
         RecordChannels::Mixed => {
             for (one, two) in parties {
-                let sum = companding.linear(first, *one).saturating_add(companding.linear(second, *two));
+                let sum = g711::decode(first, *one).saturating_add(g711::decode(second, *two));
                 match stored_codec(layout.format) {
-                    Some(codec) => frames.push(companding.code(codec, sum)),
+                    Some(codec) => frames.push(g711::encode(codec, sum)),
                     None => frames.extend_from_slice(&sum.to_le_bytes()),
                 }
             }
@@ -189,11 +184,12 @@ const fn stored_codec(format: RecordFormat) -> Option<Codec> {
     }
 }
 
-fn store(frames: &mut Vec<u8>, format: RecordFormat, codec: Codec, code: u8, companding: &Companding) {
+fn store(frames: &mut Vec<u8>, format: RecordFormat, codec: Codec, code: u8) {
     match stored_codec(format) {
-        Some(stored) if stored == codec => frames.push(code),
-        Some(stored) => frames.push(companding.code(stored, companding.linear(codec, code))),
-        None => frames.extend_from_slice(&companding.linear(codec, code).to_le_bytes()),
+        Some(stored) => {
+            frames.push(g711::translation(codec, stored).map_or(code, |table| table[usize::from(code)]));
+        }
+        None => frames.extend_from_slice(&g711::decode(codec, code).to_le_bytes()),
     }
 }
 
@@ -217,10 +213,9 @@ mod tests {
 
     #[test]
     fn gaps_are_silence_and_the_end_cuts_the_last_block() {
-        let companding = Companding::new();
         let mut timeline = Timeline::new(STEREO);
-        timeline.place(&block(800, [Codec::Pcma; 2], [1, 2]), &companding);
-        timeline.place(&block(2400, [Codec::Pcma; 2], [3, 4]), &companding);
+        timeline.place(&block(800, [Codec::Pcma; 2], [1, 2]));
+        timeline.place(&block(2400, [Codec::Pcma; 2], [3, 4]));
         timeline.end(2500);
         assert_eq!(timeline.frames(), 2500);
         let octets = content(&mut timeline);
@@ -245,27 +240,25 @@ mod tests {
 
     #[test]
     fn the_last_block_waits_for_the_end() {
-        let companding = Companding::new();
         let mut timeline = Timeline::new(STEREO);
-        timeline.place(&block(0, [Codec::Pcma; 2], [1, 2]), &companding);
+        timeline.place(&block(0, [Codec::Pcma; 2], [1, 2]));
         assert_eq!(timeline.chunk(), None);
-        timeline.place(&block(800, [Codec::Pcma; 2], [3, 4]), &companding);
+        timeline.place(&block(800, [Codec::Pcma; 2], [3, 4]));
         assert!(timeline.chunk().unwrap() == [1, 2].repeat(800));
     }
 
     #[test]
     fn codecs_become_the_stored_format() {
-        let companding = Companding::new();
-        let loud = companding.code(Codec::Pcmu, 10_000);
-        let value = companding.linear(Codec::Pcmu, loud);
+        let loud = g711::encode(Codec::Pcmu, 10_000);
+        let value = g711::decode(Codec::Pcmu, loud);
         for (format, channels, frame) in [
             (RecordFormat::Pcm16, RecordChannels::Separate, [value.to_le_bytes(), [8, 0]].concat()),
             (RecordFormat::Pcm16, RecordChannels::Mixed, (value + 8).to_le_bytes().to_vec()),
-            (RecordFormat::Ulaw, RecordChannels::Separate, vec![loud, companding.code(Codec::Pcmu, 8)]),
-            (RecordFormat::Alaw, RecordChannels::Mixed, vec![companding.code(Codec::Pcma, value + 8)]),
+            (RecordFormat::Ulaw, RecordChannels::Separate, vec![loud, g711::ALAW_TO_ULAW[0xd5]]),
+            (RecordFormat::Alaw, RecordChannels::Mixed, vec![g711::encode(Codec::Pcma, value + 8)]),
         ] {
             let mut timeline = Timeline::new(Layout { format, channels });
-            timeline.place(&block(0, [Codec::Pcmu, Codec::Pcma], [loud, 0xd5]), &companding);
+            timeline.place(&block(0, [Codec::Pcmu, Codec::Pcma], [loud, 0xd5]));
             timeline.end(1);
             assert_eq!(content(&mut timeline), frame);
         }
@@ -273,11 +266,10 @@ mod tests {
 
     #[test]
     fn what_a_stalled_file_system_may_hold_back_is_bounded() {
-        let companding = Companding::new();
         let mut timeline = Timeline::new(STEREO);
         let blocks = WAITING_OCTETS / 1600 + 2;
         for number in 0..blocks {
-            timeline.place(&block(number as u64 * 800, [Codec::Pcma; 2], [1, 2]), &companding);
+            timeline.place(&block(number as u64 * 800, [Codec::Pcma; 2], [1, 2]));
         }
         assert!(timeline.lost());
         timeline.end(blocks as u64 * 800);

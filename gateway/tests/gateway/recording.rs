@@ -85,7 +85,8 @@ fn stored_formats_have_their_headers() {
         let recording = control.recording(&path);
         record(&mut control, session, recording, format, RecordChannels::Mixed);
         talk(&mut phones, [0xd5, 0xff], 20);
-        control.close(session);
+        control.send(Command::Close { session });
+        assert_eq!(recorded(&mut control).0, RecordOutcome::Saved);
         let file = std::fs::read(&path).unwrap();
         assert_eq!(file[20..24], [tag, 0, 1, 0], "{format:?}, one channel");
         assert_eq!(file[34..36], [bits, 0]);

@@ -48,13 +48,18 @@ fn a_new_source_continues_the_listeners_stream() {
 fn alaw_and_ulaw_understand_each_other() {
     let (_gateway, _control, _session, [mut one, mut two]) = call([Codec::Pcma, Codec::Pcmu]);
     warm_up(&mut one, &two);
-    one.say(&[0xd5; 160]);
-    let heard = two.hear();
-    assert_eq!((heard.payload_type, heard.payload), (0, vec![0xff; 160]), "silence stays silence");
+    // The loudest of one law is the loudest of the other, on the same side of zero (ITU-T G.711 tables 3 and 4).
+    for (alaw, ulaw) in [(0xaa, 0x80), (0x2a, 0x00)] {
+        one.say(&[alaw; 160]);
+        let heard = two.hear();
+        assert_eq!((heard.payload_type, heard.payload), (0, vec![ulaw; 160]));
+    }
     warm_up(&mut two, &one);
-    two.say(&[0xff; 160]);
-    let heard = one.hear();
-    assert_eq!((heard.payload_type, heard.payload), (8, vec![0xd5; 160]));
+    for (ulaw, alaw) in [(0x80, 0xaa), (0x00, 0x2a)] {
+        two.say(&[ulaw; 160]);
+        let heard = one.hear();
+        assert_eq!((heard.payload_type, heard.payload), (8, vec![alaw; 160]));
+    }
 }
 
 #[test]

@@ -37,6 +37,15 @@ pub struct Builder {
     error: Option<BuildError>,
 }
 
+/// Which control characters a value may have.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// Ours: none but tabs.
+    Ours,
+    /// Copied from a message that was parsed: also those that a quoted string escapes. CR and LF never.
+    Copied,
+}
+
 impl Builder {
     /// `METHOD uri SIP/2.0`. Header lines are to follow in the order in which they shall stand.
     pub fn request(method: Method<'_>, uri: impl Display) -> Self {
@@ -45,7 +54,7 @@ impl Builder {
             builder.fail(BuildError::StartLine);
         }
         let start = builder.bytes.len() + method.as_str().len() + 1;
-        builder.line(Name::Other, format_args!("{method} {uri} SIP/2.0"));
+        builder.line(Name::Other, Origin::Ours, format_args!("{method} {uri} SIP/2.0"));
         let target = builder.bytes.get(start..builder.bytes.len().saturating_sub("SIP/2.0 \r\n".len()));
         if target.is_none_or(|uri| uri.is_empty() || uri.contains(&b' ')) {
             builder.fail(BuildError::StartLine);
@@ -56,7 +65,7 @@ impl Builder {
     /// `SIP/2.0 status reason`.
     pub fn response(status: Status, reason: &str) -> Self {
         let mut builder = Self::empty();
-        builder.line(Name::Other, format_args!("SIP/2.0 {status} {reason}"));
+        builder.line(Name::Other, Origin::Ours, format_args!("SIP/2.0 {status} {reason}"));
         builder
     }
 
@@ -72,7 +81,15 @@ impl Builder {
         }
         self.bytes.extend_from_slice(name.as_str().as_bytes());
         self.bytes.extend_from_slice(b": ");
-        self.line(name, value);
+        self.line(name, Origin::Ours, value);
+        self
+    }
+
+    /// One header line with a value of a parsed message.
+    pub(super) fn copied(mut self, name: Name, value: impl Display) -> Self {
+        self.bytes.extend_from_slice(name.as_str().as_bytes());
+        self.bytes.extend_from_slice(b": ");
+        self.line(name, Origin::Copied, value);
         self
     }
 
@@ -92,7 +109,7 @@ impl Builder {
         }
         self.bytes.extend_from_slice(name.as_bytes());
         self.bytes.extend_from_slice(b": ");
-        self.line(Name::Other, value);
+        self.line(Name::Other, Origin::Ours, value);
         self
     }
 
@@ -124,8 +141,8 @@ impl Builder {
     }
 
     /// The rest of a line, with its end.
-    fn line(&mut self, name: Name, value: impl Display) {
-        let mut guard = Guard { bytes: &mut self.bytes, control: false };
+    fn line(&mut self, name: Name, origin: Origin, value: impl Display) {
+        let mut guard = Guard { bytes: &mut self.bytes, origin, control: false };
         let outcome = write!(guard, "{value}");
         let control = guard.control;
         self.bytes.extend_from_slice(b"\r\n");
@@ -144,6 +161,7 @@ impl Builder {
 /// Takes text into a line; control characters are refused at the door.
 struct Guard<'b> {
     bytes: &'b mut Vec<u8>,
+    origin: Origin,
     control: bool,
 }
 
@@ -152,7 +170,14 @@ impl fmt::Write for Guard<'_> {
         if self.bytes.len() + text.len() > MAX_MESSAGE {
             return Err(fmt::Error);
         }
-        if text.bytes().any(|byte| (byte < b' ' && byte != b'\t') || byte == 0x7f) {
+        let last = self.bytes.last().copied().unwrap_or_default();
+        let before = core::iter::once(last).chain(text.bytes());
+        let refused = |(before, byte): (u8, u8)| match byte {
+            b'\r' | b'\n' => true,
+            b'\t' | b' '..=0x7e | 0x80.. => false,
+            _ => self.origin == Origin::Ours || before != b'\\',
+        };
+        if before.zip(text.bytes()).any(refused) {
             self.control = true;
             return Err(fmt::Error);
         }

@@ -169,13 +169,16 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// The first control character that has no business in the head: all but tabs and CR LF pairs.
+/// The first control character that has no business in the head: all but tabs, CR LF pairs, and what a quoted
+/// string has escaped (RFC 3261 section 25.1 `quoted-pair`).
 fn bad_control(head: &[u8], first: usize) -> Option<usize> {
     let mut at = first;
     while let Some(&byte) = head.get(at) {
         match byte {
             b'\r' if head.get(at + 1) == Some(&b'\n') => at += 2,
             b'\t' | b' '..=0x7e | 0x80.. => at += 1,
+            b'\r' | b'\n' => return Some(at),
+            _ if at > first && head[at - 1] == b'\\' => at += 1,
             _ => return Some(at),
         }
     }
@@ -246,6 +249,10 @@ pub(super) fn start_line(line: &str) -> Result<StartLine<'_>, ParseError> {
     }
     let uri =
         Uri::parse(target).map_err(|error| ParseError { at: error.at + offset(line, target), ..error })?;
+    if !uri.headers().is_empty() {
+        // Headers may not stand in a Request-URI (RFC 3261 section 19.1.1, table 1).
+        return Err(ParseError::new(Fault::Uri, offset(line, target)));
+    }
     Ok(StartLine::Request { method: Method::from_token(method), uri })
 }
 

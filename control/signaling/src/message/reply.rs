@@ -19,26 +19,26 @@ impl Builder {
         let mut builder = Self::response(status, status.phrase());
         for (place, value) in request.values(Name::Via).flatten().enumerate() {
             builder = match place {
-                0 => builder.header(Name::Via, Received { via: request.via(), source }),
-                _ => builder.header(Name::Via, Unfolded(value)),
+                0 => builder.copied(Name::Via, Received { via: request.via(), source }),
+                _ => builder.copied(Name::Via, Unfolded(value)),
             };
         }
         if request.method() == Method::Invite && (101..300).contains(&status.code()) {
             for value in request.values(Name::RecordRoute).flatten() {
-                builder = builder.header(Name::RecordRoute, Unfolded(value));
+                builder = builder.copied(Name::RecordRoute, Unfolded(value));
             }
         }
         let to = Unfolded(request.header(Name::To).unwrap_or_default());
-        builder = builder.header(Name::From, Unfolded(request.header(Name::From).unwrap_or_default()));
+        builder = builder.copied(Name::From, Unfolded(request.header(Name::From).unwrap_or_default()));
         builder = match tag {
             Some(tag) if request.to().tag().is_none() => {
-                builder.header(Name::To, format_args!("{to};tag={tag}"))
+                builder.copied(Name::To, format_args!("{to};tag={tag}"))
             }
-            _ => builder.header(Name::To, to),
+            _ => builder.copied(Name::To, to),
         };
         builder
             .header(Name::CallId, request.call_id())
-            .header(Name::CSeq, Unfolded(request.header(Name::CSeq).unwrap_or_default()))
+            .copied(Name::CSeq, Unfolded(request.header(Name::CSeq).unwrap_or_default()))
     }
 
     /// The ACK for a final response other than 2xx (RFC 3261 section 17.1.1.3): of the INVITE's own branch, to
@@ -55,14 +55,14 @@ impl Builder {
 
     fn hop_by_hop(invite: &Message<'_>, method: Method<'_>, to: &str) -> Self {
         let target = invite.request_uri().map_or("", |uri| uri.as_str());
-        let mut builder = Self::request(method, target).header(Name::Via, invite.via());
+        let mut builder = Self::request(method, target).copied(Name::Via, invite.via());
         for value in invite.values(Name::Route).flatten() {
-            builder = builder.header(Name::Route, Unfolded(value));
+            builder = builder.copied(Name::Route, Unfolded(value));
         }
         builder
             .header(Name::MaxForwards, 70)
-            .header(Name::From, Unfolded(invite.header(Name::From).unwrap_or_default()))
-            .header(Name::To, Unfolded(to))
+            .copied(Name::From, Unfolded(invite.header(Name::From).unwrap_or_default()))
+            .copied(Name::To, Unfolded(to))
             .header(Name::CallId, invite.call_id())
             .header(Name::CSeq, format_args!("{} {method}", invite.cseq().number))
     }
@@ -77,7 +77,7 @@ struct Received<'a, 'v> {
 impl core::fmt::Display for Received<'_, '_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let Self { via, source } = self;
-        write!(f, "SIP/2.0/{} {}", via.transport, via.host)?;
+        write!(f, "SIP/{}/{} {}", via.version, via.transport, via.host)?;
         if let Some(port) = via.port {
             write!(f, ":{port}")?;
         }
@@ -127,15 +127,15 @@ pub fn refusal(datagram: &[u8], error: &ParseError, source: SocketAddr) -> Optio
         _ => Status::BAD_REQUEST,
     };
     let mut builder =
-        Builder::response(status, status.phrase()).header(Name::Via, Received { via: &top, source });
+        Builder::response(status, status.phrase()).copied(Name::Via, Received { via: &top, source });
     for via in vias {
-        builder = builder.header(Name::Via, Unfolded(via));
+        builder = builder.copied(Name::Via, Unfolded(via));
     }
     let answer = builder
-        .header(Name::From, Unfolded(from))
-        .header(Name::To, Unfolded(to))
-        .header(Name::CallId, Unfolded(call_id))
-        .header(Name::CSeq, Unfolded(cseq))
+        .copied(Name::From, Unfolded(from))
+        .copied(Name::To, Unfolded(to))
+        .copied(Name::CallId, Unfolded(call_id))
+        .copied(Name::CSeq, Unfolded(cseq))
         .header(Name::Warning, format_args!("399 duogate \"{error}\""));
     answer.build().ok()
 }

@@ -4,7 +4,7 @@
 use alloc::format;
 use alloc::string::String;
 
-use super::{Fault, Host, Uri, UriBuf};
+use super::{Fault, Uri, UriBuf};
 
 /// What an application meant by a destination.
 #[derive(Clone, PartialEq, Debug)]
@@ -76,7 +76,7 @@ fn bare_number(text: &str) -> Option<String> {
     Some(text.chars().filter(|c| !matches!(c, '-' | '(' | ')')).collect())
 }
 
-/// `http://…`, `mailto:a@b`: a word and a colon that no port follows.
+/// `http://…`, `mailto:a@b`: a word and a colon that no port follows. The short form has no password.
 fn has_foreign_scheme(text: &str) -> bool {
     let Some((word, rest)) = text.split_once(':') else {
         return false;
@@ -84,8 +84,7 @@ fn has_foreign_scheme(text: &str) -> bool {
     let is_word = word.starts_with(|c: char| c.is_ascii_alphabetic())
         && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'));
     let is_port = rest.split([';', '?']).next().is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()));
-    let is_password = rest.contains('@') && Host::parse(rest.rsplit('@').next().unwrap_or_default()).is_err();
-    is_word && !is_port && !is_password
+    is_word && !is_port
 }
 
 impl Uri<'_> {

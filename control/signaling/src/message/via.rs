@@ -12,6 +12,8 @@ pub const MAGIC_COOKIE: &str = "z9hG4bK";
 /// One Via value.
 #[derive(Clone, Copy, Debug)]
 pub struct Via<'a> {
+    /// The version of the protocol; `2.0`, unless the request gets a 505.
+    pub version: &'a str,
     /// `UDP`, `TCP`, `TLS`, or another token.
     pub transport: &'a str,
     /// sent-by: the host.
@@ -30,17 +32,13 @@ impl<'a> Via<'a> {
     pub fn parse(text: &'a str) -> Result<Self, ParseError> {
         let mut cursor = Cursor::new(text);
         cursor.skip_space();
-        for (place, word) in ["SIP", "2.0"].into_iter().enumerate() {
-            let start = cursor;
-            if !cursor.token()?.eq_ignore_ascii_case(word) {
-                return Err(start.error(if place == 0 { Fault::Token } else { Fault::Version }));
-            }
-            cursor.skip_space();
-            if !cursor.eat(b'/') {
-                return Err(cursor.error(Fault::Token));
-            }
-            cursor.skip_space();
+        let start = cursor;
+        if !cursor.token()?.eq_ignore_ascii_case("SIP") {
+            return Err(start.error(Fault::Token));
         }
+        slash(&mut cursor)?;
+        let version = cursor.token()?;
+        slash(&mut cursor)?;
         let transport = cursor.token()?;
         cursor.skip_space();
         let host = Host::take(&mut cursor)?;
@@ -48,7 +46,7 @@ impl<'a> Via<'a> {
         let at = cursor.at();
         let parameters =
             Parameters::parse(cursor.rest()).map_err(|error| ParseError { at: error.at + at, ..error })?;
-        let via = Self { transport, host, port, parameters };
+        let via = Self { version, transport, host, port, parameters };
         via.check(at)?;
         Ok(via)
     }
@@ -80,8 +78,12 @@ impl<'a> Via<'a> {
     /// Does the branch promise to be unique (RFC 3261 section 8.1.1.7)?
     #[must_use]
     pub fn is_rfc3261(&self) -> bool {
-        let start = self.branch().and_then(|branch| branch.get(..MAGIC_COOKIE.len()));
-        start.is_some_and(|start| start.eq_ignore_ascii_case(MAGIC_COOKIE))
+        self.branch().is_some_and(|branch| {
+            let start = branch.get(..MAGIC_COOKIE.len());
+            // The cookie alone names no transaction.
+            branch.len() > MAGIC_COOKIE.len()
+                && start.is_some_and(|start| start.eq_ignore_ascii_case(MAGIC_COOKIE))
+        })
     }
 
     /// The address that the request came from, as the server wrote it.
@@ -109,6 +111,15 @@ impl<'a> Via<'a> {
     }
 }
 
+fn slash(cursor: &mut Cursor<'_>) -> Result<(), ParseError> {
+    cursor.skip_space();
+    if !cursor.eat(b'/') {
+        return Err(cursor.error(Fault::Token));
+    }
+    cursor.skip_space();
+    Ok(())
+}
+
 /// An address; IPv6 with or without brackets, as both are found in `received`.
 fn address(text: &str) -> Option<IpAddr> {
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
@@ -117,7 +128,7 @@ fn address(text: &str) -> Option<IpAddr> {
 
 impl fmt::Display for Via<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SIP/2.0/{} {}", self.transport, self.host)?;
+        write!(f, "SIP/{}/{} {}", self.version, self.transport, self.host)?;
         if let Some(port) = self.port {
             write!(f, ":{port}")?;
         }

@@ -8,8 +8,5 @@ mod local;
 mod printing;
 mod reading;
 
-#[cfg(test)]
-mod tests;
-
 pub use error::SdpError;
 pub use local::{Direction, LocalDescription, Negotiated};

@@ -1,1 +1,0 @@
-//! Offers and answers by RFC 3264.

@@ -1,1 +1,14 @@
-//! Placeholder while the house is being built.
+//! What the rig is made of: a load, its opponents, and the measures.
+
+pub mod bencode;
+pub mod clock;
+pub mod datagrams;
+pub mod floor;
+pub mod gateway;
+pub mod generator;
+pub mod process;
+pub mod rows;
+pub mod rtp;
+pub mod rtpengine;
+pub mod table;
+mod uring;

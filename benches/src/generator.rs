@@ -1,0 +1,161 @@
+//! The load: many streams of 20 ms packets from one socket, received again on the same socket.
+
+use std::io;
+use std::net::{SocketAddrV4, UdpSocket};
+use std::time::Duration;
+
+use crate::clock;
+use crate::datagrams::{BATCH, Inbox, generator_socket, local, send};
+use crate::rtp::{Packet, stamp};
+
+/// One stream: it goes to a leg's port, and is to come back from the port of the pair's other leg.
+#[derive(Clone, Copy, Debug)]
+pub struct Route {
+    /// Where its packets are sent.
+    pub to: SocketAddrV4,
+    /// Where they are to come back from.
+    pub from: SocketAddrV4,
+}
+
+/// What a run has seen.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// Packets that the kernel took from us.
+    pub sent: u64,
+    /// Packets that came back, on their right way.
+    pub received: u64,
+    /// Packets that came back from another port than they should have, or were no packets of ours.
+    pub astray: u64,
+    /// Nanoseconds from leaving to being read again, of one packet in sixteen, sorted.
+    pub latencies: Vec<u64>,
+    /// Seconds that it lasted.
+    pub seconds: f64,
+}
+
+impl Outcome {
+    /// Packets that never came back.
+    #[must_use]
+    pub const fn lost(&self) -> u64 {
+        self.sent.saturating_sub(self.received + self.astray)
+    }
+}
+
+/// A generator with its socket, on the calling thread.
+#[derive(Debug)]
+pub struct Generator {
+    socket: UdpSocket,
+    inbox: Inbox,
+}
+
+/// Gap between two packets of a stream, in nanoseconds.
+const PACKET_NANOSECONDS: u64 = 20_000_000;
+
+/// How long the generator rests when nothing is due: short, so that packets leave evenly as from many phones.
+const REST_MICROSECONDS: u64 = 100;
+
+impl Generator {
+    /// Binds a socket at `address`.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn new(address: SocketAddrV4) -> io::Result<Self> {
+        Ok(Self { socket: generator_socket(address)?, inbox: Inbox::new() })
+    }
+
+    /// The far end of every leg.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn address(&self) -> io::Result<SocketAddrV4> {
+        local(&self.socket)
+    }
+
+    /// The socket itself.
+    #[must_use]
+    pub const fn socket(&self) -> &UdpSocket {
+        &self.socket
+    }
+
+    /// Sends on all routes for `duration`, spread evenly over each 20 ms, and receives meanwhile and for a
+    /// moment after.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn run(&mut self, routes: &[Route], duration: Duration) -> io::Result<Outcome> {
+        let mut outcome = Outcome::default();
+        let mut packets: Vec<Packet> = (0..).take(routes.len()).map(Packet::new).collect();
+        let (streams, start) = (routes.len() as u64, clock::monotonic());
+        let end = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        let mut done = 0;
+        loop {
+            let now = clock::monotonic() - start;
+            if now >= end {
+                break;
+            }
+            let due = now * streams / PACKET_NANOSECONDS;
+            if due == done {
+                clock::sleep_microseconds(REST_MICROSECONDS);
+            }
+            while done < due {
+                let count = usize::try_from(due - done).unwrap_or(BATCH).min(BATCH);
+                let first = usize::try_from(done % streams).unwrap_or(0);
+                outcome.sent += self.send(routes, &mut packets, first, count)?;
+                done += count as u64;
+            }
+            self.receive(routes, &mut outcome)?;
+        }
+        #[allow(clippy::cast_precision_loss)] // Seconds of a run, for people.
+        let seconds = (clock::monotonic() - start) as f64 / 1e9;
+        outcome.seconds = seconds;
+        for _ in 0..50 {
+            clock::sleep_microseconds(5_000);
+            self.receive(routes, &mut outcome)?;
+        }
+        outcome.latencies.sort_unstable();
+        Ok(outcome)
+    }
+
+    fn send(&self, routes: &[Route], packets: &mut [Packet], first: usize, count: usize) -> io::Result<u64> {
+        let now = clock::monotonic();
+        let places = (first..first + count).map(|place| place % routes.len());
+        for place in places.clone() {
+            packets[place].step(now);
+        }
+        let batch: Vec<(&[u8], SocketAddrV4)> =
+            places.map(|place| (packets[place].bytes(), routes[place].to)).collect();
+        let mut sent = 0;
+        while sent < batch.len() {
+            match send(&self.socket, &batch[sent..]) {
+                Ok(0) => break,
+                Ok(taken) => sent += taken,
+                // A leg that is not there answers with an ICMP error, which the next call reports: it counts as
+                // lost, and the next packet is sent.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(sent as u64)
+    }
+
+    fn receive(&mut self, routes: &[Route], outcome: &mut Outcome) -> io::Result<()> {
+        loop {
+            let count = self.inbox.receive(&self.socket, |arrival| {
+                let found = stamp(arrival.bytes);
+                let route = found.and_then(|stamp| routes.get(usize::try_from(stamp.stream).ok()?));
+                match (found, route) {
+                    (Some(stamp), Some(route)) if route.from == arrival.source => {
+                        outcome.received += 1;
+                        if outcome.received.is_multiple_of(16) {
+                            outcome.latencies.push(clock::monotonic().saturating_sub(stamp.left));
+                        }
+                    }
+                    _ => outcome.astray += 1,
+                }
+            })?;
+            if count < BATCH {
+                return Ok(());
+            }
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Processes that the rig starts: always ended with it, and what they cost.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A process of ours; killed and waited for when dropped.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    name: &'static str,
+}
+
+impl Process {
+    /// Starts it on one processor core, its output going to `log`.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn start(
+        name: &'static str,
+        core: Option<usize>,
+        program: &Path,
+        arguments: &[String],
+        log: &Path,
+    ) -> io::Result<Self> {
+        let log = fs::File::create(log)?;
+        // taskset pins and then becomes the program, so the process number is the program's.
+        let mut command = match core {
+            Some(core) => {
+                let mut command = Command::new("taskset");
+                command.args(["--cpu-list", &core.to_string()]).arg(program);
+                command
+            }
+            None => Command::new(program),
+        };
+        let child = command
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", program.display())))?;
+        Ok(Self { child, name })
+    }
+
+    /// Its process number.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether it still runs.
+    pub fn runs(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Processor time that it has used, user and system, in nanoseconds.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn cpu(&self) -> io::Result<u64> {
+        let mut sum = 0;
+        for task in fs::read_dir(format!("/proc/{}/task", self.id()))? {
+            // A thread may end between the two looks; its time is lost to the figure, which none of ours does.
+            let Ok(text) = fs::read_to_string(task?.path().join("schedstat")) else { continue };
+            sum += text.split_whitespace().next().and_then(|word| word.parse::<u64>().ok()).unwrap_or(0);
+        }
+        Ok(sum)
+    }
+
+    /// Memory of its own and shared that is resident, in bytes.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn resident(&self) -> io::Result<u64> {
+        let text = fs::read_to_string(format!("/proc/{}/status", self.id()))?;
+        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kibibytes = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+        kibibytes.map(|count| count * 1024).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    /// Asks it to end, and waits at most so long; true if it has ended by itself.
+    pub fn stop(&mut self, patience: Duration) -> bool {
+        let Some(pid) = i32::try_from(self.id()).ok().and_then(rustix::process::Pid::from_raw) else {
+            return false;
+        };
+        // If it has gone already, so much the better.
+        let _gone = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        let end = Instant::now() + patience;
+        while self.runs() {
+            if Instant::now() > end {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        true
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.runs() && !self.stop(Duration::from_secs(3)) {
+            remark(&format!("{} does not end; killing it", self.name));
+            let _killed = self.child.kill();
+        }
+        let _status = self.child.wait();
+    }
+}
+
+/// A remark on standard error, apart from the table.
+pub fn remark(text: &str) {
+    use std::io::Write;
+    let _written = writeln!(io::stderr(), "rig: {text}");
+}
+
+/// Keeps the calling thread on one core.
+///
+/// # Errors
+/// There is no such core.
+pub fn pin(core: usize) -> io::Result<()> {
+    let mut set = rustix::thread::CpuSet::new();
+    set.set(core);
+    Ok(rustix::thread::sched_setaffinity(None, &set)?)
+}
+
+/// Lets this process open as many files as the host allows.
+///
+/// # Errors
+/// The system's.
+pub fn raise_descriptor_limit() -> io::Result<()> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    Ok(setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?)
+}
+
+/// Datagrams that the kernel dropped at sockets of an IPv4 address, because their queues were full: one count for
+/// `port` (0: all ports of the address).
+#[must_use]
+pub fn kernel_drops(address: std::net::Ipv4Addr, port: u16) -> u64 {
+    let Ok(text) = fs::read_to_string("/proc/net/udp") else { return 0 };
+    // The table prints addresses as the host's byte order has them.
+    let wanted = format!("{:08X}", u32::from_ne_bytes(address.octets()));
+    let drops = text.lines().skip(1).filter_map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let (ip, hexadecimal) = words.get(1)?.split_once(':')?;
+        let right = ip == wanted && (port == 0 || u16::from_str_radix(hexadecimal, 16).ok()? == port);
+        if right { words.last()?.parse::<u64>().ok() } else { None }
+    });
+    drops.sum()
+}

@@ -1,0 +1,12 @@
+//! The rows of the table, one file a measurement.
+
+pub mod memory;
+pub mod prompts;
+pub mod relay;
+pub mod setup;
+
+/// Core of what is measured.
+pub const MEASURED_CORE: usize = 0;
+
+/// Core of the generator and everything else.
+pub const GENERATOR_CORE: usize = 1;

@@ -1,0 +1,133 @@
+//! Many prompts at once: how far each packet is from its schedule, by the kernel's clock at the receiver.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::time::Duration;
+
+use duogate_channel::command::{Command, Repeat, Source};
+use duogate_channel::identity::{Party, Sound};
+use duogate_channel::message::{ToControl, ToGateway};
+use duogate_channel::segment::SealedBytes;
+use duogate_channel::sound::Codec;
+
+use crate::clock;
+use crate::datagrams::{BATCH, Inbox};
+use crate::gateway::{self, Gateway};
+use crate::generator::Generator;
+use crate::process::{kernel_drops, remark};
+use crate::rows::MEASURED_CORE;
+use crate::rtp;
+use crate::table::{Table, milliseconds, quantile};
+
+/// A packet of a prompt every so often.
+const PACKET_NANOSECONDS: u64 = 20_000_000;
+
+/// 99.9 % of packets are to be no further from their schedule.
+const GOAL_NANOSECONDS: u64 = 2_000_000;
+
+/// Length of the prompt that is repeated, in octets of A-law: three seconds.
+const PROMPT_OCTETS: usize = 24_000;
+
+/// Arrivals of each prompt: packet number and wall-clock time.
+type Arrivals = HashMap<SocketAddrV4, Vec<(u16, u64)>>;
+
+/// Plays `count` prompts for `duration`.
+///
+/// # Errors
+/// The system's and the gateway's.
+pub fn run(count: usize, duration: Duration, folder: &Path) -> io::Result<Table> {
+    let mut generator = Generator::new(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0))?;
+    let address = generator.address()?;
+    let mut gateway = Gateway::start(MEASURED_CORE, u32::try_from(count).unwrap_or(u32::MAX), folder)?;
+    let pairs = gateway.open(count, address)?;
+    hand_over(&gateway)?;
+    let source = Source::Sound { sound: Sound(1), repeat: Repeat::Forever };
+    let cpu = gateway.process.cpu()?;
+    for pair in &pairs {
+        gateway.tell(&Command::Hear { session: pair.session, party: Party::One, source })?;
+    }
+    let arrivals = listen(&mut generator, duration)?;
+    let cpu = gateway.process.cpu()? - cpu;
+    let own_drops = kernel_drops(*address.ip(), address.port());
+    remark(&format!("prompts: {} streams heard, {own_drops} drops at the rig's own socket", arrivals.len()));
+    let strangers = arrivals.keys().filter(|from| *from.ip() != gateway::ADDRESS).count();
+    let mut errors: Vec<u64> = arrivals.values().flat_map(|packets| lateness(packets)).collect();
+    errors.sort_unstable();
+    gateway.close(&pairs)?;
+    let all_heard = arrivals.len() == count && strangers == 0;
+    let worst = quantile(&errors, 0.999);
+    let mut table = Table::default();
+    table.judged(
+        &format!("prompts, {count} at once: p99.9 off schedule"),
+        milliseconds(worst),
+        "<= 2 ms",
+        all_heard && worst <= GOAL_NANOSECONDS,
+    );
+    #[allow(clippy::cast_precision_loss)] // A quotient for people.
+    let cost = cpu as f64 / 1e3 / errors.len().max(1) as f64;
+    let figure = format!(
+        "p50 {} p99 {} max {}, {} packets, CPU {cost:.2} us each",
+        milliseconds(quantile(&errors, 0.5)),
+        milliseconds(quantile(&errors, 0.99)),
+        milliseconds(errors.last().copied().unwrap_or(0)),
+        errors.len()
+    );
+    table.told("prompts: the others", figure);
+    Ok(table)
+}
+
+fn hand_over(gateway: &Gateway) -> io::Result<()> {
+    let file = SealedBytes::create(&[0xD5; PROMPT_OCTETS])?;
+    let connection = &gateway.attachment.connection;
+    let message = ToGateway::Sound { sound: Sound(1), codec: Codec::Pcma, bytes: PROMPT_OCTETS as u64 };
+    connection.set_timeout(Some(Duration::from_secs(5))).map_err(io::Error::other)?;
+    connection.send(&message, &[file.as_fd()]).map_err(io::Error::other)?;
+    match connection.receive::<ToControl>().map_err(io::Error::other)?.0 {
+        ToControl::SoundReady { .. } => Ok(()),
+        other => Err(io::Error::other(format!("the sound was not taken: {other:?}"))),
+    }
+}
+
+fn listen(generator: &mut Generator, duration: Duration) -> io::Result<Arrivals> {
+    let mut arrivals = Arrivals::new();
+    let mut inbox = Inbox::new();
+    let end = clock::monotonic() + u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+    while clock::monotonic() < end {
+        let count = inbox.receive(generator.socket(), |arrival| {
+            if let (Some(sequence), Some(time)) = (rtp::sequence(arrival.bytes), arrival.time) {
+                arrivals.entry(arrival.source).or_default().push((sequence, time));
+            }
+        })?;
+        if count < BATCH {
+            clock::sleep_microseconds(500);
+        }
+    }
+    Ok(arrivals)
+}
+
+/// How late each packet of a prompt came, in nanoseconds. The schedule is the strictest that fits: the one that
+/// makes no packet early, so the punctual ones are at zero and every other is late by so much.
+fn lateness(packets: &[(u16, u64)]) -> Vec<u64> {
+    let Some((first, _)) = packets.first() else { return Vec::new() };
+    let due = |sequence: u16| u64::from(sequence.wrapping_sub(*first)) * PACKET_NANOSECONDS;
+    // Packet numbers wrap after 21 minutes, far beyond any run.
+    let starts = packets.iter().map(|(sequence, time)| time.saturating_sub(due(*sequence)));
+    let start = starts.min().unwrap_or(0);
+    packets.iter().map(|(sequence, time)| time.saturating_sub(start + due(*sequence))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lateness_is_seen_against_the_punctual_packets() {
+        let late = |number: u16, by: u64| (number, 1_000 + u64::from(number - 5) * PACKET_NANOSECONDS + by);
+        let packets = [late(5, 300), late(6, 100), late(7, 900), late(8, 100)];
+        assert_eq!(lateness(&packets), [200, 0, 800, 0]);
+        assert_eq!(lateness(&[]), []);
+    }
+}

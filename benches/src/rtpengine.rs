@@ -1,0 +1,119 @@
+//! The opponent: Debian's rtpengine in user space, one worker thread, driven over its NG port.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::path::Path;
+use std::time::Duration;
+
+use crate::bencode;
+use crate::generator::Route;
+use crate::process::Process;
+
+/// Where it forwards; apart from Duogate's address, so that all ports are free.
+pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 3);
+
+/// A running rtpengine.
+#[derive(Debug)]
+pub struct Rtpengine {
+    /// Its process.
+    pub process: Process,
+    control: UdpSocket,
+    cookie: u64,
+}
+
+impl Rtpengine {
+    /// Starts it on one core.
+    ///
+    /// # Errors
+    /// It is not there, or does not answer.
+    pub fn start(core: usize, folder: &Path) -> io::Result<Self> {
+        let port = UdpSocket::bind((ADDRESS, 0))?.local_addr()?.port();
+        let arguments = [
+            "--foreground".to_owned(),
+            "--table=-1".to_owned(),
+            "--log-stderr".to_owned(),
+            "--log-level=3".to_owned(),
+            "--num-threads=1".to_owned(),
+            "--media-num-threads=1".to_owned(),
+            format!("--interface={ADDRESS}"),
+            format!("--listen-ng={ADDRESS}:{port}"),
+            "--port-min=10000".to_owned(),
+            "--port-max=60000".to_owned(),
+            "--delete-delay=0".to_owned(),
+        ];
+        let log = folder.join("rtpengine.log");
+        let process = Process::start("rtpengine", Some(core), Path::new("rtpengine"), &arguments, &log)?;
+        let control = UdpSocket::bind((ADDRESS, 0))?;
+        control.connect((ADDRESS, port))?;
+        let mut engine = Self { process, control, cookie: 0 };
+        engine.control.set_read_timeout(Some(Duration::from_millis(200)))?;
+        for _ in 0..50 {
+            if engine.ask(&[("command", "ping")]).is_ok() {
+                engine.control.set_read_timeout(Some(Duration::from_secs(5)))?;
+                return Ok(engine);
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Err(io::Error::new(io::ErrorKind::TimedOut, "rtpengine does not answer"))
+    }
+
+    /// Makes so many pairs, both parties of each at `far_end`; gives each pair's two routes.
+    ///
+    /// # Errors
+    /// It refuses, or says what is not understood.
+    pub fn pairs(&mut self, count: usize, far_end: SocketAddrV4) -> io::Result<Vec<Route>> {
+        let mut routes = Vec::with_capacity(count * 2);
+        let sdp = description(far_end);
+        for number in 0..count {
+            let call = format!("pair-{number}");
+            let common =
+                [("call-id", call.as_str()), ("from-tag", "a"), ("sdp", sdp.as_str()), ("ICE", "remove")];
+            // The answer to each description shows the port that the *other* party is to send to.
+            let offer = self.ask(&[&common[..], &[("command", "offer")]].concat())?;
+            let answer = self.ask(&[&common[..], &[("command", "answer"), ("to-tag", "b")]].concat())?;
+            let second = media_port(&offer).ok_or_else(|| strange(&offer))?;
+            let first = media_port(&answer).ok_or_else(|| strange(&answer))?;
+            let [first, second] = [first, second].map(|port| SocketAddrV4::new(ADDRESS, port));
+            routes.push(Route { to: first, from: second });
+            routes.push(Route { to: second, from: first });
+        }
+        Ok(routes)
+    }
+
+    fn ask(&mut self, request: &[(&str, &str)]) -> io::Result<String> {
+        self.cookie += 1;
+        let cookie = self.cookie.to_string();
+        self.control.send(format!("{cookie} {}", bencode::dictionary(request)).as_bytes())?;
+        let mut buffer = [0; 8192];
+        loop {
+            let length = self.control.recv(&mut buffer)?;
+            let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+            if let Some((found, reply)) = text.split_once(' ')
+                && found == cookie
+            {
+                return match bencode::string(reply, "result") {
+                    Some("ok" | "pong") => Ok(reply.to_owned()),
+                    _ => Err(strange(reply)),
+                };
+            }
+        }
+    }
+}
+
+fn strange(reply: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("rtpengine says {reply}"))
+}
+
+fn description(far_end: SocketAddrV4) -> String {
+    let (ip, port) = (far_end.ip(), far_end.port());
+    format!(
+        "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\n\
+         m=audio {port} RTP/AVP 8\r\na=rtpmap:8 PCMA/8000\r\n"
+    )
+}
+
+fn media_port(reply: &str) -> Option<u16> {
+    let sdp = bencode::string(reply, "sdp")?;
+    let line = sdp.lines().find_map(|line| line.strip_prefix("m=audio "))?;
+    line.split_whitespace().next()?.parse().ok()
+}

@@ -12,9 +12,6 @@ use rustix::net::{
 
 use crate::generator::Route;
 
-/// Where a floor forwards.
-pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 4);
-
 /// Which bare forwarder.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
 pub enum Kind {
@@ -33,6 +30,16 @@ impl Kind {
             Self::Uring => "uring",
         }
     }
+
+    /// Where it forwards: an address of its own, because io_uring lets go of sockets a moment after its process
+    /// has ended.
+    #[must_use]
+    pub const fn address(self) -> Ipv4Addr {
+        match self {
+            Self::Epoll => Ipv4Addr::new(127, 0, 0, 4),
+            Self::Uring => Ipv4Addr::new(127, 0, 0, 5),
+        }
+    }
 }
 
 /// Forwards until `duration` is over.
@@ -40,7 +47,7 @@ impl Kind {
 /// # Errors
 /// The system's.
 pub fn run(kind: Kind, pairs: u16, far_end: SocketAddrV4, duration: Duration) -> io::Result<()> {
-    let sockets = sockets(pairs, far_end)?;
+    let sockets = sockets(kind.address(), pairs, far_end)?;
     match kind {
         Kind::Epoll => epoll(&sockets, duration),
         Kind::Uring => crate::uring::forward(&sockets, duration),
@@ -51,15 +58,15 @@ pub fn run(kind: Kind, pairs: u16, far_end: SocketAddrV4, duration: Duration) ->
 const FIRST_PORT: u16 = 10_000;
 
 /// The ports of the two legs of pair `number`.
-fn ports(number: u16) -> [SocketAddrV4; 2] {
-    [0, 1].map(|leg| SocketAddrV4::new(ADDRESS, FIRST_PORT + number * 2 + leg))
+fn ports(address: Ipv4Addr, number: u16) -> [SocketAddrV4; 2] {
+    [0, 1].map(|leg| SocketAddrV4::new(address, FIRST_PORT + number * 2 + leg))
 }
 
 /// The routes through a floor with so many pairs.
 #[must_use]
-pub fn routes(pairs: u16) -> Vec<Route> {
+pub fn routes(kind: Kind, pairs: u16) -> Vec<Route> {
     let both = |number| {
-        let [first, second] = ports(number);
+        let [first, second] = ports(kind.address(), number);
         [Route { to: first, from: second }, Route { to: second, from: first }]
     };
     (0..pairs).flat_map(both).collect()
@@ -69,12 +76,12 @@ pub fn routes(pairs: u16) -> Vec<Route> {
 ///
 /// # Errors
 /// The system's.
-fn sockets(pairs: u16, far_end: SocketAddrV4) -> io::Result<Vec<OwnedFd>> {
+fn sockets(address: Ipv4Addr, pairs: u16, far_end: SocketAddrV4) -> io::Result<Vec<OwnedFd>> {
     let mut sockets = Vec::with_capacity(usize::from(pairs) * 2);
-    for address in (0..pairs).flat_map(ports) {
+    for local in (0..pairs).flat_map(|number| ports(address, number)) {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = socket_with(AddressFamily::INET, SocketType::DGRAM, flags, None)?;
-        bind(&socket, &address)?;
+        bind(&socket, &local)?;
         connect(&socket, &far_end)?;
         sockets.push(socket);
     }

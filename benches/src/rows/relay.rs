@@ -150,7 +150,7 @@ fn bare(
     if !process.runs() {
         return Err(io::Error::other(std::fs::read_to_string(&log)?));
     }
-    let run = measure(generator, &floor::routes(load.pairs), load, warm_up, &process)?;
+    let run = measure(generator, &floor::routes(kind, load.pairs), load, warm_up, &process)?;
     remark(&format!("{}: {run:?}", kind.name()));
     Ok(run)
 }

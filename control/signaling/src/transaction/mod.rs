@@ -10,6 +10,8 @@ mod invite_server;
 mod key;
 mod layer;
 mod machine;
+#[cfg(test)]
+mod matrix;
 mod server;
 mod settings;
 mod table;

@@ -1,4 +1,14 @@
 //! The media core from outside: a file per behavior.
+#![allow(clippy::unwrap_used)] // In a test a failed unwrap is a failed assertion.
 
+mod companding;
 mod continuity;
+mod packets;
+mod playing;
+mod ports;
+mod pressure;
+mod random;
+mod recording;
+mod relaying;
+mod silence;
 mod support;

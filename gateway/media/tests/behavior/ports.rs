@@ -1,0 +1,192 @@
+//! Slots, generations and ports.
+
+use std::time::Duration;
+
+use duogate_channel::command::{Command, Source};
+use duogate_channel::event::{Event, Refusal};
+use duogate_channel::identity::{Party, Session, Tag};
+use duogate_channel::sound::Codec;
+use duogate_media::{
+    Action, BindError, Core, DropReason, Limits, LimitsError, NoTap, Origin, Phase, Socket, Verdict,
+};
+
+use crate::support::{Speech, World, far_end, limits};
+
+const BOTH: [Codec; 2] = [Codec::Pcma, Codec::Pcma];
+
+fn refusals(world: &World) -> Vec<Refusal> {
+    let of = |event: &Event| match event {
+        Event::Refused { reason, .. } => Some(*reason),
+        _ => None,
+    };
+    world.events.iter().filter_map(of).collect()
+}
+
+#[test]
+fn limits_that_contradict_each_other_are_refused() {
+    let made = |limits: Limits| Core::new(limits, World::new(crate::support::limits()).now).map(|_| ());
+    let good = limits();
+    assert_eq!(made(good), Ok(()));
+    assert_eq!(
+        made(Limits { first_port: 20_001, ..good }),
+        Err(LimitsError::Ports { first: 20_001, last: 20_021 })
+    );
+    assert_eq!(
+        made(Limits { last_port: 20_013, ..good }),
+        Err(LimitsError::TooFewPorts { sessions: 4, sockets: 7 })
+    );
+    assert_eq!(made(Limits { sessions: 0, ..good }), Err(LimitsError::NoSessions));
+    assert_eq!(made(Limits { rest: Duration::ZERO, ..good }), Err(LimitsError::Times));
+}
+
+#[test]
+fn a_session_gets_a_slot_an_odd_generation_and_two_even_ports() {
+    let mut world = World::new(limits());
+    world.command(Command::Open { tag: Tag(3), ports: [0, 0] });
+    let [Event::Opened { tag, session, ports }] = world.events[..] else { panic!("{:?}", world.events) };
+    assert_eq!((tag, session.generation % 2, ports), (Tag(3), 1, [20_000, 20_002]));
+    assert_eq!(world.core.active_sessions(), 1);
+    assert_eq!(world.core.snapshot(session.slot).unwrap().phase, Phase::Open);
+}
+
+#[test]
+fn every_slot_can_be_used_and_no_more() {
+    let mut world = World::new(limits());
+    for _ in 0..4 {
+        world.open();
+    }
+    world.command(Command::Open { tag: Tag(5), ports: [0, 0] });
+    assert_eq!(refusals(&world), [Refusal::NoSlot]);
+    assert_eq!(world.core.counters().refused, 1);
+}
+
+#[test]
+fn a_stale_handle_does_nothing_and_is_counted() {
+    let mut world = World::new(limits());
+    let old = world.pair(BOTH);
+    world.command(Command::Close { session: old });
+    let before = world.core.counters().stale_commands;
+    let never = Session { slot: 1000, generation: 1 };
+    for session in [old, never, Session { slot: old.slot, generation: old.generation + 1 }] {
+        for command in [
+            Command::Close { session },
+            Command::Join { session },
+            Command::Hear { session, party: Party::One, source: Source::Peer },
+            Command::FarEnd { session, party: Party::One, far_end: far_end(Party::One, Codec::Pcma) },
+        ] {
+            world.actions.clear();
+            world.command(command);
+            assert!(world.actions.is_empty());
+        }
+    }
+    assert_eq!(world.core.counters().stale_commands, before + 12);
+}
+
+#[test]
+fn ports_rest_before_they_are_used_again() {
+    let mut world = World::new(Limits { sessions: 1, last_port: 20_003, ..limits() });
+    let session = world.pair(BOTH);
+    world.command(Command::Join { session });
+    let socket = world.socket(session, Party::One);
+    world.command(Command::Close { session });
+    assert_eq!((world.core.active_sessions(), world.core.free_ports()), (0, 0));
+    world.command(Command::Open { tag: Tag(2), ports: [0, 0] });
+    assert_eq!(refusals(&world), [Refusal::NoPort], "both rest");
+    let mut late = Speech::new(1, 1, 1).bytes();
+    let verdict = world.core.receive(world.now, socket, Origin::Connected, &mut late, &mut NoTap);
+    assert_eq!(verdict, Verdict::Drop(DropReason::Resting));
+    world.actions.clear();
+    world.pass(Duration::from_secs(2) + Duration::from_millis(1));
+    assert_eq!(world.actions, [Action::Release { socket: Socket(1) }, Action::Release { socket: Socket(0) }]);
+    let verdict = world.core.receive(world.now, socket, Origin::Connected, &mut late, &mut NoTap);
+    assert_eq!(verdict, Verdict::Drop(DropReason::NotOpen));
+    let again = world.open();
+    assert_eq!((again.slot, again.generation % 2), (session.slot, 1));
+    assert!(again.generation > session.generation);
+}
+
+#[test]
+fn the_port_that_was_free_longest_is_used_next() {
+    let mut world = World::new(limits());
+    let mut seen = Vec::new();
+    for _ in 0..5 {
+        let session = world.open();
+        let snapshot = world.core.snapshot(session.slot).unwrap();
+        seen.extend(snapshot.legs.map(|leg| leg.port));
+        world.command(Command::Close { session });
+        world.pass(Duration::from_secs(3));
+    }
+    assert_eq!(seen, [20_000, 20_002, 20_004, 20_006, 20_008, 20_010, 20_012, 20_014, 20_016, 20_018]);
+}
+
+#[test]
+fn a_port_that_another_program_holds_is_passed_over() {
+    let mut world = World::new(limits());
+    world.taken = vec![20_000, 20_002, 20_006];
+    world.command(Command::Open { tag: Tag(1), ports: [0, 0] });
+    let [Event::Opened { ports, .. }] = world.events[..] else { panic!("{:?}", world.events) };
+    assert!(ports.iter().all(|port| !world.taken.contains(port)) && ports[0] != ports[1], "{ports:?}");
+    world.taken = (20_000..20_022).collect();
+    world.command(Command::Open { tag: Tag(2), ports: [0, 0] });
+    assert_eq!(refusals(&world), [Refusal::NoPort]);
+    assert_eq!(world.core.active_sessions(), 1, "nothing is left of it");
+    assert_eq!(world.core.free_ports(), 9);
+}
+
+#[test]
+fn ports_can_be_asked_for() {
+    let mut world = World::new(limits());
+    world.command(Command::Open { tag: Tag(1), ports: [0, 20_000] });
+    assert!(matches!(world.events[..], [Event::Opened { ports: [20_002, 20_000], .. }]));
+    for ports in [[20_000, 0], [0, 20_003], [20_022, 0], [30_000, 0], [20_008, 20_008], [2, 0]] {
+        world.events.clear();
+        world.command(Command::Open { tag: Tag(2), ports });
+        assert_eq!(refusals(&world), [Refusal::NoPort], "{ports:?}");
+    }
+    world.events.clear();
+    world.taken = vec![20_010];
+    world.command(Command::Open { tag: Tag(3), ports: [20_010, 0] });
+    assert_eq!(refusals(&world), [Refusal::NoPort]);
+    assert_eq!(world.core.free_ports(), 9);
+}
+
+#[test]
+fn a_host_without_sockets_refuses_and_what_was_bound_is_released() {
+    let mut world = World::new(limits());
+    let Limits { .. } = limits();
+    world.core.command(world.now, Command::Open { tag: Tag(1), ports: [0, 0] }, &mut NoTap);
+    let asked: Vec<Action> = std::iter::from_fn(|| world.core.poll_action()).collect();
+    let [Action::Bind { socket: one, .. }, Action::Bind { socket: two, .. }] = asked[..] else {
+        panic!("{asked:?}")
+    };
+    world.core.bound(world.now, one, Err(BindError::Refused));
+    world.core.bound(world.now, two, Ok(()));
+    world.drain();
+    assert_eq!(refusals(&world), [Refusal::NoSocket]);
+    assert_eq!(world.actions, [Action::Release { socket: two }], "no rest: no packet was ever expected");
+    assert_eq!((world.core.active_sessions(), world.core.free_ports()), (0, 11));
+    // Answers that nobody waits for change nothing.
+    for result in [Ok(()), Err(BindError::Taken)] {
+        for socket in [one, two, Socket(500)] {
+            world.core.bound(world.now, socket, result);
+        }
+    }
+    assert_eq!(world.core.free_ports(), 11);
+}
+
+#[test]
+fn a_far_end_is_connected_before_anything_is_forwarded() {
+    let mut world = World::new(limits());
+    let session = world.open();
+    world.actions.clear();
+    let known = far_end(Party::Two, Codec::Pcma);
+    world.command(Command::FarEnd { session, party: Party::Two, far_end: known });
+    let socket = world.socket(session, Party::Two);
+    assert_eq!(world.actions, [Action::Connect { socket, address: known.address }]);
+    // Closed before the shell asks: there is nothing to connect any more.
+    let mut moved = known;
+    moved.address.set_port(9);
+    world.core.command(world.now, Command::FarEnd { session, party: Party::Two, far_end: moved }, &mut NoTap);
+    world.core.command(world.now, Command::Close { session }, &mut NoTap);
+    assert_eq!(world.core.poll_action(), None);
+}

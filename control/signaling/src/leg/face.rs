@@ -88,7 +88,8 @@ pub enum Output {
     },
     /// The party answered.
     Answered {
-        /// Its media.
+        /// Its media. An answer that holds from the start in the old form has an unspecified address (RFC 3264
+        /// section 8.4) and nothing is to be sent to it.
         far_end: FarEnd,
     },
     /// The call will not be answered.

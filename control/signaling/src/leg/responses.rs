@@ -99,6 +99,8 @@ impl Leg {
     pub(super) fn stray_response(&mut self, now: Instant, response: &Message<'_>) {
         let is_success = response.status().is_some_and(Status::is_success);
         let is_ours = response.from().tag() == Some(self.call.tag.as_str());
+        // More than one Via: it was not meant for us (RFC 3261 section 8.1.3.3).
+        let is_ours = is_ours && response.vias().count() == 1;
         let cseq = response.cseq();
         if is_success && is_ours && cseq.method == Method::Invite && cseq.number == INVITE_CSEQ {
             self.success(now, response);

@@ -109,7 +109,7 @@ fn the_journal_can_have_the_dialog() {
     call.deliver(&text::request(&invite, "OPTIONS", 7, "one", &[], ""));
     let snapshot = call.leg.snapshot();
     assert_eq!(snapshot.remote_tag, "one");
-    assert_eq!(snapshot.local_tag, invite.our_tag());
+    assert_eq!(snapshot.local_tag, invite.sender_tag());
     assert_eq!(snapshot.remote_target, "sip:bob@198.51.100.7");
     assert_eq!(snapshot.routes, ["<sip:10.0.0.1;lr>"]);
     assert_eq!((snapshot.local_sequence, snapshot.remote_sequence), (1, Some(7)));

@@ -161,6 +161,20 @@ fn rfc3261_12_1_2_a_party_without_a_tag_can_answer() {
 }
 
 #[test]
+fn of_a_fork_without_end_the_oldest_early_media_is_forgotten() {
+    for (branches, status) in [(8, 200), (9, 488)] {
+        let (mut call, invite) = Call::dial();
+        for branch in 0..branches {
+            call.answer(&invite, 183, &format!("early{branch}"), &sdp_at(40_000));
+        }
+        early_ports(&mut call);
+        call.answer(&invite, 200, "early0", "");
+        let kept = matches!(call.said.as_slice(), [Output::Answered { .. }]);
+        assert_eq!(kept, status == 200, "{branches} branches: {:?}", call.said);
+    }
+}
+
+#[test]
 fn a_fork_without_end_costs_bounded_memory_and_datagrams() {
     let (mut call, invite) = Call::dial();
     for branch in 0..100 {

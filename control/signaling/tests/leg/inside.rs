@@ -10,7 +10,7 @@ fn rfc3261_11_2_options_in_a_dialog_says_what_we_can_do() {
     let answer = call.one("200");
     assert_eq!(answer.header("Allow"), "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE");
     assert_eq!(answer.header("Accept"), "application/sdp");
-    assert_eq!(answer.to_tag(), invite.our_tag());
+    assert_eq!(answer.to_tag(), invite.sender_tag());
     call.silent();
 }
 
@@ -108,7 +108,7 @@ fn rfc3261_12_2_2_requests_outside_the_dialog_get_481() {
     }
     // The same Call-ID without our tag.
     let bytes = text::request(&invite, "OPTIONS", 2, "one", &[], "");
-    let text = String::from_utf8(bytes).unwrap().replace(&format!(";tag={}", invite.our_tag()), "");
+    let text = String::from_utf8(bytes).unwrap().replace(&format!(";tag={}", invite.sender_tag()), "");
     call.deliver(text.as_bytes());
     call.one("481");
     // An ACK for nobody.

@@ -57,7 +57,7 @@ impl Text {
         parameter(self.header("Via"), "branch")
     }
 
-    pub(crate) fn our_tag(&self) -> &str {
+    pub(crate) fn sender_tag(&self) -> &str {
         parameter(self.header("From"), "tag")
     }
 

@@ -1,6 +1,7 @@
 //! The wire: messages, session descriptions and transactions, by their public faces.
 
 mod answers;
+mod network;
 mod parsing;
 mod printing;
 mod properties;

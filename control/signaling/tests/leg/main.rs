@@ -1,12 +1,14 @@
-//! One leg against the script of its party, in virtual time: values in, values out.
+//! One leg, and a whole callback, against the script of the parties, in virtual time: values in, values out.
 
 mod call;
+mod callback;
 mod canceling;
 mod dialing;
 mod dialogs;
 mod early;
 mod ending;
 mod inside;
+mod node;
 mod outside;
 mod party;
 mod races;

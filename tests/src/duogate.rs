@@ -200,6 +200,12 @@ impl Duogate {
         self.folder.path().join("recordings").join(name)
     }
 
+    /// The TCP port of JSON-RPC, REST and metrics.
+    #[must_use]
+    pub fn http_port(&self) -> u16 {
+        self.http_port
+    }
+
     /// The UDP port on which the control plane speaks SIP.
     #[must_use]
     pub fn sip_port(&self) -> u16 {

@@ -1,0 +1,42 @@
+//! `duogate check`: is a configuration right?
+
+use std::path::PathBuf;
+
+use clap::Args;
+use duogate_configuration::Configuration;
+
+use crate::Failure;
+use crate::screen::{Look, Screen};
+
+/// Reads a configuration as the programs would, and checks it against this host: cores, and what values mean
+/// together. All findings are told at once, with line, column, key and what was expected.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// The configuration file
+    #[arg(value_name = "CONFIG", default_value = "duogate.toml")]
+    file: PathBuf,
+}
+
+pub(crate) fn run(screen: &Screen, options: &Options) -> Result<(), Failure> {
+    let file = &options.file;
+    let configuration = Configuration::load(file)?;
+    screen.line(format_args!("{}: {}", file.display(), screen.paint(Look::Good, "good")));
+    let sip: Vec<String> = configuration.sip.listen.iter().map(ToString::to_string).collect();
+    let trunks: Vec<&str> = configuration.trunks.iter().map(|trunk| trunk.name.as_str()).collect();
+    let media = &configuration.media;
+    screen.line(format_args!(
+        "  node {}, sip {}, http {}",
+        configuration.node.name,
+        sip.join(" "),
+        configuration.http.listen
+    ));
+    screen.line(format_args!(
+        "  {} shard(s) on {} with ports {}, {} sessions; trunks: {}",
+        media.shards(),
+        media.address,
+        media.ports,
+        media.sessions,
+        if trunks.is_empty() { "none".to_owned() } else { trunks.join(", ") }
+    ));
+    Ok(())
+}

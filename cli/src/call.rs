@@ -14,8 +14,9 @@ use crate::{Failure, Reach};
 /// How long the last events may come after `on_released`.
 const AFTERWARDS: Duration = Duration::from_secs(5);
 
-/// Calls party 1, then party 2, and connects them.
+/// Call two parties and connect them; shows what happens as it happens.
 ///
+/// Calls party 1, then party 2, and connects them.
 /// Exit code 0: the two were connected, and the call ended well. 1: they were not. Ctrl-C ends the call.
 #[derive(Args)]
 pub(crate) struct Options {

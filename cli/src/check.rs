@@ -8,6 +8,8 @@ use duogate_configuration::Configuration;
 use crate::Failure;
 use crate::screen::{Look, Screen};
 
+/// Check a configuration; names line and key of what is wrong.
+///
 /// Reads a configuration as the programs would, and checks it against this host: cores, and what values mean
 /// together. All findings are told at once, with line, column, key and what was expected.
 #[derive(Args)]

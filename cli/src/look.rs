@@ -12,7 +12,9 @@ use crate::{Failure, Reach, http};
 /// Callbacks asked for at once.
 const PAGE: u32 = 100;
 
-/// Shows the callbacks that are alive, the oldest first.
+/// Show the callbacks that are alive.
+///
+/// One line each: its id, its state, and the two parties.
 #[derive(Args)]
 pub(crate) struct ListOptions {
     /// Only those in this state: Initiated, Answer1, Answer2, Connected, Released
@@ -73,7 +75,9 @@ fn show(screen: &Screen, callback: &Value) {
     ));
 }
 
-/// Takes no new calls; those that run go on.
+/// Take no new calls; those that run go on.
+///
+/// For maintenance: drain, wait, then stop. Needs a token with the right "operate", where tokens are used.
 #[derive(Args)]
 pub(crate) struct DrainOptions {
     /// Wait until no call runs any more

@@ -34,23 +34,16 @@ struct Arguments {
     command: Command,
 }
 
+// Each command's help stands above its options.
 #[derive(Subcommand)]
 enum Command {
-    /// Run both processes in the foreground, until SIGTERM or Ctrl-C
     Up(up::Options),
-    /// Watch one callback between two built-in phones, checked by its sound (about 15 seconds)
     Demo(demo::Options),
-    /// Call two parties and connect them; shows what happens as it happens
     Call(call::Options),
-    /// Show the callbacks that are alive
     List(look::ListOptions),
-    /// Check a configuration; names line and key of what is wrong
     Check(check::Options),
-    /// Take no new calls; those that run go on
     Drain(look::DrainOptions),
-    /// Watch calls, shards and packets, live
     Top(top::Options),
-    /// Look at this host: what Duogate needs, what is missing, and how to mend it
     Doctor(doctor::Options),
 }
 

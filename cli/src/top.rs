@@ -12,6 +12,8 @@ use crate::screen::{Look, Screen, shown};
 use crate::server::Server;
 use crate::{Failure, Reach};
 
+/// Watch calls, shards and packets, live.
+///
 /// Shows calls by state, and what each shard carries, once a second until Ctrl-C.
 #[derive(Args)]
 pub(crate) struct Options {

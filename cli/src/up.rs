@@ -17,6 +17,8 @@ use crate::supervisor::{Logs, Supervisor};
 /// How often the processes are looked after.
 pub(crate) const TICK: Duration = Duration::from_millis(50);
 
+/// Run both processes in the foreground, until SIGTERM or Ctrl-C.
+///
 /// Runs the gateway and the control plane, and starts each again if it fails.
 ///
 /// Prints one line, "ready http=… sip=…", when calls are taken. Everything else goes to standard error. SIGTERM or

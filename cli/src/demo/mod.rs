@@ -20,6 +20,8 @@ use stage::{Played, Stage};
 /// How long the processes may take to start.
 const START: Duration = Duration::from_secs(20);
 
+/// Watch one callback between two built-in phones, checked by its sound (about 15 seconds).
+///
 /// Starts both processes and two phones on free loopback ports, makes one callback with a prompt, ringback and a
 /// recording, shows what happens as it happens, and checks by content what each party heard.
 ///

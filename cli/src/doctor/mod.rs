@@ -13,6 +13,8 @@ use crate::screen::{Look, Screen};
 use facts::Facts;
 use findings::{Finding, Grade};
 
+/// Look at this host: what Duogate needs, what is missing, and how to mend it.
+///
 /// Looks at kernel, limits, memory, ports and folders, and says how to mend what is not right.
 ///
 /// Exit code 1 if something keeps Duogate from working.

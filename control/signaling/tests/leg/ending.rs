@@ -132,3 +132,13 @@ fn a_long_call_needs_nothing_from_the_clock() {
     call.answer(&bye, 200, "", "");
     call.ends();
 }
+
+#[test]
+fn a_leg_is_small() {
+    // 64 KiB are allowed for a connected pair, both processes together; a leg in conversation holds no messages.
+    assert!(
+        size_of::<duogate_signaling::leg::Leg>() <= 2_048,
+        "{}",
+        size_of::<duogate_signaling::leg::Leg>()
+    );
+}

@@ -219,6 +219,15 @@ proptest! {
     }
 
     #[test]
+    fn whatever_is_spoiled_on_the_way_nothing_breaks(
+        pick in 0_usize..8,
+        spoils in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0_u8..3), 1..6),
+        early in any::<bool>(),
+    ) {
+        spoiled(pick, &spoils, early);
+    }
+
+    #[test]
     fn whatever_arrives_in_whatever_order_the_leg_stays_sane(
         picks in prop::collection::vec((0_usize..22, 1_u32..6, 0_usize..3), 0..40),
         release in 0_usize..40,
@@ -257,4 +266,42 @@ fn babble(picks: &[(usize, u32, usize)], release: usize) {
     assert_eq!(count(|output| matches!(output, Output::Answered { .. } | Output::Failed { .. })), 1);
     assert_eq!(count(|output| *output == Output::Gone), 1);
     assert_eq!(call.said.last(), Some(&Output::Gone));
+}
+
+/// A good message of the party with some octets changed, taken out or put in. Whatever the leg sends after that
+/// is still a message (`Text::read` checks it), and the leg still ends.
+fn spoiled(pick: usize, spoils: &[(prop::sample::Index, u8, u8)], early: bool) {
+    use crate::text::{Reply, request, response};
+    let (mut call, invite) = if early { crate::call::Call::dial() } else { crate::call::Call::answered() };
+    let sdp = crate::call::plain_sdp();
+    let routes =
+        ["Record-Route: <sip:10.0.0.2;lr>, \"a\" <sip:10.0.0.1>;x=y", "Require: 100rel", "Retry-After: 5"];
+    let reply = Reply { tag: "one", contact: crate::call::CONTACT, headers: &routes, sdp: &sdp };
+    let mut bytes = match pick {
+        0 => response(&invite, 183, &reply),
+        1 => response(&invite, 200, &reply),
+        2 => response(&invite, 503, &reply),
+        3 => request(&invite, "INVITE", 1, "one", &["Subject: x"], &sdp),
+        4 => request(&invite, "BYE", 1, "one", &["Reason: SIP;cause=480"], ""),
+        5 => request(&invite, "INFO", 1, "one", &["Info-Package: x"], ""),
+        6 => request(&invite, "DANCE", 1, "one", &routes, ""),
+        _ => request(&invite, "UPDATE", 1, "one", &[], &sdp),
+    };
+    for (place, byte, how) in spoils {
+        let at = place.index(bytes.len());
+        match how {
+            0 => bytes[at] = *byte,
+            1 => {
+                bytes.remove(at);
+            }
+            _ => bytes.insert(at, *byte),
+        }
+    }
+    // What the endpoint does: only what can be read, and has the leg's Call-ID, gets here.
+    if Message::parse(&bytes).is_ok_and(|message| message.call_id() == call.leg.call_id()) {
+        call.deliver(&bytes);
+    }
+    call.release(200);
+    call.elapse(Duration::from_secs(300));
+    assert!(call.leg.is_gone(), "{:?}", call.leg);
 }

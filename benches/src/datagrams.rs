@@ -25,13 +25,18 @@ type Control = [u64; 8];
 pub fn generator_socket(address: SocketAddrV4) -> io::Result<UdpSocket> {
     let socket = UdpSocket::bind(address)?;
     socket.set_nonblocking(true)?;
-    let queue: libc::c_int = 64 << 20;
-    // Beyond the host's limit if we may, else up to it.
-    if set_option(&socket, libc::SO_RCVBUFFORCE, queue).is_err() {
-        set_option(&socket, libc::SO_RCVBUF, queue)?;
-    }
-    set_option(&socket, libc::SO_TIMESTAMPNS, 1)?;
+    receive_queue(&socket)?;
+    timestamps(&socket)?;
     Ok(socket)
+}
+
+/// Gives a socket the largest receive queue that the host grants: beyond its limit if we may, else up to it.
+///
+/// # Errors
+/// The system's.
+pub fn receive_queue(socket: &impl AsFd) -> io::Result<()> {
+    let queue: libc::c_int = 64 << 20;
+    set_option(socket, libc::SO_RCVBUFFORCE, queue).or_else(|_| set_option(socket, libc::SO_RCVBUF, queue))
 }
 
 /// Asks for the time of arrival of every datagram of a socket.

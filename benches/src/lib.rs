@@ -1,5 +1,6 @@
 //! What the rig is made of: a load, its opponents, and the measures.
 
+pub mod application;
 pub mod bencode;
 pub mod clock;
 pub mod datagrams;
@@ -12,3 +13,4 @@ pub mod rtp;
 pub mod rtpengine;
 pub mod table;
 mod uring;
+pub mod wire;

@@ -14,7 +14,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts it on one processor core, its output going to `log`.
+    /// Starts it on one processor core, or on all, its output going to `log`.
     ///
     /// # Errors
     /// The system's.
@@ -26,15 +26,11 @@ impl Process {
         log: &Path,
     ) -> io::Result<Self> {
         let log = fs::File::create(log)?;
-        // taskset pins and then becomes the program, so the process number is the program's.
-        let mut command = match core {
-            Some(core) => {
-                let mut command = Command::new("taskset");
-                command.args(["--cpu-list", &core.to_string()]).arg(program);
-                command
-            }
-            None => Command::new(program),
-        };
+        // taskset pins and then becomes the program, so the process number is the program's. Without it the
+        // program would inherit the rig's own core.
+        let cores = core.map_or_else(all_cores, |core| core.to_string());
+        let mut command = Command::new("taskset");
+        command.args(["--cpu-list", &cores]).arg(program);
         let child = command
             .args(arguments)
             .stdin(Stdio::null())
@@ -107,6 +103,11 @@ impl Drop for Process {
         }
         let _status = self.child.wait();
     }
+}
+
+fn all_cores() -> String {
+    let online = fs::read_to_string("/sys/devices/system/cpu/online");
+    online.map_or_else(|_| "0-1".to_owned(), |text| text.trim().to_owned())
 }
 
 /// A remark on standard error, apart from the table.

@@ -17,6 +17,22 @@ pub struct Route {
     pub from: SocketAddrV4,
 }
 
+/// Streams that go on from one run to the next, as a phone's stream does.
+#[derive(Clone, Debug)]
+pub struct Streams {
+    routes: Vec<Route>,
+    packets: Vec<Packet>,
+}
+
+impl Streams {
+    /// One for each route, at its beginning.
+    #[must_use]
+    pub fn new(routes: Vec<Route>) -> Self {
+        let packets = (0..).take(routes.len()).map(Packet::new).collect();
+        Self { routes, packets }
+    }
+}
+
 /// What a run has seen.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
@@ -76,15 +92,14 @@ impl Generator {
         &self.socket
     }
 
-    /// Sends on all routes for `duration`, spread evenly over each 20 ms, and receives meanwhile and for a
+    /// Sends on all streams for `duration`, spread evenly over each 20 ms, and receives meanwhile and for a
     /// moment after.
     ///
     /// # Errors
     /// The system's.
-    pub fn run(&mut self, routes: &[Route], duration: Duration) -> io::Result<Outcome> {
+    pub fn run(&mut self, streams: &mut Streams, duration: Duration) -> io::Result<Outcome> {
         let mut outcome = Outcome::default();
-        let mut packets: Vec<Packet> = (0..).take(routes.len()).map(Packet::new).collect();
-        let (streams, start) = (routes.len() as u64, clock::monotonic());
+        let (number, start) = (streams.routes.len() as u64, clock::monotonic());
         let end = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         let mut done = 0;
         loop {
@@ -92,37 +107,37 @@ impl Generator {
             if now >= end {
                 break;
             }
-            let due = now * streams / PACKET_NANOSECONDS;
+            let due = now * number / PACKET_NANOSECONDS;
             if due == done {
                 clock::sleep_microseconds(REST_MICROSECONDS);
             }
             while done < due {
                 let count = usize::try_from(due - done).unwrap_or(BATCH).min(BATCH);
-                let first = usize::try_from(done % streams).unwrap_or(0);
-                outcome.sent += self.send(routes, &mut packets, first, count)?;
+                let first = usize::try_from(done % number).unwrap_or(0);
+                outcome.sent += self.send(streams, first, count)?;
                 done += count as u64;
             }
-            self.receive(routes, &mut outcome)?;
+            self.receive(&streams.routes, &mut outcome)?;
         }
         #[allow(clippy::cast_precision_loss)] // Seconds of a run, for people.
         let seconds = (clock::monotonic() - start) as f64 / 1e9;
         outcome.seconds = seconds;
         for _ in 0..50 {
             clock::sleep_microseconds(5_000);
-            self.receive(routes, &mut outcome)?;
+            self.receive(&streams.routes, &mut outcome)?;
         }
         outcome.latencies.sort_unstable();
         Ok(outcome)
     }
 
-    fn send(&self, routes: &[Route], packets: &mut [Packet], first: usize, count: usize) -> io::Result<u64> {
+    fn send(&self, streams: &mut Streams, first: usize, count: usize) -> io::Result<u64> {
         let now = clock::monotonic();
-        let places = (first..first + count).map(|place| place % routes.len());
+        let places = (first..first + count).map(|place| place % streams.routes.len());
         for place in places.clone() {
-            packets[place].step(now);
+            streams.packets[place].step(now);
         }
         let batch: Vec<(&[u8], SocketAddrV4)> =
-            places.map(|place| (packets[place].bytes(), routes[place].to)).collect();
+            places.map(|place| (streams.packets[place].bytes(), streams.routes[place].to)).collect();
         let mut sent = 0;
         while sent < batch.len() {
             match send(&self.socket, &batch[sent..]) {

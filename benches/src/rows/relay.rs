@@ -9,7 +9,7 @@ use duogate_channel::counters::Counter;
 
 use crate::floor::{self, Kind};
 use crate::gateway::{self, Gateway};
-use crate::generator::{Generator, Outcome, Route};
+use crate::generator::{Generator, Outcome, Route, Streams};
 use crate::process::{Process, kernel_drops, remark};
 use crate::rows::MEASURED_CORE;
 use crate::rtpengine::{self, Rtpengine};
@@ -66,18 +66,19 @@ pub fn run(load: Load, folder: &Path) -> io::Result<Table> {
     Ok(report(load, &runs))
 }
 
-/// Warms up, then measures one run over `routes` against the process that forwards them.
+/// Warms up, then measures one run over the routes against the process that forwards them.
 fn measure(
     generator: &mut Generator,
-    routes: &[Route],
+    routes: Vec<Route>,
     load: Load,
     warm_up: Duration,
     process: &Process,
 ) -> io::Result<Run> {
     let address = generator.address()?;
-    generator.run(routes, warm_up)?;
+    let mut streams = Streams::new(routes);
+    generator.run(&mut streams, warm_up)?;
     let (cpu, drops) = (process.cpu()?, kernel_drops(*address.ip(), address.port()));
-    let outcome: Outcome = generator.run(routes, load.duration)?;
+    let outcome: Outcome = generator.run(&mut streams, load.duration)?;
     let (cpu, drops) =
         (process.cpu()? - cpu, kernel_drops(*address.ip(), address.port()).saturating_sub(drops));
     #[allow(clippy::cast_precision_loss)] // A quotient for people.
@@ -96,7 +97,7 @@ fn duogate(generator: &mut Generator, load: Load, warm_up: Duration, folder: &Pa
     let pairs = gateway.open(usize::from(load.pairs), generator.address()?)?;
     let routes = gateway.join(&pairs)?;
     let drops = kernel_drops(gateway::ADDRESS, 0);
-    let run = measure(generator, &routes, load, warm_up, &gateway.process)?;
+    let run = measure(generator, routes, load, warm_up, &gateway.process)?;
     let drops = kernel_drops(gateway::ADDRESS, 0).saturating_sub(drops);
     let page = &gateway.shard().page;
     let figures = [
@@ -121,7 +122,7 @@ fn opponent(generator: &mut Generator, load: Load, warm_up: Duration, folder: &P
     let mut engine = Rtpengine::start(MEASURED_CORE, folder)?;
     let routes = engine.pairs(usize::from(load.pairs), generator.address()?)?;
     let drops = kernel_drops(rtpengine::ADDRESS, 0);
-    let run = measure(generator, &routes, load, warm_up, &engine.process)?;
+    let run = measure(generator, routes, load, warm_up, &engine.process)?;
     let drops = kernel_drops(rtpengine::ADDRESS, 0).saturating_sub(drops);
     remark(&format!("rtpengine: {run:?}, kernel drops at its sockets {drops}"));
     Ok(run)
@@ -150,7 +151,7 @@ fn bare(
     if !process.runs() {
         return Err(io::Error::other(std::fs::read_to_string(&log)?));
     }
-    let run = measure(generator, &floor::routes(kind, load.pairs), load, warm_up, &process)?;
+    let run = measure(generator, floor::routes(kind, load.pairs), load, warm_up, &process)?;
     remark(&format!("{}: {run:?}", kind.name()));
     Ok(run)
 }

@@ -33,6 +33,9 @@ enum Row {
         /// Runs of each forwarder.
         #[arg(long, default_value_t = 3)]
         repeats: usize,
+        /// Without its opponents: to profile it.
+        #[arg(long)]
+        alone: bool,
     },
     /// Prompts at once: how far packets are from their schedule.
     Prompts {
@@ -98,7 +101,7 @@ fn run(row: Option<Row>) -> io::Result<bool> {
     let rows = match row {
         Some(row) => vec![row],
         None => vec![
-            Row::Relay { pairs: 1000, seconds: 10, repeats: 3 },
+            Row::Relay { pairs: 1000, seconds: 10, repeats: 3, alone: false },
             Row::Prompts { count: 1000, seconds: 10 },
             Row::Memory,
             Row::Setup { rate: 200, seconds: 60, talk: 5 },
@@ -126,8 +129,8 @@ fn run(row: Option<Row>) -> io::Result<bool> {
 
 fn measure(row: &Row, folder: &Path) -> io::Result<Table> {
     match *row {
-        Row::Relay { pairs, seconds, repeats } => {
-            let load = relay::Load { pairs, duration: Duration::from_secs(seconds), repeats };
+        Row::Relay { pairs, seconds, repeats, alone } => {
+            let load = relay::Load { pairs, duration: Duration::from_secs(seconds), repeats, alone };
             relay::run(load, folder)
         }
         Row::Prompts { count, seconds } => prompts::run(count, Duration::from_secs(seconds), folder),

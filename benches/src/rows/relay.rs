@@ -24,6 +24,8 @@ pub struct Load {
     pub duration: Duration,
     /// Runs of each forwarder.
     pub repeats: usize,
+    /// Without the opponents.
+    pub alone: bool,
 }
 
 /// One forwarder's run.
@@ -51,6 +53,9 @@ pub fn run(load: Load, folder: &Path) -> io::Result<Table> {
         match duogate(&mut generator, load, warm_up, folder) {
             Ok(run) => runs[0].push(run),
             Err(error) => remark(&format!("duogate left out: {error}")),
+        }
+        if load.alone {
+            continue;
         }
         match opponent(&mut generator, load, warm_up, folder) {
             Ok(run) => runs[1].push(run),

@@ -105,7 +105,14 @@ impl Endpoint {
     pub(super) fn forget(&mut self, serial: u64) {
         let Some(mut slot) = self.resources.remove(&serial) else { return };
         self.deadlines.set(Sleeper::Resource(serial), &mut slot.deadline, None);
-        self.searches.retain(|_, search| search.serial != serial);
+        for attempt in slot.attempts {
+            if let Attempt::Searching(query) = attempt {
+                self.searches.remove(&query);
+            }
+        }
+        if let Some(recording) = slot.machine.recording() {
+            self.recordings.remove(&recording);
+        }
         let states = &mut self.counters.states;
         let state = slot.machine.state() as usize;
         states[state] = states[state].saturating_sub(1);

@@ -34,9 +34,12 @@ impl Endpoint {
             Event::Silent { session, party } => {
                 self.tell_session(now, shard, session, Input::Silent { party });
             }
-            Event::Recorded { session, recording, outcome, duration, bytes } => {
-                let _ = recording; // A callback has one recording at most.
-                self.tell_session(now, shard, session, Input::Recorded { outcome, duration, bytes });
+            // By its own name: it may end after its session has.
+            Event::Recorded { recording, outcome, duration, bytes, .. } => {
+                match self.recordings.get(&recording).copied() {
+                    Some(serial) => self.tell(now, serial, Input::Recorded { outcome, duration, bytes }),
+                    None => self.counters.stray_media += 1,
+                }
             }
         }
     }

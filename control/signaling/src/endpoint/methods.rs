@@ -62,6 +62,9 @@ impl Endpoint {
         self.shards.opening(shard, tag);
         self.counters.constructed += 1;
         self.counters.states[State::Initiated as usize] += 1;
+        if let Some(recording) = prepared.recording {
+            self.recordings.insert(recording, serial);
+        }
         let machine = DuoCallback::new(now, res_id, plan, prepared, self.settings.waits, (shard, tag));
         let view = machine.view();
         let slot = Slot { machine: Box::new(machine), attempts: [Attempt::Idle; 2], deadline: None };

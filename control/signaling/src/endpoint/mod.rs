@@ -26,6 +26,7 @@ mod trunks;
 
 use alloc::collections::{BTreeMap, VecDeque};
 
+use duogate_channel::identity::Recording;
 use duogate_channel::time::Instant;
 use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng, SeedableRng};
@@ -52,6 +53,8 @@ pub struct Endpoint {
     resources: BTreeMap<u64, Slot>,
     /// Legs by Call-ID.
     legs: BTreeMap<u128, LegSlot>,
+    /// The resource of each recording.
+    recordings: BTreeMap<Recording, u64>,
     /// Host names that are being looked up.
     searches: BTreeMap<Query, Search>,
     shards: Shards,
@@ -82,6 +85,7 @@ impl Endpoint {
             secret,
             resources: BTreeMap::new(),
             legs: BTreeMap::new(),
+            recordings: BTreeMap::new(),
             searches: BTreeMap::new(),
             shards: Shards::default(),
             trunks: Trunks::default(),

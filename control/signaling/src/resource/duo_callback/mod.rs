@@ -21,7 +21,7 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use duogate_channel::identity::{Party, Shard, Tag};
+use duogate_channel::identity::{Party, Recording, Shard, Tag};
 use duogate_channel::time::Instant;
 
 use crate::clock::Now;
@@ -117,6 +117,12 @@ impl DuoCallback {
     #[must_use]
     pub fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// The recording that was prepared for it.
+    #[must_use]
+    pub fn recording(&self) -> Option<Recording> {
+        self.prepared.recording
     }
 
     /// When it was constructed.

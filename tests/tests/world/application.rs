@@ -1,0 +1,141 @@
+//! The application of the world, the operator's settings, and a stranger who means no good.
+
+use std::time::Duration;
+
+use duogate_channel::identity::Recording;
+use duogate_channel::sound::Codec;
+use duogate_channel::time::{Instant, UnixTime};
+use duogate_signaling::clock::Now;
+use duogate_signaling::endpoint::{Admission, Endpoint, Limits, Listener, Policy, Settings, Trunk};
+use duogate_signaling::resource::parameters::Parameters;
+use duogate_signaling::resource::plan::{Prepared, SoundSet, Waits};
+
+use crate::audit::packet;
+use crate::gateway::{FIRST_PORT, PROMPT, TONE};
+use crate::model::{World, stranger, us};
+use crate::network::{Deed, Occurrence};
+
+impl World {
+    /// A stranger tries every kind of thing.
+    pub(crate) fn stranger(&mut self) {
+        for _ in 0..8 {
+            let port = FIRST_PORT + u16::try_from(self.random.between(0, 59)).expect("small") * 2;
+            let mut bytes = packet(1, 8, 0x6666);
+            if self.random.chance(30) {
+                let cut = self.random.between(0, 171);
+                bytes.truncate(usize::try_from(cut).expect("small"));
+            }
+            self.schedule.at(self.now, Occurrence::RtpToUs { from: stranger(), port, bytes });
+        }
+        let invite = "INVITE sip:us@10.255.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 203.0.113.66;branch=z9hG4bKx\r\n\
+                      From: <sip:x@y>;tag=1\r\nTo: <sip:us@10.255.0.1>\r\nCall-ID: x\r\nCSeq: 1 INVITE\r\n\
+                      Max-Forwards: 70\r\nContent-Length: 0\r\n\r\n";
+        let junk = [invite.as_bytes(), b"\r\n\r\n", b"\0\xff\xfe", b"INVITE sip:", b"hello world\r\n\r\n"];
+        for bytes in junk {
+            self.endpoint.receive(self.clock(), Listener(0), stranger(), bytes);
+        }
+    }
+
+    pub(crate) fn application(&mut self, call: usize, deed: Deed) {
+        let now = self.clock();
+        let name = self.calls[call].clone().unwrap_or_default();
+        match deed {
+            Deed::Construct => self.construct(call),
+            Deed::Noted { durable: true } => self.endpoint.noted(now, &name),
+            Deed::Noted { durable: false } => {
+                if let Some(account) = self.audit.accounts.get_mut(&name) {
+                    account.unnoted = true;
+                }
+                self.endpoint.unnoted(now, &name);
+            }
+            Deed::Cancel => {
+                let outcome = self.endpoint.cancel(now, &name);
+                self.tell(&format!("cancel {call}: {outcome:?}"));
+            }
+            Deed::Drop => {
+                let outcome = self.endpoint.drop_call(now, &name, None);
+                self.tell(&format!("drop {call}: {outcome:?}"));
+            }
+            Deed::Look => {
+                let _ = (self.endpoint.get(&name), self.endpoint.list(None, None, Some(3)));
+            }
+        }
+    }
+
+    fn construct(&mut self, call: usize) {
+        let now = self.clock();
+        let parameters = self.parameters(call);
+        let Ok(plan) = self.endpoint.check(now, &parameters) else { return };
+        let set = |sounds: [_; 2]| SoundSet { pcma: Some(sounds[0]), pcmu: Some(sounds[1]) };
+        let prepared = Prepared {
+            ring_play: plan.ring_play.is_some().then(|| set(PROMPT)),
+            ringback: Some(set(TONE)),
+            recording: plan.record.is_some().then_some(Recording(call as u64 + 1)),
+        };
+        let recording = plan.record.is_some();
+        let Ok(view) = self.endpoint.construct(now, plan, prepared) else { return };
+        self.tell(&format!("constructed {call}: {}", view.res_id));
+        self.audit.constructed(&view.res_id, recording);
+        self.calls[call] = Some(view.res_id.to_string());
+        let durable = !self.random.chance(2);
+        let when = self.now + Duration::from_micros(self.random.between(100, 9_000));
+        self.schedule.at(when, Occurrence::Application { call, deed: Deed::Noted { durable } });
+    }
+
+    fn parameters(&mut self, call: usize) -> Parameters {
+        let uri = |world: &Self, place: usize| world.parties[place].contact();
+        let mut parameters = Parameters {
+            to1_uri: vec![uri(self, call * 2)],
+            to2_uri: vec![uri(self, call * 2 + 1)],
+            max_answer_seconds: Some(i64::try_from(self.random.between(1, 12)).expect("small")),
+            max_ring_seconds: Some(i64::try_from(self.random.between(1, 40)).expect("small")),
+            ring_play_mode: Some(i64::try_from(self.random.between(0, 3)).expect("small")),
+            record_mode: Some(i64::try_from(self.random.between(0, 2)).expect("small")),
+            ..Parameters::default()
+        };
+        // A host that is not to be found comes first in some lists.
+        if self.random.chance(10) {
+            parameters.to2_uri.insert(0, "sip:gone@nowhere.example".into());
+        }
+        if self.random.chance(50) {
+            parameters.ring_play_file = Some("prompt.wav".into());
+        }
+        if self.random.chance(50) {
+            parameters.record_file = Some(format!("{call}.wav"));
+        }
+        parameters
+    }
+}
+
+/// The control plane under test.
+pub(crate) fn endpoint(seed: u64, start: Instant) -> Endpoint {
+    let trunk = Trunk {
+        name: "one".into(),
+        hosts: vec!["10.1.0.0".into(), "10.1.0.3".into(), "10.1.0.4".into()],
+        address: None,
+        port: None,
+        caller_id: Some("sip:4711@duogate.example".into()),
+        max_calls: Some(1),
+        codecs: vec![],
+        listener: 0,
+    };
+    let settings = Settings {
+        node: "world".into(),
+        user_agent: "Duogate".into(),
+        listeners: vec![us()],
+        media_address: us().ip(),
+        codecs: vec![Codec::Pcma, Codec::Pcmu],
+        limits: Limits {
+            admission: Admission { max_calls: 100, calls_per_second: 50.0, burst: 10 },
+            ..Limits::default()
+        },
+        trunks: vec![trunk],
+        policy: Policy { allow_any_destination: true, default_trunk: None, webhook_hosts: vec![] },
+        waits: Waits::default(),
+        timers: duogate_signaling::transaction::Settings::default(),
+    };
+    let now = Now { instant: start, unix: UnixTime::from_milliseconds(1_800_000_000_000) };
+    let mut bytes = [7; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    Endpoint::new(settings, bytes, now)
+}

@@ -1,0 +1,225 @@
+//! A shell around the real media core: ports, sounds and a writer that exist only in the model.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use duogate_channel::command::Command;
+use duogate_channel::event::{Event, RecordOutcome};
+use duogate_channel::identity::Sound;
+use duogate_channel::sound::{Codec, RecordChannels, RecordFormat};
+use duogate_channel::time::Instant;
+use duogate_media::{
+    Action, BindError, Block, Core, Limits, Origin, Outlet, Socket, SoundStore, SoundView, Take, Tap, Verdict,
+};
+
+use crate::random::Random;
+
+pub(crate) const FIRST_PORT: u16 = 20_000;
+/// Few sessions and fewer spare ports, so that both are used again soon.
+pub(crate) const SESSIONS: u32 = 24;
+const LAST_PORT: u16 = 20_119;
+
+/// The sounds, by what their bytes say: a prompt and a tone in each codec.
+pub(crate) const PROMPT: [Sound; 2] = [Sound(1), Sound(2)];
+pub(crate) const TONE: [Sound; 2] = [Sound(3), Sound(4)];
+pub(crate) const PROMPT_BYTE: u8 = 0x11;
+pub(crate) const TONE_BYTE: u8 = 0x22;
+
+struct Sounds {
+    prompt: Vec<u8>,
+    tone: Vec<u8>,
+}
+
+impl SoundStore for Sounds {
+    fn sound(&self, sound: Sound) -> Option<SoundView<'_>> {
+        let codec = if sound.0 % 2 == 1 { Codec::Pcma } else { Codec::Pcmu };
+        match sound {
+            _ if PROMPT.contains(&sound) => Some(SoundView { codec, bytes: &self.prompt }),
+            _ if TONE.contains(&sound) => Some(SoundView { codec, bytes: &self.tone }),
+            _ => None,
+        }
+    }
+}
+
+/// Packets that the core paces.
+#[derive(Default)]
+struct Paced(Vec<(Socket, Vec<u8>)>);
+
+impl Outlet for Paced {
+    fn send(&mut self, socket: Socket, length: usize, fill: impl FnOnce(&mut [u8])) -> bool {
+        let mut bytes = vec![0; length];
+        fill(&mut bytes);
+        self.0.push((socket, bytes));
+        true
+    }
+}
+
+/// Begins and ends of recordings; the sound itself goes nowhere.
+#[derive(Default)]
+struct Writer {
+    ended: Vec<(Take, u64)>,
+    refuse: bool,
+}
+
+impl Tap for Writer {
+    fn begin(&mut self, _: Take, _: RecordFormat, _: RecordChannels) -> Result<(), RecordOutcome> {
+        if self.refuse { Err(RecordOutcome::Missing) } else { Ok(()) }
+    }
+
+    fn block(&mut self) -> Option<Box<Block>> {
+        Some(Box::default())
+    }
+
+    fn write(&mut self, _: Box<Block>) {}
+
+    fn give_back(&mut self, _: Box<Block>) {}
+
+    fn end(&mut self, take: Take, samples: u64, _: u32) {
+        self.ended.push((take, samples));
+    }
+}
+
+/// What the gateway wants from the world.
+pub(crate) enum Effect {
+    Bind(Socket),
+    Send { port: u16, to: SocketAddr, bytes: Vec<u8> },
+    Event(Event),
+    Written { take: Take, samples: u64 },
+}
+
+/// One life of the gateway.
+pub(crate) struct Gateway {
+    pub(crate) life: u32,
+    core: Core,
+    sounds: Sounds,
+    writer: Writer,
+    /// Open ports, and the far end that each is connected to.
+    open: BTreeMap<u16, Option<SocketAddr>>,
+}
+
+impl Gateway {
+    pub(crate) fn new(life: u32, now: Instant, seed: u64) -> Self {
+        let limits = Limits {
+            sessions: SESSIONS,
+            recordings: SESSIONS,
+            first_port: FIRST_PORT,
+            last_port: LAST_PORT,
+            rest: Duration::from_secs(1),
+            silence_timeout: Duration::from_secs(8),
+            seed,
+        };
+        let core = Core::new(limits, now).expect("the limits fit");
+        let sounds = Sounds { prompt: vec![PROMPT_BYTE; 4000], tone: vec![TONE_BYTE; 1600] };
+        Self { life, core, sounds, writer: Writer::default(), open: BTreeMap::new() }
+    }
+
+    fn port(socket: Socket) -> u16 {
+        FIRST_PORT + u16::try_from(socket.0).expect("a small table") * 2
+    }
+
+    fn socket(port: u16) -> Socket {
+        Socket(u32::from(port - FIRST_PORT) / 2)
+    }
+
+    pub(crate) fn command(&mut self, now: Instant, command: Command, random: &mut Random) {
+        self.writer.refuse = random.chance(2);
+        self.core.command(now, command, &mut self.writer);
+    }
+
+    pub(crate) fn bound(&mut self, now: Instant, socket: Socket, random: &mut Random) {
+        let result = match random.between(0, 99) {
+            0 => Err(BindError::Refused),
+            1 | 2 => Err(BindError::Taken),
+            _ => Ok(()),
+        };
+        if result.is_ok() {
+            self.open.insert(Self::port(socket), None);
+        }
+        self.core.bound(now, socket, result);
+    }
+
+    /// A datagram has come to a port. A connected socket hears its far end alone; that the core would know a
+    /// stranger even so is tried by telling it the address now and then.
+    pub(crate) fn receive(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        port: u16,
+        bytes: &[u8],
+        say: bool,
+    ) -> Option<Effect> {
+        let connected = *self.open.get(&port)?;
+        let origin = match connected {
+            Some(far_end) if far_end == from && !say => Origin::Connected,
+            Some(far_end) if far_end != from && !say => return None,
+            _ => Origin::Address(from),
+        };
+        let mut bytes = bytes.to_vec();
+        match self.core.receive(now, Self::socket(port), origin, &mut bytes, &mut self.writer) {
+            Verdict::Forward { socket, length } => {
+                bytes.truncate(length);
+                self.send(socket, bytes)
+            }
+            Verdict::Drop(_) => None,
+        }
+    }
+
+    fn send(&self, socket: Socket, bytes: Vec<u8>) -> Option<Effect> {
+        let port = Self::port(socket);
+        let to = self.open.get(&port).copied().flatten()?;
+        Some(Effect::Send { port, to, bytes })
+    }
+
+    pub(crate) fn written(&mut self, take: Take, samples: u64, random: &mut Random) {
+        let outcome =
+            if random.chance(5) { RecordOutcome::WriteFailed { errno: 28 } } else { RecordOutcome::Saved };
+        let duration = Duration::from_micros(samples * 125);
+        self.core.recorded(take, outcome, duration, samples * 2 + 58, &mut self.writer);
+    }
+
+    pub(crate) fn advance(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        let mut paced = Paced::default();
+        self.core.advance(now, &self.sounds, &mut paced);
+        for (socket, bytes) in paced.0 {
+            effects.extend(self.send(socket, bytes));
+        }
+    }
+
+    /// Everything that the core wants done after an input.
+    pub(crate) fn settle(&mut self, effects: &mut Vec<Effect>) {
+        while let Some(action) = self.core.poll_action() {
+            match action {
+                Action::Bind { socket, port } => {
+                    assert_eq!(port, Self::port(socket), "the core and the world agree on ports");
+                    effects.push(Effect::Bind(socket));
+                }
+                Action::Connect { socket, address } => {
+                    self.open.insert(Self::port(socket), Some(address));
+                }
+                Action::Release { socket } => {
+                    self.open.remove(&Self::port(socket));
+                }
+            }
+        }
+        for (take, samples) in self.writer.ended.drain(..) {
+            effects.push(Effect::Written { take, samples });
+        }
+        while let Some(event) = self.core.event() {
+            self.core.event_taken();
+            effects.push(Effect::Event(event));
+        }
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.core.next_deadline()
+    }
+
+    pub(crate) fn sessions(&self) -> u32 {
+        self.core.active_sessions()
+    }
+
+    pub(crate) fn open_ports(&self) -> usize {
+        self.open.len()
+    }
+}

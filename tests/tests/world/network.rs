@@ -1,0 +1,120 @@
+//! A network that loses, doubles, delays and reorders, and the clock that everything in the world goes by.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use duogate_channel::command::Command;
+use duogate_channel::event::Event;
+use duogate_channel::time::Instant;
+use duogate_media::{Socket, Take};
+
+use crate::random::Random;
+
+/// Something that will happen.
+#[derive(Clone, Debug)]
+pub(crate) enum Occurrence {
+    /// A SIP datagram reaches Duogate.
+    SipToUs { from: SocketAddr, bytes: Vec<u8> },
+    /// A SIP datagram reaches a party.
+    SipToParty { to: SocketAddr, bytes: Vec<u8> },
+    /// An RTP datagram reaches one of our ports.
+    RtpToUs { from: SocketAddr, port: u16, bytes: Vec<u8> },
+    /// An RTP datagram from one of our ports reaches somebody.
+    RtpToParty { port: u16, to: SocketAddr, bytes: Vec<u8> },
+    /// A party does the next thing on its list.
+    Party { party: usize, wake: Wake },
+    /// A command reaches the gateway that is the `life`-th.
+    Command { life: u32, command: Command },
+    /// An event of the gateway reaches the control plane.
+    Event { life: u32, event: Event },
+    /// The kernel has opened a port.
+    Bound { life: u32, socket: Socket },
+    /// The writer has finished a file.
+    Written { life: u32, take: Take, samples: u64 },
+    /// The application does something.
+    Application { call: usize, deed: Deed },
+    /// A stranger sends something.
+    Stranger,
+    /// The gateway dies.
+    GatewayDies,
+    /// A new gateway attaches.
+    GatewayReturns,
+    /// A host name is looked up.
+    Located { query: duogate_signaling::endpoint::Query, found: bool },
+}
+
+/// What a party set itself to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Wake {
+    /// The step of its script with this number.
+    Step(usize),
+    /// Send its unacknowledged final response to INVITE again.
+    Resend { call: usize, after: Duration },
+    /// Send its unanswered BYE again.
+    ResendBye { call: usize, after: Duration },
+    /// Say something.
+    Speak,
+}
+
+/// What an application does to a callback.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Deed {
+    Construct,
+    /// The journal has the first note, or could not write it.
+    Noted {
+        durable: bool,
+    },
+    Cancel,
+    Drop,
+    Look,
+}
+
+/// Percentages, and the span of delays.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Weather {
+    pub(crate) loss: u64,
+    pub(crate) duplication: u64,
+    pub(crate) delay_milliseconds: (u64, u64),
+}
+
+/// All that is going to happen, in order.
+#[derive(Default)]
+pub(crate) struct Schedule {
+    order: u64,
+    queue: BTreeMap<(Instant, u64), Occurrence>,
+}
+
+impl Schedule {
+    pub(crate) fn at(&mut self, when: Instant, occurrence: Occurrence) {
+        self.order += 1;
+        self.queue.insert((when, self.order), occurrence);
+    }
+
+    pub(crate) fn next(&self) -> Option<Instant> {
+        self.queue.first_key_value().map(|((when, _), _)| *when)
+    }
+
+    pub(crate) fn take(&mut self) -> Option<Occurrence> {
+        self.queue.pop_first().map(|(_, occurrence)| occurrence)
+    }
+
+    /// Sends it over the network: never, once or twice, each time after its own delay.
+    pub(crate) fn send(
+        &mut self,
+        now: Instant,
+        random: &mut Random,
+        weather: Weather,
+        occurrence: &Occurrence,
+    ) {
+        if random.chance(weather.loss) {
+            return;
+        }
+        let copies = if random.chance(weather.duplication) { 2 } else { 1 };
+        for _ in 0..copies {
+            let (low, high) = weather.delay_milliseconds;
+            let delay = Duration::from_millis(random.between(low, high));
+            self.at(now + delay, occurrence.clone());
+        }
+    }
+}

@@ -186,12 +186,15 @@ impl Hall {
     fn listen(&mut self) {
         let Some(guest) = &mut self.guest else { return };
         let outcome = match guest.connection.receive::<ToGateway>() {
+            // It was only a rumor; whatever there is to read comes.
+            Err(HandoverError::WouldBlock) => Ok(()),
             Ok((message, files)) => answer(&self.reception, guest, &message, files),
             Err(error) => Err(error),
         };
         match outcome {
-            Ok(()) | Err(HandoverError::WouldBlock) => {}
+            Ok(()) => {}
             Err(HandoverError::Closed) => self.farewell("it hung up"),
+            Err(HandoverError::WouldBlock) => self.farewell("it does not read its answers"),
             Err(error) => self.farewell(&error.to_string()),
         }
     }

@@ -19,9 +19,10 @@ use memmap2::MmapMut;
 /// extension. A datagram that fills the buffer to its last octet may have been cut off and is refused.
 pub const BUFFER_OCTETS: usize = 1024;
 
-/// Receive buffers of one shard: the packets of two full batches (one being sent, one arriving) and as many
-/// again for a burst. 4 × 256 = 1024 buffers of 1 KiB are 1 MiB a shard; a power of two, as the kernel asks.
-pub const RECEIVE_BUFFERS: u16 = 1024;
+/// Receive buffers of one shard: one for each party of 2,000 callbacks whose packets all come at once; a power of
+/// two, as the kernel asks. 4096 buffers of 1 KiB are 4 MiB a shard. When they run out nothing is lost, packets
+/// wait in their sockets, but every receive must be armed again.
+pub const RECEIVE_BUFFERS: u16 = 4096;
 
 /// Packets of its own that a shard can have in flight between two submissions.
 pub const SCRATCH_PACKETS: usize = 256;

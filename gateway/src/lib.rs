@@ -23,5 +23,6 @@ pub mod supervisor;
 pub mod tap;
 pub mod timeline;
 pub mod uring;
+pub mod wall;
 pub mod wav;
 pub mod worker;

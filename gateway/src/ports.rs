@@ -91,7 +91,10 @@ impl Ports {
         let Some(place) = self.place(socket) else { return Ok(0) };
         let Some(opened) = &place.socket else { return Ok(0) };
         place.far_end = None;
-        opened.connect(far_end)?;
+        if let Err(error) = opened.connect(far_end) {
+            opened.disconnect();
+            return Err(error);
+        }
         place.far_end = Some(far_end);
         let drained = opened.drain(DRAIN_LIMIT);
         let epoch = place.epoch;
@@ -142,7 +145,7 @@ impl Ports {
         let mut datagram = [0; BUFFER_OCTETS];
         for _ in 0..DRAIN_LIMIT {
             match opened.receive_from(&mut datagram) {
-                Some((length, source)) if source == far_end => each(uring, &mut datagram[..length]),
+                Some((length, source)) if is_same(source, far_end) => each(uring, &mut datagram[..length]),
                 Some(_) => strangers += 1,
                 None => break,
             }
@@ -202,6 +205,11 @@ impl Ports {
     pub const fn count(&self) -> usize {
         self.places.len()
     }
+}
+
+/// The same address and port; an IPv6 flow label does not matter.
+fn is_same(source: SocketAddr, far_end: SocketAddr) -> bool {
+    source.ip() == far_end.ip() && source.port() == far_end.port()
 }
 
 fn refusal(port: u16, error: &io::Error) -> BindError {

@@ -37,6 +37,9 @@ pub const HANDED: usize = 8192;
 /// Messages taken from one shard before the others have their turn.
 const TURN: usize = 256;
 
+/// Writes and syncs that the ring takes at once; more of them wait for their turn.
+const WRITES: u32 = 1024;
+
 /// What the attach thread tells the recorder.
 pub enum Paper {
     /// A file to record into later.
@@ -65,7 +68,7 @@ pub struct Desk {
 /// The system's, at start only.
 pub fn run(desk: &Arc<Desk>) -> io::Result<()> {
     let bell = desk.bell.file()?;
-    tokio_uring::start(async {
+    tokio_uring::builder().entries(WRITES).start(async {
         let bell = File::from_std(bell.into());
         let mut recorder = Recorder::new(Arc::clone(desk));
         loop {

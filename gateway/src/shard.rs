@@ -10,20 +10,19 @@ use duogate_channel::command::{Command, Source};
 use duogate_channel::event::{Event, RecordOutcome};
 use duogate_channel::identity::Session;
 use duogate_channel::page::PageWriter;
-use duogate_channel::ring::{Poisoned, PushError};
-use duogate_channel::sides::GatewaySide;
 use duogate_channel::time::Instant;
 use duogate_media::{Action, Core, Limits, Origin, Outlet, Socket, Verdict};
 
 use crate::buffers::BUFFER_OCTETS;
 use crate::figures::{Page, ShellFigures};
-use crate::inbox::{Attachment, Inbox, Notice, Sounds};
+use crate::inbox::{Inbox, Notice, Sounds};
 use crate::ports::Ports;
 use crate::tap::ShardTap;
 use crate::uring::{Completion, Uring, Wait};
+use crate::wall::{INBOX_BELL, Wall};
 
 /// Commands obeyed in one turn: each may bind two sockets (about 30 µs each), and packets wait meanwhile.
-const COMMANDS_A_TURN: usize = 16;
+const COMMANDS_A_TURN: u64 = 16;
 
 /// How long a shard that carries traffic waits at most, instead of telling the control plane that it sleeps: its
 /// commands then need no doorbell.
@@ -37,9 +36,6 @@ const LONGEST_SLEEP: Duration = Duration::from_millis(500);
 
 /// How often events are tried again while the control plane's ring is full.
 const FULL_RING_RETRY: Duration = Duration::from_millis(5);
-
-/// Doorbell number of the inbox; control planes have theirs from 1 on.
-const INBOX_BELL: u32 = 0;
 
 /// A packet of a prompt that leaves more than this after its time is late.
 const LATE: Duration = Duration::from_millis(2);
@@ -65,30 +61,20 @@ pub struct Setup {
     pub tap: ShardTap,
 }
 
-/// The attached control plane.
-struct Wall {
-    side: GatewaySide,
-    attachment: Arc<Attachment>,
-    bell: u32,
-}
-
 /// One shard.
 pub struct Shard {
     core: Core,
     uring: Uring,
     ports: Ports,
-    wall: Option<Wall>,
+    wall: Wall,
     inbox: Arc<Inbox>,
     sounds: Sounds,
     tap: ShardTap,
     page: Page,
     figures: ShellFigures,
     budget: Duration,
-    bells: u32,
     busy: bool,
     more_commands: bool,
-    ring_full: bool,
-    asleep: bool,
     touched: Vec<Session>,
     stopping: Option<Instant>,
 }
@@ -109,19 +95,16 @@ impl Shard {
             core,
             uring,
             ports,
-            wall: None,
+            wall: Wall::default(),
             inbox: setup.inbox,
             sounds: Sounds::default(),
             tap: setup.tap,
             page,
             figures: ShellFigures::default(),
             budget: setup.budget,
-            bells: INBOX_BELL,
             busy: false,
             more_commands: false,
-            ring_full: false,
-            asleep: false,
-            touched: Vec::with_capacity(COMMANDS_A_TURN),
+            touched: Vec::new(),
             stopping: None,
         })
     }
@@ -139,28 +122,19 @@ impl Shard {
         let mut at_most = self.time_left(now);
         if self.busy {
             at_most = at_most.min(DOZE.max(self.budget));
-        } else if !at_most.is_zero() {
-            match self.wall.as_mut().map(|wall| wall.side.commands.prepare_sleep()) {
-                Some(Ok(true)) => self.asleep = true,
-                Some(Ok(false)) => at_most = Duration::ZERO,
-                Some(Err(poisoned)) => self.condemn(poisoned),
-                None => {}
-            }
+        } else if !at_most.is_zero() && !self.wall.prepare_sleep() {
+            at_most = Duration::ZERO;
         }
         self.figures.loops += 1;
         self.figures.wakeups += u64::from(!at_most.is_zero());
         let outcome = self.uring.wait(Wait { gather: self.budget, at_most });
-        if std::mem::take(&mut self.asleep)
-            && let Some(wall) = &mut self.wall
-        {
-            wall.side.commands.wake();
-        }
+        self.wall.wake();
         outcome
     }
 
     /// Until the next planned thing; no shorter than the budget, so that plans are gathered as packets are.
-    fn time_left(&self, now: Instant) -> Duration {
-        if self.more_commands {
+    fn time_left(&mut self, now: Instant) -> Duration {
+        if self.more_commands || self.uring.has_more() {
             return Duration::ZERO;
         }
         let deadlines = [self.core.next_deadline(), self.ports.next_deadline(), self.stopping];
@@ -169,7 +143,7 @@ impl Shard {
             left = Some(left.unwrap_or(LONGEST_SLEEP).min(self.page.next_slice().since(now)));
         }
         let mut left = left.unwrap_or(LONGEST_SLEEP).min(LONGEST_SLEEP);
-        if self.ring_full {
+        if self.wall.is_full() {
             left = left.min(FULL_RING_RETRY);
         }
         left.max(self.budget)
@@ -203,13 +177,11 @@ impl Shard {
                 self.figures.send_refused += u64::from(errno == libc::ECONNREFUSED);
                 Ok(())
             }
-            Completion::Rang { bell, more } => {
-                if more {
-                    Ok(())
-                } else {
-                    self.watch_again(bell)
-                }
+            Completion::Rang { more: true, .. } => Ok(()),
+            Completion::Rang { bell: INBOX_BELL, .. } => {
+                self.uring.watch(self.inbox.bell().as_fd(), INBOX_BELL)
             }
+            Completion::Rang { bell, .. } => self.wall.watch_again(&mut self.uring, bell),
             Completion::Nothing => Ok(()),
         }
     }
@@ -226,14 +198,6 @@ impl Shard {
         }
     }
 
-    fn watch_again(&mut self, bell: u32) -> io::Result<()> {
-        match &self.wall {
-            _ if bell == INBOX_BELL => self.uring.watch(self.inbox.bell().as_fd(), bell),
-            Some(wall) if wall.bell == bell => self.uring.watch(wall.side.command_doorbell.as_fd(), bell),
-            _ => Ok(()),
-        }
-    }
-
     /// Takes what the attach thread and the recorder have to say.
     ///
     /// # Errors
@@ -241,8 +205,15 @@ impl Shard {
     pub fn hear(&mut self, now: Instant) -> io::Result<()> {
         while let Some(notice) = self.inbox.take() {
             match notice {
-                Notice::Attach(side, attachment) => self.attach(*side, attachment)?,
-                Notice::Detach => self.detach()?,
+                Notice::Attach(side, attachment) => {
+                    self.wall.attach(&mut self.uring, *side, attachment)?;
+                    self.page.attached(true);
+                }
+                Notice::Detach => {
+                    self.wall.detach(&mut self.uring)?;
+                    self.page.attached(false);
+                    self.sounds.retire_all();
+                }
                 Notice::Sound(sound, stored) => self.sounds.keep(sound, stored),
                 Notice::Forget(sound) => self.sounds.retire(sound),
                 Notice::Stop => self.stop(now),
@@ -254,34 +225,6 @@ impl Shard {
             self.core.recorded(finished.take, outcome, duration, bytes, &mut self.tap);
         }
         Ok(())
-    }
-
-    fn attach(&mut self, side: GatewaySide, attachment: Arc<Attachment>) -> io::Result<()> {
-        self.detach()?;
-        self.bells = self.bells.wrapping_add(1).max(1);
-        self.uring.watch(side.command_doorbell.as_fd(), self.bells)?;
-        self.wall = Some(Wall { side, attachment, bell: self.bells });
-        self.page.attached(true);
-        Ok(())
-    }
-
-    fn detach(&mut self) -> io::Result<()> {
-        self.ring_full = false;
-        self.page.attached(false);
-        let Some(wall) = self.wall.take() else { return Ok(()) };
-        self.sounds.retire_all();
-        self.uring.unwatch(wall.bell)
-    }
-
-    fn condemn(&mut self, poisoned: Poisoned) {
-        tracing::error!(%poisoned, "the control plane's rings are unusable; it must attach again");
-        if let Some(wall) = self.wall.take() {
-            wall.attachment.condemn();
-            self.sounds.retire_all();
-            // If that fails the watch just goes on, and nobody listens to it.
-            let _ = self.uring.unwatch(wall.bell);
-        }
-        self.page.attached(false);
     }
 
     fn stop(&mut self, now: Instant) {
@@ -306,24 +249,15 @@ impl Shard {
     pub fn obey(&mut self, now: Instant) -> io::Result<()> {
         self.touched.clear();
         let before = self.figures.commands;
-        for _ in 0..COMMANDS_A_TURN {
-            let Some(wall) = &mut self.wall else { break };
-            if !self.core.accepts_commands() {
-                break;
-            }
-            match wall.side.commands.pop() {
-                Ok(None) => break,
-                Ok(Some(command)) => {
-                    // A sound that the command names was announced before it: its notice is there by now.
-                    self.hear(now)?;
-                    self.figures.commands += 1;
-                    self.core.command(now, command, &mut self.tap);
-                    self.touched.extend(session_of(&command));
-                }
-                Err(poisoned) => self.condemn(poisoned),
-            }
+        while self.figures.commands - before < COMMANDS_A_TURN && self.core.accepts_commands() {
+            let Some(command) = self.wall.command() else { break };
+            // A sound that the command names was announced before it: its notice is there by now.
+            self.hear(now)?;
+            self.figures.commands += 1;
+            self.core.command(now, command, &mut self.tap);
+            self.touched.extend(session_of(&command));
         }
-        self.more_commands = self.figures.commands - before == COMMANDS_A_TURN as u64;
+        self.more_commands = self.figures.commands - before == COMMANDS_A_TURN;
         Ok(())
     }
 
@@ -379,35 +313,16 @@ impl Shard {
         Ok(())
     }
 
-    /// Hands events over while the ring has room.
+    /// Hands events over while there is somebody, with room for them.
     pub fn report(&mut self, now: Instant) {
-        let Some(wall) = &mut self.wall else { return };
-        let before = self.figures.events;
-        let mut poisoned = None;
-        self.ring_full = false;
-        while let Some(event) = self.core.event() {
-            match wall.side.events.push(&event) {
-                Ok(()) => {
-                    self.core.event_taken();
-                    self.figures.events += 1;
-                    show(&self.page, now, &self.core, &event);
-                }
-                Err(PushError::Full) => {
-                    self.ring_full = true;
-                    break;
-                }
-                Err(PushError::Poisoned(error)) => {
-                    poisoned = Some(error);
-                    break;
-                }
-            }
+        while self.wall.is_attached()
+            && let Some(event) = self.core.event()
+            && self.wall.tell(&event)
+        {
+            self.core.event_taken();
+            show(&self.page, now, &self.core, &event);
         }
-        if self.figures.events != before {
-            wall.side.flush();
-        }
-        if let Some(error) = poisoned {
-            self.condemn(error);
-        }
+        self.figures.events += self.wall.flush();
     }
 
     /// Everything slow, in slices: the page, the kernel's drops, sounds that nobody hears any more.

@@ -62,6 +62,14 @@ impl RtpSocket {
         self.socket.connect(&far_end.into())
     }
 
+    /// From now on nothing can be sent; to be used when a far end cannot be connected, so that the one before it
+    /// is not sent to any longer.
+    pub fn disconnect(&self) {
+        if let Err(error) = rustix::net::connect_unspec(&self.socket) {
+            tracing::error!(%error, "a socket cannot be disconnected");
+        }
+    }
+
     /// Throws away what is queued, which may be a stranger's, and returns how many datagrams that were. At most
     /// `limit`, so that nobody can keep the shard here by sending.
     pub fn drain(&self, limit: usize) -> usize {

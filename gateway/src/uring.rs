@@ -21,9 +21,9 @@ use crate::buffers::{GROUP, RECEIVE_BUFFERS, ReceiveBuffers, Scratch};
 /// Submissions that fit before the queue must be handed over: one batch of sends and the receives armed with it.
 const SUBMISSIONS: u32 = 512;
 
-/// Completions that fit: all receive buffers full, all submissions failed, all doorbells, and as much again for
-/// receives that end. 4096 × 16 octets are 64 KiB a shard.
-const COMPLETIONS: u32 = 4096;
+/// Completions that fit: all 4096 receive buffers full, and as much again for receives that end, sends that fail
+/// and doorbells. 8192 × 16 octets are 128 KiB a shard. Beyond that the kernel keeps them for us (`NODROP`).
+const COMPLETIONS: u32 = 8192;
 
 /// Completions that make a full batch: from here on a longer wait would save next to nothing for a packet.
 pub const BATCH: usize = 256;
@@ -244,10 +244,14 @@ impl Uring {
     /// # Errors
     /// The system's, except that time ran out, a signal came or the completion queue is full: those end the wait.
     pub fn wait(&mut self, wait: Wait) -> io::Result<()> {
-        let outcome = if self.minimum_wait || wait.at_most <= wait.gather {
+        let outcome = if wait.at_most.is_zero() {
+            self.enter(BATCH, Duration::ZERO, Duration::ZERO)
+        } else if wait.gather.is_zero() {
+            self.enter(1, Duration::ZERO, wait.at_most)
+        } else if self.minimum_wait {
             self.enter(BATCH, wait.gather, wait.at_most)
         } else if self.lively {
-            self.enter(BATCH, Duration::ZERO, wait.gather)
+            self.enter(BATCH, Duration::ZERO, wait.gather.min(wait.at_most))
         } else {
             self.enter(1, Duration::ZERO, wait.at_most)
         };
@@ -279,6 +283,11 @@ impl Uring {
         // Without the kernel's help: after a batch of several packets the next one will be worth gathering.
         self.lively = batch.len() >= 4;
         !batch.is_empty()
+    }
+
+    /// Are there completions that have not been taken?
+    pub fn has_more(&mut self) -> bool {
+        !self.ring.completion().is_empty()
     }
 
     fn push(&mut self, entry: &squeue::Entry) -> io::Result<()> {
@@ -354,4 +363,82 @@ pub fn check() -> io::Result<()> {
 /// What `kernel.io_uring_disabled` says; `None` where the kernel does not have it.
 pub fn disabled() -> Option<u8> {
     std::fs::read_to_string("/proc/sys/kernel/io_uring_disabled").ok()?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_names_its_cure() {
+        let explained = |errno, disabled| explain(&io::Error::from_raw_os_error(errno), disabled);
+        for (errno, disabled, cure) in [
+            (libc::ENOSYS, None, "seccomp"),
+            (libc::EPERM, Some(2), "kernel.io_uring_disabled"),
+            (libc::EPERM, Some(1), "kernel.io_uring_group"),
+            (libc::EPERM, Some(0), "SystemCallFilter"),
+            (libc::EINVAL, Some(0), "Linux 6.1"),
+            (libc::ENOMEM, None, "LimitMEMLOCK"),
+            (libc::EMFILE, None, "LimitNOFILE"),
+        ] {
+            let text = explained(errno, disabled);
+            assert!(text.contains(cure), "{text}");
+        }
+        assert!(explained(libc::EIO, None).contains("os error 5"));
+    }
+
+    #[test]
+    fn a_wait_ends_in_time_whatever_its_plan() {
+        let mut uring = Uring::new(4).unwrap();
+        let milliseconds = Duration::from_millis;
+        for (gather, at_most) in [(0, 0), (0, 5), (1, 5), (5, 1), (5, 5), (1, 0)] {
+            let start = std::time::Instant::now();
+            uring.wait(Wait { gather: milliseconds(gather), at_most: milliseconds(at_most) }).unwrap();
+            assert!(start.elapsed() >= milliseconds(at_most.min(5)));
+            assert!(start.elapsed() < Duration::from_secs(2));
+        }
+    }
+
+    #[test]
+    fn a_socket_is_echoed_from_its_buffers() {
+        let mut uring = Uring::new(4).unwrap();
+        let (near, far) = (
+            std::net::UdpSocket::bind("127.0.0.1:0").unwrap(),
+            std::net::UdpSocket::bind("127.0.0.1:0").unwrap(),
+        );
+        near.connect(far.local_addr().unwrap()).unwrap();
+        far.connect(near.local_addr().unwrap()).unwrap();
+        far.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        uring.enter_file(3, std::os::fd::AsFd::as_fd(&near)).unwrap();
+        uring.receive(3, 77).unwrap();
+        let mut batch = Vec::with_capacity(16);
+        // More rounds than there are buffers, so that each has been lent, used and given back.
+        for round in 0..2 * u32::from(RECEIVE_BUFFERS) {
+            far.send(&round.to_be_bytes()).unwrap();
+            let completion = loop {
+                uring
+                    .wait(Wait { gather: Duration::from_micros(1), at_most: Duration::from_secs(5) })
+                    .unwrap();
+                if uring.reap(&mut batch) {
+                    break batch[0];
+                }
+            };
+            let Completion::Received { place: 3, epoch: 77, buffer, length: 4, more: true } = completion
+            else {
+                panic!("{completion:?}");
+            };
+            uring.buffers.packet(buffer, 4).unwrap()[0] = 0xff;
+            uring.send_buffer(3, buffer, 4).unwrap();
+            uring.buffers.give_back(buffer);
+            uring.submit().unwrap();
+            let mut answer = [0; 8];
+            assert_eq!(far.recv(&mut answer).unwrap(), 4);
+            assert_eq!(answer[..4], [[0xff].as_slice(), &round.to_be_bytes()[1..]].concat());
+        }
+        uring.cancel(3, 77).unwrap();
+        uring.wait(Wait { gather: Duration::ZERO, at_most: Duration::from_millis(100) }).unwrap();
+        uring.reap(&mut batch);
+        let ended = Completion::Ended { place: 3, epoch: 77, errno: libc::ECANCELED, buffer: None };
+        assert!(batch.contains(&ended), "{batch:?}");
+    }
 }

@@ -34,6 +34,10 @@ pub fn start(
     })
 }
 
+/// Completions taken in one turn. Under overload new ones come as fast as they are taken; commands, prompts and the
+/// heartbeat must have their turn all the same.
+const MOST_A_TURN: usize = 4 * BATCH;
+
 /// The loop. One clock reading a turn; everything in it is bounded.
 fn run(mut shard: Shard) -> io::Result<()> {
     let mut batch: Vec<Completion> = Vec::with_capacity(2 * BATCH);
@@ -42,7 +46,7 @@ fn run(mut shard: Shard) -> io::Result<()> {
         shard.sleep(now)?;
         now = clock::now();
         let mut completions = 0;
-        while shard.uring().reap(&mut batch) {
+        while completions < MOST_A_TURN && shard.uring().reap(&mut batch) {
             completions += batch.len();
             for completion in batch.drain(..) {
                 shard.complete(now, completion)?;

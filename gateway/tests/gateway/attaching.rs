@@ -1,14 +1,18 @@
 //! Control planes come and go.
 
-use std::os::fd::AsFd;
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
 use duogate_channel::command::Command;
 use duogate_channel::counters::Counter;
 use duogate_channel::event::Event;
-use duogate_channel::handover::Connection;
+use duogate_channel::handover::{Connection, HandoverError};
 use duogate_channel::identity::{Party, Sound, Tag};
 use duogate_channel::message::{FileRefusal, Rejection, ToControl, ToGateway};
+use duogate_channel::record::ABI_VERSION;
 use duogate_channel::segment::SealedBytes;
 use duogate_channel::sides::{AttachError, Attachment};
 use duogate_channel::snapshot::SessionState;
@@ -122,4 +126,37 @@ fn the_page_counts() {
         (leg.statistics.packets_received >= 20).then_some(leg)
     });
     assert_eq!(leg.far_end.unwrap().address, one.socket.local_addr().unwrap());
+}
+
+#[test]
+fn a_control_plane_that_poisons_its_ring_must_go() {
+    let (gateway, control, _session, [mut one, two]) = call([Codec::Pcma, Codec::Pcma]);
+    drop(control);
+    let connection = until("the gateway takes another", || {
+        let connection = Connection::open(&gateway.socket()).unwrap();
+        let hello = ToGateway::Hello { abi: ABI_VERSION, pid: std::process::id() };
+        connection.send(&hello, &[]).ok()?;
+        let (answer, _) = connection.receive::<ToControl>().ok()?;
+        matches!(answer, ToControl::Welcome { .. }).then_some(connection)
+    });
+    let (_, files) = connection.receive::<ToControl>().unwrap();
+    let [rings, _page, doorbell, _]: [OwnedFd; 4] = files.try_into().unwrap();
+    // The first word behind the header of 16 is the index of the command ring's producer.
+    File::from(rings).write_all_at(&u64::MAX.to_le_bytes(), 16 * 8).unwrap();
+    File::from(doorbell).write_all(&1u64.to_ne_bytes()).unwrap();
+    connection.set_timeout(Some(DEADLINE)).unwrap();
+    let outcome = connection.receive::<ToControl>();
+    assert!(matches!(outcome, Err(HandoverError::Closed)), "{outcome:?}");
+    warm_up(&mut one, &two);
+    until("the gateway takes another", || Attachment::open(&gateway.socket(), DEADLINE).ok());
+}
+
+#[test]
+fn garbage_at_the_socket_is_refused() {
+    let gateway = Gateway::start("");
+    let connection = Connection::open(&gateway.socket()).unwrap();
+    rustix::net::send(&connection, &[7; 200], rustix::net::SendFlags::empty()).unwrap();
+    let (answer, _) = connection.receive::<ToControl>().unwrap();
+    assert_eq!(answer, ToControl::Reject(Rejection::NoHello));
+    gateway.attach();
 }

@@ -56,7 +56,11 @@ pub(crate) struct Phone {
 
 impl Phone {
     pub(crate) fn new(codec: Codec) -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        Self::at("127.0.0.1:0", codec)
+    }
+
+    pub(crate) fn at(address: &str, codec: Codec) -> Self {
+        let socket = UdpSocket::bind(address).unwrap();
         socket.set_read_timeout(Some(DEADLINE)).unwrap();
         let payload_type = if codec == Codec::Pcma { 8 } else { 0 };
         let gateway = "127.0.0.1:9".parse().unwrap();

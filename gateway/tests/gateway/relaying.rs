@@ -1,5 +1,6 @@
 //! Two parties hear each other.
 
+use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use duogate_channel::event::Event;
@@ -7,7 +8,7 @@ use duogate_channel::identity::Party;
 use duogate_channel::sound::Codec;
 
 use crate::house::Gateway;
-use crate::party::{call, joined, warm_up};
+use crate::party::{Phone, call, joined, warm_up};
 
 #[test]
 fn each_hears_what_the_other_says() {
@@ -28,6 +29,34 @@ fn each_hears_what_the_other_says() {
     }
     let Event::Closed { statistics, .. } = control.close(session) else { panic!("closed") };
     assert!(statistics[0].packets_received >= 100 && statistics[1].packets_sent >= 100, "{statistics:?}");
+}
+
+#[test]
+fn a_budget_of_zero_forwards_at_once() {
+    let gateway = Gateway::start("latency_budget_microseconds = 0");
+    let mut control = gateway.attach();
+    let (_, [mut one, two]) = joined(&mut control, [Codec::Pcma, Codec::Pcma]);
+    warm_up(&mut one, &two);
+    for number in 0..20 {
+        one.say(&[number; 160]);
+        assert_eq!(two.hear_within(Duration::from_millis(200)).unwrap().payload, vec![number; 160]);
+    }
+}
+
+#[test]
+fn parties_with_ipv6_addresses() {
+    let gateway = Gateway::start("address = \"::1\"");
+    let mut control = gateway.attach();
+    let (session, ports) = control.open();
+    let mut phones = [Phone::at("[::1]:0", Codec::Pcma), Phone::at("[::1]:0", Codec::Pcma)];
+    for ((party, phone), port) in Party::BOTH.into_iter().zip(&mut phones).zip(ports) {
+        phone.gateway = (Ipv6Addr::LOCALHOST, port).into();
+        control.far_end(session, party, phone.far_end());
+    }
+    control.join(session);
+    let [mut one, mut two] = phones;
+    warm_up(&mut one, &two);
+    warm_up(&mut two, &one);
 }
 
 #[test]
@@ -83,7 +112,7 @@ fn digits_keep_each_sides_payload_number() {
 fn a_moved_far_end_takes_the_stream_along() {
     let (_gateway, mut control, session, [mut one, two]) = call([Codec::Pcma, Codec::Pcma]);
     let (_, before) = warm_up(&mut one, &two);
-    let mut moved = crate::party::Phone::new(Codec::Pcma);
+    let mut moved = Phone::new(Codec::Pcma);
     moved.gateway = two.gateway;
     control.far_end(session, Party::Two, moved.far_end());
     let (_, after) = warm_up(&mut one, &moved);

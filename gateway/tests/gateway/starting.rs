@@ -1,8 +1,9 @@
 //! How the process starts and ends.
 
+use std::os::unix::net::UnixDatagram;
 use std::process::Command as Program;
 
-use crate::house::{Gateway, until};
+use crate::house::{DEADLINE, Gateway, until};
 
 fn run(text: &str, arguments: &[&str]) -> (bool, String) {
     let folder = tempfile::tempdir().unwrap();
@@ -58,4 +59,24 @@ fn sigterm_is_a_clean_end() {
     until("the control plane notices", || {
         control.attachment.connection.receive::<duogate_channel::message::ToControl>().err()
     });
+}
+
+#[test]
+fn the_service_manager_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    manager.set_read_timeout(Some(DEADLINE)).unwrap();
+    let environment = format!("export NOTIFY_SOCKET={} WATCHDOG_USEC=300000", path.display());
+    let gateway = Gateway::start_limited("", &environment);
+    let heard = |message: &str| {
+        let mut octets = [0; 256];
+        let length = manager.recv(&mut octets).unwrap();
+        String::from_utf8_lossy(&octets[..length]).lines().any(|line| line == message)
+    };
+    until("READY", || heard("READY=1").then_some(()));
+    until("the first heartbeat", || heard("WATCHDOG=1").then_some(()));
+    until("the next heartbeat", || heard("WATCHDOG=1").then_some(()));
+    gateway.terminate();
+    until("the end", || heard("STOPPING=1").then_some(()));
 }

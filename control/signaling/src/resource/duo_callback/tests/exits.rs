@@ -183,7 +183,8 @@ fn answer2_ends_when_either_hangs_up_or_joining_stalls() {
 
 #[test]
 fn connected_ends_in_every_way() {
-    let ways: [(&str, fn(&mut Stage)); 7] = [
+    type Way = (&'static str, fn(&mut Stage));
+    let ways: [Way; 7] = [
         ("on_released 200 by 1", |stage| stage.leg(One, LegEvent::Ended { cause: 200 })),
         ("on_released 200 by 2", |stage| stage.leg(Two, LegEvent::Ended { cause: 200 })),
         ("on_released 200 by 0", |stage| stage.wait(Duration::from_secs(7200))),

@@ -1,7 +1,11 @@
 //! Sound files, recordings and the link to the gateway.
 
-pub(crate) mod decode;
-pub(crate) mod g711;
+mod decode;
+mod g711;
+pub(crate) mod link;
 pub(crate) mod problem;
-pub(crate) mod roots;
-pub(crate) mod tone;
+pub(crate) mod recordings;
+mod roots;
+pub(crate) mod sounds;
+mod tone;
+mod wav;

@@ -146,36 +146,35 @@ pub(super) fn totals(connection: &Connection) -> rusqlite::Result<Totals> {
 
 /// Everything that a former control plane left open.
 pub(super) fn open_resources(connection: &Connection) -> rusqlite::Result<Vec<OpenResource>> {
+    let mut recordings = connection.prepare(
+        "SELECT res_id, path, created, completed FROM recordings
+         WHERE res_id = ?1 AND completed IS NULL",
+    )?;
+    let mut resources = connection.prepare(
+        "SELECT res_id, created, last_seq, callback_url, view, note FROM resources
+         WHERE released IS NULL ORDER BY created",
+    )?;
+    let rows = resources.query_map([], |row| {
+        let res_id: String = row.get(0)?;
+        let last_seq: i64 = row.get(2)?;
+        Ok(OpenResource {
+            recording: recordings.query_row([&res_id], recording).optional()?,
+            res_id,
+            created: row.get(1)?,
+            last_seq: u64::try_from(last_seq).unwrap_or(0),
+            callback_url: row.get(3)?,
+            view: json(row, 4)?,
+            note: json(row, 5)?,
+        })
+    })?;
+    rows.collect()
+}
+
+/// Recordings that were asked for and never announced, by path.
+pub(super) fn unfinished_recordings(connection: &Connection) -> rusqlite::Result<Vec<RecordingRow>> {
     connection
-        .prepare(
-            "SELECT r.res_id, r.created, r.last_seq, r.callback_url, r.view,
-                    c.path, c.created, c.completed
-             FROM resources r
-             LEFT JOIN recordings c ON c.res_id = r.res_id AND c.completed IS NULL
-             WHERE r.released IS NULL GROUP BY r.res_id ORDER BY r.created",
-        )?
-        .query_map([], |row| {
-            let res_id: String = row.get(0)?;
-            let path: Option<String> = row.get(5)?;
-            let recording = match path {
-                Some(path) => Some(RecordingRow {
-                    res_id: res_id.clone(),
-                    path,
-                    created: row.get(6)?,
-                    completed: row.get(7)?,
-                }),
-                None => None,
-            };
-            let last_seq: i64 = row.get(2)?;
-            Ok(OpenResource {
-                res_id,
-                created: row.get(1)?,
-                last_seq: u64::try_from(last_seq).unwrap_or(0),
-                callback_url: row.get(3)?,
-                view: json(row, 4)?,
-                recording,
-            })
-        })?
+        .prepare("SELECT res_id, path, created, completed FROM recordings WHERE completed IS NULL")?
+        .query_map([], recording)?
         .collect()
 }
 

@@ -9,14 +9,18 @@ pub(crate) struct ResourceRow {
     pub(crate) res_id: String,
     /// Unix milliseconds.
     pub(crate) created: i64,
-    /// Unix milliseconds; none while the resource lives.
+    /// Unix milliseconds; none until nothing is left of the resource and no event is owed.
     pub(crate) released: Option<i64>,
     /// `Initiated` … `Released`.
     pub(crate) state: &'static str,
     /// Where its events go, if anywhere.
     pub(crate) callback_url: Option<String>,
-    /// What `get` shows, and what ending it after a crash needs.
+    /// What `get` shows.
     pub(crate) view: Value,
+    /// What ending it after a crash needs.
+    pub(crate) note: Value,
+    /// The dialogs of its legs, by party, for a control plane that takes calls over.
+    pub(crate) dialogs: Vec<(u8, Value)>,
 }
 
 /// A resource that a former control plane left open.
@@ -32,6 +36,8 @@ pub(crate) struct OpenResource {
     pub(crate) callback_url: Option<String>,
     /// The row's view.
     pub(crate) view: Value,
+    /// The row's note.
+    pub(crate) note: Value,
     /// A recording that has not been announced.
     pub(crate) recording: Option<RecordingRow>,
 }

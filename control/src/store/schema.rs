@@ -10,8 +10,8 @@ use super::StoreError;
 /// Each entry takes the database one version further; `PRAGMA user_version` counts them. Entries are never
 /// changed once released, only added.
 const MIGRATIONS: &[&str] = &["
-    -- One row per resource; `view` is what `get` shows. `dialogs` is the place from which calls will be
-    -- taken over after a crash.
+    -- One row per resource; `view` is what `get` shows, `note` what ending the call after a crash needs.
+    -- `dialogs` is the place from which calls will be taken over.
     CREATE TABLE resources (
         res_id TEXT PRIMARY KEY,
         created INTEGER NOT NULL,
@@ -19,13 +19,13 @@ const MIGRATIONS: &[&str] = &["
         state TEXT NOT NULL,
         last_seq INTEGER NOT NULL DEFAULT 0,
         callback_url TEXT,
-        view TEXT NOT NULL
+        view TEXT NOT NULL,
+        note TEXT NOT NULL
     ) WITHOUT ROWID;
     CREATE INDEX resources_released ON resources (released);
     CREATE TABLE dialogs (
         res_id TEXT NOT NULL,
         party INTEGER NOT NULL,
-        call_id TEXT NOT NULL,
         detail TEXT NOT NULL,
         PRIMARY KEY (res_id, party)
     ) WITHOUT ROWID;

@@ -33,10 +33,11 @@ fn apply(connection: &Connection, change: &Change) -> rusqlite::Result<()> {
 fn resource(connection: &Connection, row: &ResourceRow) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
-            "INSERT INTO resources (res_id, created, released, state, callback_url, view)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+            "INSERT INTO resources (res_id, created, released, state, callback_url, view, note)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
              ON CONFLICT (res_id) DO UPDATE SET
-                 released = excluded.released, state = excluded.state, view = excluded.view",
+                 released = excluded.released, state = excluded.state,
+                 view = excluded.view, note = excluded.note",
         )?
         .execute(params![
             row.res_id,
@@ -44,8 +45,18 @@ fn resource(connection: &Connection, row: &ResourceRow) -> rusqlite::Result<()> 
             row.released,
             row.state,
             row.callback_url,
-            row.view.to_string()
+            row.view.to_string(),
+            row.note.to_string()
         ])?;
+    if row.released.is_some() {
+        connection.prepare_cached("DELETE FROM dialogs WHERE res_id = ?1")?.execute([&row.res_id])?;
+        return Ok(());
+    }
+    for (party, detail) in &row.dialogs {
+        connection
+            .prepare_cached("INSERT OR REPLACE INTO dialogs (res_id, party, detail) VALUES (?1, ?2, ?3)")?
+            .execute(params![row.res_id, party, detail.to_string()])?;
+    }
     Ok(())
 }
 

@@ -1,18 +1,10 @@
-//! Figures for operators.
+//! The store's figures.
 
 use std::time::Duration;
 
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntGauge, Registry};
 
-/// Registers a metric; two of one name would be a mistake of this program that its first test shows.
-fn register<M: prometheus::core::Collector + Clone + 'static>(
-    registry: &Registry,
-    metric: prometheus::Result<M>,
-) -> prometheus::Result<M> {
-    let metric = metric?;
-    registry.register(Box::new(metric.clone()))?;
-    Ok(metric)
-}
+use super::register;
 
 /// What the store tells about itself.
 #[derive(Debug)]

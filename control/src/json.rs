@@ -1,0 +1,253 @@
+//! The core's values as the application interface spells them.
+
+use std::time::Duration;
+
+use duogate_channel::event::LegStatistics;
+use duogate_channel::identity::Party;
+use duogate_channel::sound::Codec;
+use duogate_channel::time::UnixTime;
+use duogate_signaling::resource::action::Actions;
+use duogate_signaling::resource::note::{LegNote, Note};
+use duogate_signaling::resource::report::{ChannelRecord, Event, Failure, RecordResult, Release, Report};
+use duogate_signaling::resource::view::{PartyView, View};
+use serde_json::{Map, Value, json};
+
+/// Unix seconds with millisecond fractions.
+pub(crate) fn seconds(milliseconds: i64) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "exact until the year 287396")]
+    let value = milliseconds as f64 / 1_000.0;
+    value
+}
+
+pub(crate) fn time(time: UnixTime) -> Value {
+    json!(seconds(time.milliseconds()))
+}
+
+fn maybe(instant: Option<UnixTime>) -> Value {
+    instant.map_or(Value::Null, time)
+}
+
+/// Seconds with millisecond fractions.
+fn length(duration: Duration) -> Value {
+    json!((duration.as_secs_f64() * 1_000.0).round() / 1_000.0)
+}
+
+pub(crate) fn failure(failure: Option<Failure>) -> Value {
+    failure.map_or(Value::Null, |failure| json!({"code": failure.code, "reason": failure.reason.name()}))
+}
+
+fn quality(statistics: Option<&LegStatistics>) -> Value {
+    let Some(statistics) = statistics else { return Value::Null };
+    let milliseconds = |microseconds: u32| f64::from(microseconds) / 1_000.0;
+    json!({
+        "packets_received": statistics.packets_received,
+        "octets_received": statistics.octets_received,
+        "packets_sent": statistics.packets_sent,
+        "octets_sent": statistics.octets_sent,
+        "packets_lost": statistics.packets_lost,
+        "packets_refused": statistics.packets_refused,
+        "jitter_milliseconds": milliseconds(statistics.jitter_microseconds),
+        "worst_jitter_milliseconds": milliseconds(statistics.worst_jitter_microseconds),
+    })
+}
+
+fn codec(codec: Option<Codec>) -> Value {
+    match codec {
+        None => Value::Null,
+        Some(Codec::Pcma) => "PCMA".into(),
+        Some(Codec::Pcmu) => "PCMU".into(),
+    }
+}
+
+/// What `construct` answers.
+pub(crate) fn constructed(view: &View) -> Value {
+    json!({
+        "res_id": &*view.res_id,
+        "state": view.state.name(),
+        "record_file": view.record_file,
+        "user_data": view.user_data.as_deref(),
+    })
+}
+
+/// What `get` and `list` show.
+pub(crate) fn view(view: &View) -> Value {
+    json!({
+        "res_id": &*view.res_id,
+        "state": view.state.name(),
+        "action": actions(&view.action),
+        "record_file": view.record_file,
+        "user_data": view.user_data.as_deref(),
+        "begin_time": time(view.begin_time),
+        "connect_time": maybe(view.connect_time),
+        "end_time": maybe(view.end_time),
+        "error": failure(view.error),
+        "cause": view.cause,
+        "released_by": view.released_by,
+        "party1": party(&view.parties[0]),
+        "party2": party(&view.parties[1]),
+    })
+}
+
+fn actions(actions: &Actions) -> Value {
+    let party = |party: Party| {
+        let running = &actions.parties[party.index()];
+        json!({"play": running.play, "send_dtmf": running.send_dtmf, "receive_dtmf": running.receive_dtmf})
+    };
+    json!({"party1": party(Party::One), "party2": party(Party::Two), "record": actions.record})
+}
+
+fn party(party: &PartyView) -> Value {
+    json!({
+        "to_uri": party.to_uri,
+        "begin_time": maybe(party.begin_time),
+        "ring_time": maybe(party.ring_time),
+        "answer_time": maybe(party.answer_time),
+        "end_time": maybe(party.end_time),
+    })
+}
+
+/// The notification of an event.
+pub(crate) fn notification(report: &Report) -> Value {
+    let mut params = match &report.event {
+        Event::Ringing { ring_time, early_media, .. } => {
+            json!({"ring_time": time(*ring_time), "early_media": early_media})
+        }
+        Event::Dial2Started { begin_time, to_uri } => {
+            json!({"begin_time": time(*begin_time), "to_uri": to_uri})
+        }
+        Event::DialCompleted { error, begin_time, answer_time, end_time, to_uri, .. } => json!({
+            "error": failure(*error),
+            "begin_time": time(*begin_time),
+            "answer_time": maybe(*answer_time),
+            "end_time": time(*end_time),
+            "to_uri": to_uri,
+        }),
+        Event::Connected { connect_time } => json!({"connect_time": time(*connect_time)}),
+        Event::RecordCompleted(result) => recorded(result),
+        Event::Released(release) => released(release),
+        Event::ChannelClosed(record) => channel(record),
+    };
+    envelope(
+        &mut params,
+        &report.event_id.to_string(),
+        &report.res_id,
+        u64::from(report.seq),
+        report.time.milliseconds(),
+        report.user_data.as_deref(),
+    );
+    json!({"jsonrpc": "2.0", "method": report.event.method(), "params": params})
+}
+
+/// Adds what every event carries.
+pub(crate) fn envelope(
+    params: &mut Value,
+    event_id: &str,
+    res_id: &str,
+    seq: u64,
+    milliseconds: i64,
+    user_data: Option<&str>,
+) {
+    if let Value::Object(fields) = params {
+        fields.insert("event_id".into(), event_id.into());
+        fields.insert("res_id".into(), res_id.into());
+        fields.insert("seq".into(), seq.into());
+        fields.insert("time".into(), json!(seconds(milliseconds)));
+        fields.insert("user_data".into(), user_data.into());
+    }
+}
+
+fn recorded(result: &RecordResult) -> Value {
+    json!({
+        "error": failure(result.error),
+        "record_file": result.record_file,
+        "begin_time": maybe(result.begin_time),
+        "end_time": time(result.end_time),
+        "duration_seconds": length(result.duration),
+        "bytes": result.bytes,
+    })
+}
+
+fn released(release: &Release) -> Value {
+    json!({
+        "error": failure(release.error),
+        "cause": release.cause,
+        "released_by": release.released_by,
+        "begin_time": time(release.begin_time),
+        "answer_time": maybe(release.answer_time),
+        "connect_time": maybe(release.connect_time),
+        "end_time": time(release.end_time),
+        "duration_seconds": length(release.duration),
+        "quality1": quality(release.quality[0].as_ref()),
+        "quality2": quality(release.quality[1].as_ref()),
+    })
+}
+
+/// The record of one leg.
+pub(crate) fn channel(record: &ChannelRecord) -> Value {
+    let attempts: Vec<Value> = record
+        .attempts
+        .iter()
+        .map(|attempt| json!({"to_uri": attempt.to_uri, "cause": attempt.cause}))
+        .collect();
+    json!({
+        "party": record.party.number(),
+        "call_id": record.call_id,
+        "from_uri": record.from_uri,
+        "to_uri": record.to_uri,
+        "trunk": record.trunk,
+        "address": record.address.map(|address| address.to_string()),
+        "begin_time": time(record.begin_time),
+        "ring_time": maybe(record.ring_time),
+        "answer_time": maybe(record.answer_time),
+        "end_time": time(record.end_time),
+        "duration_seconds": length(record.duration),
+        "cause": record.cause,
+        "error": failure(record.error),
+        "hung_up": record.hung_up,
+        "codec": codec(record.codec),
+        "quality": quality(record.quality.as_ref()),
+        "attempts": attempts,
+    })
+}
+
+/// What a later control plane needs to end a resource properly.
+pub(crate) fn note(note: &Note) -> Value {
+    let mut fields = Map::new();
+    fields.insert("released".into(), note.released.into());
+    fields.insert("dial_open".into(), json!(note.dial_open));
+    fields.insert("record_open".into(), note.record_open.into());
+    fields.insert("channel_open".into(), json!(note.channel_open));
+    fields.insert("max_answer_seconds".into(), json!(note.max_answer.as_secs()));
+    fields.insert("max_ring_seconds".into(), json!(note.max_ring.as_secs()));
+    if let Some(media) = &note.media {
+        fields.insert(
+            "media".into(),
+            json!({
+                "shard": media.shard.0,
+                "slot": media.session.slot,
+                "generation": media.session.generation,
+                "tag": media.tag,
+                "ports": media.ports,
+            }),
+        );
+    }
+    Value::Object(fields)
+}
+
+/// One leg's dialog.
+pub(crate) fn dialog(leg: &LegNote) -> Value {
+    json!({
+        "call_id": leg.call_id,
+        "local_tag": leg.local_tag,
+        "remote_tag": leg.remote_tag,
+        "local_uri": leg.local_uri,
+        "remote_uri": leg.remote_uri,
+        "remote_target": leg.remote_target,
+        "routes": leg.routes,
+        "local_sequence": leg.local_sequence,
+        "remote_sequence": leg.remote_sequence,
+        "address": leg.address.map(|address| address.to_string()),
+        "listener": leg.listener,
+        "answered": leg.answered,
+    })
+}

@@ -1,0 +1,183 @@
+//! Files of recordings, from their first byte to their name.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use duogate_channel::identity::Recording;
+
+use super::problem::FileProblem;
+use super::roots::{PART, Root};
+use super::wav::{self, Length};
+use crate::clock;
+
+/// Folders deep that left-over files are looked for; bounds a walk that symbolic links cannot mislead anyway.
+const DEEPEST: usize = 16;
+
+/// The recording root.
+#[derive(Debug)]
+pub(crate) struct Recordings {
+    root: Root,
+    next: AtomicU64,
+}
+
+/// A file that waits to be recorded into.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    /// Its name at the gateway.
+    pub(crate) recording: Recording,
+    /// Where it will lie beneath the root.
+    pub(crate) path: PathBuf,
+    /// The open, empty file.
+    pub(crate) file: File,
+}
+
+impl Recordings {
+    /// Opens the root, making it if it is not there.
+    pub(crate) fn open(path: &Path) -> std::io::Result<Self> {
+        // Names are never used twice, also not by two lives of this process at one gateway.
+        let base = u64::try_from(clock::unix_milliseconds()).unwrap_or(1) << 20;
+        Ok(Self { root: Root::open(path)?, next: AtomicU64::new(base | 1) })
+    }
+
+    /// Where the root is.
+    pub(crate) fn path(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// Makes the file of a new recording. Blocking.
+    pub(crate) fn claim(&self, text: &str) -> Result<Claim, FileProblem> {
+        let path = self.root.relative(text)?;
+        if path.as_os_str().as_encoded_bytes().ends_with(PART.as_bytes()) {
+            return Err(FileProblem::BadName("ends in .part, which marks recordings under way"));
+        }
+        if self.root.exists(&path)? {
+            return Err(FileProblem::Exists);
+        }
+        let file = self.root.create(&part(&path))?;
+        let recording = Recording(self.next.fetch_add(1, Ordering::Relaxed));
+        Ok(Claim { recording, path, file })
+    }
+
+    /// Removes the file of a recording that never began.
+    pub(crate) fn dispose(&self, path: &Path) {
+        if let Err(problem) = self.root.remove(&part(path)) {
+            tracing::warn!(path = %path.display(), %problem, "the file of a recording that never began stays");
+        }
+    }
+
+    /// Gives a complete recording its name.
+    pub(crate) fn complete(&self, path: &Path) -> Result<(), FileProblem> {
+        self.root.rename(&part(path), path)
+    }
+
+    /// Keeps what there is of a recording that broke off: repaired and named. None: there was no sound in it.
+    pub(crate) fn rescue(&self, path: &Path) -> Result<Option<Length>, FileProblem> {
+        let mut file = self.root.edit(&part(path))?;
+        match wav::repair(&mut file).map_err(FileProblem::Io)? {
+            Some(length) => self.complete(path).map(|()| Some(length)),
+            None => {
+                self.dispose(path);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Opens a recording for reading; its path is one that was claimed before.
+    pub(crate) fn read(&self, path: &str) -> Result<File, FileProblem> {
+        self.root.read(&self.root.relative(path)?)
+    }
+
+    /// Rescues every file that a former process left unfinished; tells each with what became of it. Blocking.
+    pub(crate) fn rescue_all(&self) -> Vec<(PathBuf, Result<Option<Length>, FileProblem>)> {
+        let mut found = Vec::new();
+        left_over(self.root.path(), Path::new(""), 0, &mut found);
+        found
+            .into_iter()
+            .map(|path| {
+                let outcome = self.rescue(&path);
+                (path, outcome)
+            })
+            .collect()
+    }
+}
+
+fn part(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(PART);
+    PathBuf::from(name)
+}
+
+/// Final names of all files that end in `.part`.
+fn left_over(root: &Path, folder: &Path, depth: usize, found: &mut Vec<PathBuf>) {
+    let Ok(entries) = std::fs::read_dir(root.join(folder)) else { return };
+    for entry in entries.flatten() {
+        let Ok(kind) = entry.file_type() else { continue };
+        let path = folder.join(entry.file_name());
+        if kind.is_dir() && depth < DEEPEST {
+            left_over(root, &path, depth + 1, found);
+        } else if kind.is_file()
+            && let Some(name) = path.to_str().and_then(|path| path.strip_suffix(PART))
+        {
+            found.push(PathBuf::from(name));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn recordings() -> (tempfile::TempDir, Recordings) {
+        let folder = tempfile::tempdir().unwrap();
+        let recordings = Recordings::open(&folder.path().join("root")).unwrap();
+        (folder, recordings)
+    }
+
+    #[test]
+    fn a_recording_gets_its_name_at_the_end_and_never_replaces_another() {
+        let (_folder, recordings) = recordings();
+        let mut claim = recordings.claim("2026/11/a.wav").unwrap();
+        claim.file.write_all(b"sound").unwrap();
+        assert!(!recordings.path().join("2026/11/a.wav").exists());
+        assert!(matches!(recordings.claim("2026/11/a.wav"), Err(FileProblem::Exists)), "under way");
+        recordings.complete(&claim.path).unwrap();
+        assert_eq!(std::fs::read(recordings.path().join("2026/11/a.wav")).unwrap(), b"sound");
+        assert!(matches!(recordings.claim("2026/11/a.wav"), Err(FileProblem::Exists)), "complete");
+        std::fs::write(recordings.path().join("b.wav.part"), b"x").unwrap();
+        std::fs::write(recordings.path().join("b.wav"), b"older").unwrap();
+        assert!(matches!(recordings.complete(Path::new("b.wav")), Err(FileProblem::Exists)));
+        assert_eq!(std::fs::read(recordings.path().join("b.wav")).unwrap(), b"older");
+    }
+
+    #[test]
+    fn nothing_leaves_the_root() {
+        let (folder, recordings) = recordings();
+        symlink(folder.path(), recordings.path().join("out")).unwrap();
+        symlink("/etc/passwd", recordings.path().join("link.wav")).unwrap();
+        for path in ["../a.wav", "a/../../b.wav", "/tmp/a.wav", "out/a.wav"] {
+            assert!(matches!(recordings.claim(path), Err(FileProblem::LeavesRoot)), "{path}");
+        }
+        assert!(matches!(recordings.claim("link.wav"), Err(FileProblem::Exists)));
+        for path in ["", "a/", "a\r\nb.wav", "a.wav.part", &"x/".repeat(600), &"n".repeat(251)] {
+            assert!(matches!(recordings.claim(path), Err(FileProblem::BadName(_))), "{path}");
+        }
+        assert!(folder.path().read_dir().unwrap().count() == 1, "only the root itself");
+        let inside = recordings.path().join("inside.wav");
+        assert!(recordings.claim(inside.to_str().unwrap()).is_ok(), "absolute, but beneath the root");
+    }
+
+    #[test]
+    fn left_overs_are_found_and_those_without_sound_go() {
+        let (_folder, recordings) = recordings();
+        recordings.claim("deep/er/c.wav").unwrap();
+        let rescued = recordings.rescue_all();
+        assert_eq!(rescued.len(), 1);
+        assert_eq!(rescued[0].0, Path::new("deep/er/c.wav"));
+        assert!(matches!(rescued[0].1, Ok(None)));
+        assert!(!recordings.path().join("deep/er/c.wav.part").exists());
+    }
+}

@@ -1,0 +1,234 @@
+//! Prompts and tones: decoded once, encoded for each codec, handed to the gateway, kept while they are used.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use duogate_channel::identity::Sound;
+use duogate_channel::message::ToGateway;
+use duogate_channel::segment::SealedBytes;
+use duogate_channel::sound::Codec;
+use duogate_configuration::Ringback;
+use duogate_signaling::resource::plan::SoundSet;
+use tokio::sync::Semaphore;
+
+use super::link::{Link, LinkError};
+use super::problem::FileProblem;
+use super::roots::Root;
+use super::{decode, g711, tone};
+
+/// Sounds that are kept at once. The gateway has a table of them, two places each.
+const MOST_SOUNDS: usize = 256;
+
+/// Memory that kept sounds may take: 128 MiB are more than two hours of prompts in both codecs.
+const MOST_BYTES: usize = 128 << 20;
+
+/// Files that are decoded at once; each may take some 100 MB of memory meanwhile.
+const DECODERS: usize = 2;
+
+/// Why a sound cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SoundError {
+    /// The file.
+    #[error("{0}")]
+    File(#[from] FileProblem),
+    /// The gateway.
+    #[error("{0}")]
+    Link(#[from] LinkError),
+    /// All places are taken by calls under way.
+    #[error("too many different prompts are in use at once")]
+    Full,
+}
+
+/// A file as it was when it was decoded, or the tone.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+enum Key {
+    File { device: u64, inode: u64, size: u64, modified: (i64, i64) },
+    Ringback,
+}
+
+#[derive(Debug)]
+struct Encoded {
+    sound: Sound,
+    codec: Codec,
+    bytes: usize,
+    file: OwnedFd,
+}
+
+/// A sound that is kept. While a call holds it, it stays at the gateway.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    encodings: [Encoded; 2],
+    /// The life of the gateway that has it; changed under the lock by whoever hands it over.
+    at: tokio::sync::Mutex<Option<u64>>,
+    used: AtomicU64,
+}
+
+impl Kept {
+    /// Its names.
+    pub(crate) fn set(&self) -> SoundSet {
+        SoundSet { pcma: Some(self.encodings[0].sound), pcmu: Some(self.encodings[1].sound) }
+    }
+
+    fn bytes(&self) -> usize {
+        self.encodings.iter().map(|encoded| encoded.bytes).sum()
+    }
+
+    /// Makes sure that the gateway has it.
+    async fn present(&self, link: &Link) -> Result<(), LinkError> {
+        let epoch = link.epoch().ok_or(LinkError::Apart)?;
+        let mut at = self.at.lock().await;
+        if *at == Some(epoch) {
+            return Ok(());
+        }
+        for encoded in &self.encodings {
+            let file = encoded.file.try_clone().map_err(|error| LinkError::Refused(error.to_string()))?;
+            let bytes = encoded.bytes as u64;
+            let message = ToGateway::Sound { sound: encoded.sound, codec: encoded.codec, bytes };
+            link.hand_over(message, file).await?;
+        }
+        *at = Some(epoch);
+        Ok(())
+    }
+}
+
+type Place = Arc<tokio::sync::OnceCell<Arc<Kept>>>;
+
+/// All sounds.
+#[derive(Debug)]
+pub(crate) struct Sounds {
+    root: Root,
+    longest_seconds: u32,
+    ringback: Ringback,
+    link: Link,
+    kept: Mutex<HashMap<Key, Place>>,
+    decoders: Semaphore,
+    next: AtomicU32,
+    uses: AtomicU64,
+}
+
+impl Sounds {
+    /// Opens the media root.
+    pub(crate) fn open(
+        root: &Path,
+        longest_seconds: u32,
+        ringback: Ringback,
+        link: Link,
+    ) -> std::io::Result<Self> {
+        // A gateway may still hold sounds of a former life of this process under its names.
+        let first = uuid::Uuid::new_v4().as_u64_pair().0;
+        Ok(Self {
+            root: Root::open(root)?,
+            longest_seconds,
+            ringback,
+            link,
+            kept: Mutex::default(),
+            decoders: Semaphore::new(DECODERS),
+            next: AtomicU32::new(u32::try_from(first >> 32).unwrap_or(1)),
+            uses: AtomicU64::new(0),
+        })
+    }
+
+    fn kept(&self) -> MutexGuard<'_, HashMap<Key, Place>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A prompt, ready to be played. Keep what is returned for as long as a call may play it.
+    pub(crate) async fn prompt(self: &Arc<Self>, text: &str) -> Result<Arc<Kept>, SoundError> {
+        let (sounds, text) = (Arc::clone(self), text.to_owned());
+        let opened = blocking(move || {
+            let file = sounds.root.read(&sounds.root.relative(&text)?)?;
+            let status = file.metadata().map_err(FileProblem::Io)?;
+            let modified = (status.mtime(), status.mtime_nsec());
+            let key = Key::File { device: status.dev(), inode: status.ino(), size: status.size(), modified };
+            Ok::<_, FileProblem>((key, file))
+        });
+        let (key, file) = opened.await?;
+        self.have(key, Some(file)).await
+    }
+
+    /// The local ringback tone.
+    pub(crate) async fn ringback(self: &Arc<Self>) -> Result<Arc<Kept>, SoundError> {
+        self.have(Key::Ringback, None).await
+    }
+
+    async fn have(self: &Arc<Self>, key: Key, file: Option<File>) -> Result<Arc<Kept>, SoundError> {
+        let place = self.place(&key)?;
+        // Several calls that need the same sound at once wait for the one that decodes it.
+        let made = place.get_or_try_init(|| self.make(file)).await;
+        let kept = match made {
+            Ok(kept) => Arc::clone(kept),
+            Err(error) => {
+                self.kept().remove(&key);
+                return Err(error);
+            }
+        };
+        kept.used.store(self.uses.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+        kept.present(&self.link).await?;
+        Ok(kept)
+    }
+
+    fn place(&self, key: &Key) -> Result<Place, SoundError> {
+        let mut kept = self.kept();
+        if let Some(place) = kept.get(key) {
+            return Ok(Arc::clone(place));
+        }
+        let bytes: usize = kept.values().filter_map(|place| place.get()).map(|kept| kept.bytes()).sum();
+        if kept.len() >= MOST_SOUNDS || bytes >= MOST_BYTES {
+            let unused = kept
+                .iter()
+                .filter(|(_, place)| Arc::strong_count(place) == 1)
+                .filter_map(|(key, place)| Some((key, place.get()?)))
+                .filter(|(_, sound)| Arc::strong_count(sound) == 1);
+            let oldest = unused.min_by_key(|(_, sound)| sound.used.load(Ordering::Relaxed));
+            let oldest = oldest.map(|(key, _)| key.clone()).ok_or(SoundError::Full)?;
+            if let Some(sound) = kept.remove(&oldest).and_then(|place| place.get().cloned()) {
+                for encoded in &sound.encodings {
+                    self.link.forget(ToGateway::ForgetSound { sound: encoded.sound });
+                }
+            }
+        }
+        let place = Place::default();
+        kept.insert(key.clone(), Arc::clone(&place));
+        Ok(place)
+    }
+
+    async fn make(&self, file: Option<File>) -> Result<Arc<Kept>, SoundError> {
+        // The semaphore is never closed; were it, decoding would go on unbounded rather than stop.
+        let _turn = self.decoders.acquire().await;
+        let names = [self.name(), self.name()];
+        let (longest, ringback) = (self.longest_seconds, self.ringback);
+        let kept = blocking(move || {
+            let samples = match file {
+                Some(file) => decode::decode(file, longest)?,
+                None => tone::render(ringback),
+            };
+            let encode = |codec, sound| {
+                let bytes = g711::encode(codec, &samples);
+                let file = SealedBytes::create(&bytes).map_err(FileProblem::Io)?;
+                Ok::<_, FileProblem>(Encoded { sound, codec, bytes: bytes.len(), file })
+            };
+            let encodings = [encode(Codec::Pcma, names[0])?, encode(Codec::Pcmu, names[1])?];
+            Ok(Kept { encodings, at: tokio::sync::Mutex::new(None), used: AtomicU64::new(0) })
+        });
+        Ok(Arc::new(kept.await?))
+    }
+
+    fn name(&self) -> Sound {
+        Sound(self.next.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// Runs what may wait for the disk, or compute for long, where it holds nobody up.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, FileProblem> + Send + 'static,
+) -> Result<T, FileProblem> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(FileProblem::NotSound("its decoder gave up".into())),
+    }
+}

@@ -1,0 +1,162 @@
+//! Repairs WAV files whose writer died: their header says "until the end of the file".
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::time::Duration;
+
+/// What a repaired file holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Length {
+    /// Time that it covers.
+    pub(crate) duration: Duration,
+    /// Its size.
+    pub(crate) bytes: u64,
+}
+
+/// The longest header that the recorder writes: `fmt ` with its extension, `fact`, `data`.
+const LONGEST_HEADER: usize = 58;
+
+/// Where the fields stand, all little-endian.
+const RIFF_SIZE: usize = 4;
+const FORMAT_TAG: usize = 20;
+const RATE: usize = 24;
+const BLOCK: usize = 32;
+
+/// Puts the sizes into the header of a recording that was not closed, and tells its length. None: the file
+/// holds no sound, or is no recording of ours.
+pub(crate) fn repair(file: &mut File) -> io::Result<Option<Length>> {
+    let size = file.metadata()?.len();
+    let mut header = [0; LONGEST_HEADER];
+    file.seek(SeekFrom::Start(0))?;
+    let read = read_up_to(file, &mut header)?;
+    let Some(layout) = Layout::of(&header[..read]) else { return Ok(None) };
+    let Some(octets) = size.checked_sub(layout.header).filter(|octets| *octets >= layout.block) else {
+        return Ok(None);
+    };
+    // A frame that was cut in two is left out.
+    let data = octets - octets % layout.block;
+    let end = layout.header + data;
+    file.set_len(end)?;
+    if data % 2 == 1 {
+        file.seek(SeekFrom::Start(end))?;
+        file.write_all(&[0])?;
+    }
+    let fits = |value: u64| u32::try_from(value).unwrap_or(u32::MAX).to_le_bytes();
+    write_at(file, RIFF_SIZE, fits(end + data % 2 - 8))?;
+    write_at(file, layout.header_length() - 4, fits(data))?;
+    if let Some(fact) = layout.fact {
+        write_at(file, fact, fits(data / layout.block))?;
+    }
+    file.sync_all()?;
+    let frames = data / layout.block;
+    let duration = Duration::from_nanos(frames.saturating_mul(1_000_000_000) / layout.rate);
+    Ok(Some(Length { duration, bytes: end + data % 2 }))
+}
+
+struct Layout {
+    header: u64,
+    block: u64,
+    rate: u64,
+    fact: Option<usize>,
+}
+
+impl Layout {
+    fn of(header: &[u8]) -> Option<Self> {
+        let at = |from: usize, length: usize| header.get(from..from + length);
+        if at(0, 4)? != b"RIFF" || at(8, 8)? != b"WAVEfmt " {
+            return None;
+        }
+        let tag = u16::from_le_bytes(at(FORMAT_TAG, 2)?.try_into().ok()?);
+        let block = u64::from(u16::from_le_bytes(at(BLOCK, 2)?.try_into().ok()?));
+        let rate = u64::from(u32::from_le_bytes(at(RATE, 4)?.try_into().ok()?));
+        let (length, fact) = match tag {
+            1 => (44, None),
+            6 | 7 => (58, Some(46)),
+            _ => return None,
+        };
+        let is_ours = at(length - 8, 4)? == b"data" && (1..=8).contains(&block) && rate > 0;
+        is_ours.then_some(Self { header: length as u64, block, rate, fact })
+    }
+
+    fn header_length(&self) -> usize {
+        if self.fact.is_some() { 58 } else { 44 }
+    }
+}
+
+fn read_up_to(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match file.read(&mut buffer[filled..])? {
+            0 => break,
+            count => filled += count,
+        }
+    }
+    Ok(filled)
+}
+
+fn write_at(file: &mut File, place: usize, bytes: [u8; 4]) -> io::Result<()> {
+    file.seek(SeekFrom::Start(place as u64))?;
+    file.write_all(&bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file as the recorder leaves it when it is killed.
+    fn unfinished(tag: u16, block: u16, data: &[u8]) -> File {
+        let mut bytes = b"RIFF\xff\xff\xff\xffWAVEfmt ".to_vec();
+        bytes.extend_from_slice(&if tag == 1 { 16_u32 } else { 18 }.to_le_bytes());
+        bytes.extend_from_slice(&tag.to_le_bytes());
+        bytes.extend_from_slice(&if tag == 1 { block / 2 } else { block }.to_le_bytes());
+        bytes.extend_from_slice(&8_000_u32.to_le_bytes());
+        bytes.extend_from_slice(&(8_000 * u32::from(block)).to_le_bytes());
+        bytes.extend_from_slice(&block.to_le_bytes());
+        bytes.extend_from_slice(&if tag == 1 { 16_u16 } else { 8 }.to_le_bytes());
+        if tag != 1 {
+            bytes.extend_from_slice(b"\0\0fact\x04\0\0\0\xff\xff\xff\xff");
+        }
+        bytes.extend_from_slice(b"data\xff\xff\xff\xff");
+        bytes.extend_from_slice(data);
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&bytes).unwrap();
+        file
+    }
+
+    fn reread(file: &mut File) -> hound::WavReader<io::Cursor<Vec<u8>>> {
+        let mut bytes = Vec::new();
+        file.seek(SeekFrom::Start(0)).unwrap();
+        file.read_to_end(&mut bytes).unwrap();
+        hound::WavReader::new(io::Cursor::new(bytes)).unwrap()
+    }
+
+    #[test]
+    fn a_linear_file_is_readable_again_and_a_cut_frame_is_left_out() {
+        let mut file = unfinished(1, 4, &[1; 16_003]);
+        let length = repair(&mut file).unwrap().unwrap();
+        assert_eq!(length, Length { duration: Duration::from_millis(500), bytes: 16_044 });
+        assert_eq!(reread(&mut file).duration(), 4_000);
+    }
+
+    #[test]
+    fn a_compressed_file_says_its_frames() {
+        let mut file = unfinished(6, 1, &[0xD5; 801]);
+        let length = repair(&mut file).unwrap().unwrap();
+        assert_eq!(length.bytes, 58 + 802);
+        let mut bytes = Vec::new();
+        file.seek(SeekFrom::Start(0)).unwrap();
+        file.read_to_end(&mut bytes).unwrap();
+        assert_eq!(bytes[46..50], 801_u32.to_le_bytes());
+        assert_eq!(bytes[54..58], 801_u32.to_le_bytes());
+        assert_eq!(bytes[4..8], (58 + 802 - 8_u32).to_le_bytes());
+    }
+
+    #[test]
+    fn what_holds_no_sound_is_told() {
+        assert_eq!(repair(&mut unfinished(1, 4, &[])).unwrap(), None);
+        assert_eq!(repair(&mut tempfile::tempfile().unwrap()).unwrap(), None);
+        let mut other = tempfile::tempfile().unwrap();
+        other.write_all(&[7; 4_000]).unwrap();
+        assert_eq!(repair(&mut other).unwrap(), None);
+    }
+}

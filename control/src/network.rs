@@ -1,0 +1,94 @@
+//! The UDP sockets of SIP.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::task::Poll;
+
+use duogate_signaling::endpoint::Listener;
+use prometheus::IntCounter;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::UdpSocket;
+
+/// Receive buffer: a burst of 4,000 messages of 1 kB that comes while a batch is being worked on. The kernel
+/// grants at most `net.core.rmem_max`, which `duogate doctor` looks at.
+const RECEIVE_BUFFER: usize = 4 << 20;
+
+/// Send buffer: 1,000 messages of 1 kB on their way to the wire.
+const SEND_BUFFER: usize = 1 << 20;
+
+/// No UDP datagram is longer.
+const LONGEST_DATAGRAM: usize = 65_535;
+
+/// Datagrams taken from one socket before all else has its turn again.
+pub(crate) const BATCH: usize = 64;
+
+/// The sockets, in the order of `sip.listen`.
+#[derive(Debug)]
+pub(crate) struct Network {
+    sockets: Vec<UdpSocket>,
+    buffer: Box<[u8]>,
+    refused: IntCounter,
+}
+
+impl Network {
+    /// Binds all sockets. `refused` counts datagrams that the kernel did not take.
+    pub(crate) fn bind(addresses: &[SocketAddr], refused: IntCounter) -> io::Result<Self> {
+        let sockets = addresses.iter().map(|address| {
+            socket(*address)
+                .map_err(|error| io::Error::new(error.kind(), format!("sip.listen: udp:{address}: {error}")))
+        });
+        let sockets = sockets.collect::<io::Result<_>>()?;
+        Ok(Self { sockets, buffer: vec![0; LONGEST_DATAGRAM].into_boxed_slice(), refused })
+    }
+
+    /// Waits until a socket has something. Safe to be dropped and called again.
+    pub(crate) async fn readable(&self) -> usize {
+        poll_fn(|context| {
+            for (index, socket) in self.sockets.iter().enumerate() {
+                if socket.poll_recv_ready(context).is_ready() {
+                    return Poll::Ready(index);
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Takes one datagram from a socket, if there is one.
+    pub(crate) fn receive(&mut self, index: usize) -> Option<(Listener, SocketAddr, &[u8])> {
+        let socket = self.sockets.get(index)?;
+        loop {
+            match socket.try_recv_from(&mut self.buffer) {
+                Ok((length, source)) => {
+                    let listener = Listener(u16::try_from(index).unwrap_or(u16::MAX));
+                    return Some((listener, source, &self.buffer[..length]));
+                }
+                // An earlier datagram of ours met a closed port: nothing to do with what comes in.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
+                Err(_) => return None,
+            }
+        }
+    }
+
+    /// Sends a datagram. One that the kernel does not take is counted; SIP sends it again.
+    pub(crate) fn send(&self, listener: Listener, destination: SocketAddr, bytes: &[u8]) {
+        let Some(socket) = self.sockets.get(usize::from(listener.0)) else { return };
+        if let Err(error) = socket.try_send_to(bytes, destination) {
+            self.refused.inc();
+            tracing::debug!(%destination, %error, "a SIP message could not be sent");
+        }
+    }
+}
+
+fn socket(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
+    socket.set_send_buffer_size(SEND_BUFFER)?;
+    socket.bind(&address.into())?;
+    UdpSocket::from_std(socket.into())
+}

@@ -1,0 +1,293 @@
+//! What the shell keeps about each call, and what it writes about it.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use duogate_channel::identity::Recording;
+use duogate_channel::message::ToGateway;
+use duogate_signaling::clock::Now;
+use duogate_signaling::endpoint::Endpoint;
+use duogate_signaling::resource::error::ApiError;
+use duogate_signaling::resource::note::Note;
+use duogate_signaling::resource::report::{Event, Failure, Reason, RecordResult, Report};
+use duogate_signaling::resource::view::View;
+use tokio::sync::mpsc;
+
+use super::request::{Order, Refusal, Reply};
+use crate::json;
+use crate::media::link::Link;
+use crate::media::recordings::Recordings;
+use crate::media::sounds::Kept;
+use crate::store::rows::{CdrRow, Change, EventRow, RecordingRow, RequestRow, ResourceRow};
+use crate::store::{Job, Store};
+use crate::{clock, store};
+
+/// How full the store's queue may be when a new call is taken. The rest is for calls under way.
+const FULL_FOR_NEW: f64 = 0.5;
+
+/// First notes that have become durable and wait for the task. The writer waits when there is no room.
+const NOTED: usize = 1_024;
+
+/// What the store says about a first note.
+pub(super) struct Noted {
+    res_id: Arc<str>,
+    outcome: store::Answer<()>,
+}
+
+/// Beside the endpoint's own: what only the shell knows about a call.
+struct Call {
+    owner: Option<u64>,
+    recording: Option<(Recording, PathBuf)>,
+    created: i64,
+    /// Keeps the sounds at the gateway while the call lives.
+    _kept: Vec<Arc<Kept>>,
+}
+
+/// A construct whose note is on its way to the disk.
+struct Waiting {
+    view: View,
+    reply: Reply<Result<View, Refusal>>,
+}
+
+/// All calls.
+pub(super) struct Calls {
+    store: Store,
+    recordings: Arc<Recordings>,
+    link: Link,
+    calls: HashMap<Arc<str>, Call>,
+    waiting: HashMap<Arc<str>, Waiting>,
+    /// What belongs to the first note of a call whose outputs are being drained.
+    first: Option<(Arc<str>, Vec<Change>)>,
+    changes: Vec<Change>,
+    unnoted: Vec<Arc<str>>,
+    noted: mpsc::Sender<Noted>,
+}
+
+impl Calls {
+    pub(super) fn new(
+        store: Store,
+        recordings: Arc<Recordings>,
+        link: Link,
+    ) -> (Self, mpsc::Receiver<Noted>) {
+        let (noted, receiver) = mpsc::channel(NOTED);
+        let calls = Self {
+            store,
+            recordings,
+            link,
+            calls: HashMap::new(),
+            waiting: HashMap::new(),
+            first: None,
+            changes: Vec::new(),
+            unnoted: Vec::new(),
+            noted,
+        };
+        (calls, receiver)
+    }
+
+    /// Creates a resource. Its answer follows when its note is durable.
+    pub(super) fn construct(
+        &mut self,
+        endpoint: &mut Endpoint,
+        now: Now,
+        order: Order,
+        reply: Reply<Result<View, Refusal>>,
+    ) {
+        if let Err(refusal) = self.admit() {
+            self.dispose(order.recording.as_ref());
+            let _ = reply.send(Err(refusal));
+            return;
+        }
+        let view = match endpoint.construct(now, order.plan, order.prepared) {
+            Ok(view) => view,
+            Err(error) => {
+                self.dispose(order.recording.as_ref());
+                let _ = reply.send(Err(error.into()));
+                return;
+            }
+        };
+        let res_id = Arc::clone(&view.res_id);
+        let created = now.unix.milliseconds();
+        let mut changes = Vec::new();
+        if let Some((key, digest)) = order.request {
+            let result = json::constructed(&view);
+            changes.push(Change::Request(Box::new(RequestRow { key, digest, time: created, result })));
+        }
+        if let Some((_, path)) = &order.recording {
+            changes.push(recording_row(&res_id, path, created, None));
+        }
+        self.first = Some((Arc::clone(&res_id), changes));
+        let call = Call { owner: order.owner, recording: order.recording, created, _kept: order.kept };
+        self.calls.insert(Arc::clone(&res_id), call);
+        self.waiting.insert(res_id, Waiting { view, reply });
+    }
+
+    fn admit(&self) -> Result<(), Refusal> {
+        if let Some(trouble) = self.store.trouble() {
+            return Err(Refusal::Store(trouble));
+        }
+        if self.store.filling() > FULL_FOR_NEW {
+            return Err(ApiError::Overloaded { retry_after_seconds: 1 }.into());
+        }
+        Ok(())
+    }
+
+    /// The store has written, or not, the first note of a call.
+    pub(super) fn answer(&mut self, endpoint: &mut Endpoint, noted: Noted) {
+        let now = clock::now();
+        let Some(waiting) = self.waiting.remove(&noted.res_id) else { return };
+        let answer = match noted.outcome {
+            Ok(()) => {
+                endpoint.noted(now, &noted.res_id);
+                Ok(waiting.view)
+            }
+            Err(broken) => {
+                endpoint.unnoted(now, &noted.res_id);
+                self.forget(&noted.res_id);
+                Err(Refusal::Store(broken.0))
+            }
+        };
+        // Whoever asked may have hung up; the call goes on.
+        let _ = waiting.reply.send(answer);
+    }
+
+    /// A call that never was: its recording goes.
+    fn forget(&mut self, res_id: &str) {
+        if let Some(call) = self.calls.remove(res_id) {
+            self.dispose(call.recording.as_ref());
+        }
+    }
+
+    fn dispose(&self, recording: Option<&(Recording, PathBuf)>) {
+        if let Some((recording, path)) = recording {
+            self.link.forget(ToGateway::ForgetRecording { recording: *recording });
+            self.recordings.dispose(path);
+        }
+    }
+
+    /// A call that the store's queue had no room for.
+    pub(super) fn take_unnoted(&mut self) -> Option<Arc<str>> {
+        let res_id = self.unnoted.pop()?;
+        self.forget(&res_id);
+        if let Some(waiting) = self.waiting.remove(&res_id) {
+            let _ = waiting.reply.send(Err(ApiError::Overloaded { retry_after_seconds: 1 }.into()));
+        }
+        Some(res_id)
+    }
+
+    /// The journal's row of a call has changed.
+    pub(super) fn note(&mut self, note: &Note) {
+        let Some(call) = self.calls.get(&note.res_id) else { return };
+        let row = Change::Resource(Box::new(resource_row(note, call.created)));
+        if let Some((res_id, mut changes)) = self.first.take_if(|(res_id, _)| *res_id == note.res_id) {
+            // The resource first: what follows belongs to it.
+            changes.insert(0, row);
+            let (noted, name) = (self.noted.clone(), Arc::clone(&res_id));
+            let then = Box::new(move |outcome| {
+                // The task ends only when the program does.
+                let _ = noted.blocking_send(Noted { res_id: name, outcome });
+            });
+            if self.store.submit(Job::or_refuse(changes, then)).is_err() {
+                self.unnoted.push(res_id);
+            }
+            return;
+        }
+        self.changes.push(row);
+        if note.over {
+            self.calls.remove(&note.res_id);
+        }
+    }
+
+    /// A call has something to tell the application.
+    pub(super) fn report(&mut self, mut report: Report) {
+        let call = self.calls.get(&report.res_id);
+        let owner = call.and_then(|call| call.owner);
+        let mut also = None;
+        match &mut report.event {
+            Event::RecordCompleted(result) => {
+                if let Some((recording, path)) = call.and_then(|call| call.recording.clone()) {
+                    self.finish_recording(recording, &path, result);
+                    also = Some(recording_row(&report.res_id, &path, 0, Some(report.time.milliseconds())));
+                }
+            }
+            Event::ChannelClosed(record) => {
+                let mut body = json::channel(record);
+                if let serde_json::Value::Object(fields) = &mut body {
+                    fields.insert("res_id".into(), (*report.res_id).into());
+                    fields.insert("user_data".into(), report.user_data.as_deref().into());
+                }
+                also = Some(Change::Cdr(Box::new(CdrRow {
+                    res_id: report.res_id.to_string(),
+                    party: record.party.number(),
+                    end_time: record.end_time.milliseconds(),
+                    body,
+                })));
+            }
+            _ => {}
+        }
+        self.changes.push(Change::Event(Box::new(EventRow {
+            event_id: report.event_id.to_string(),
+            res_id: report.res_id.to_string(),
+            seq: u64::from(report.seq),
+            time: report.time.milliseconds(),
+            callback_url: report.callback_url.as_deref().map(str::to_owned),
+            body: json::notification(&report).to_string(),
+            owner,
+        })));
+        self.changes.extend(also);
+    }
+
+    /// Gives the file its name, or keeps what there is of it. Renaming is one system call on a folder that the
+    /// kernel has at hand, so it is done here, where the order of events is certain.
+    fn finish_recording(&self, recording: Recording, path: &std::path::Path, result: &mut RecordResult) {
+        if result.error.is_none() {
+            if let Err(problem) = self.recordings.complete(path) {
+                tracing::error!(path = %path.display(), %problem, "a recording could not be given its name");
+                result.error = Some(Failure { code: 500, reason: Reason::WriteFailed });
+            }
+            return;
+        }
+        self.link.forget(ToGateway::ForgetRecording { recording });
+        match self.recordings.rescue(path) {
+            Ok(Some(length)) => {
+                result.duration = length.duration;
+                result.bytes = length.bytes;
+            }
+            Ok(None) => result.bytes = 0,
+            Err(problem) => {
+                tracing::error!(path = %path.display(), %problem, "a recording that broke off could not be kept");
+            }
+        }
+    }
+
+    /// Hands all that was written since the last time to the store.
+    pub(super) fn submit(&mut self) {
+        if self.changes.is_empty() {
+            return;
+        }
+        let job = Job::keep(std::mem::take(&mut self.changes));
+        if self.store.submit(job).is_err() {
+            tracing::error!("events and rows were lost: the store's queue is full");
+        }
+    }
+}
+
+fn recording_row(res_id: &str, path: &std::path::Path, created: i64, completed: Option<i64>) -> Change {
+    let path = path.to_string_lossy().into_owned();
+    Change::Recording(Box::new(RecordingRow { res_id: res_id.to_owned(), path, created, completed }))
+}
+
+fn resource_row(note: &Note, created: i64) -> ResourceRow {
+    let dialogs = [(1, &note.legs[0]), (2, &note.legs[1])];
+    let dialogs = dialogs.iter().filter_map(|(party, leg)| Some((*party, json::dialog(leg.as_ref()?))));
+    ResourceRow {
+        res_id: note.res_id.to_string(),
+        created,
+        released: note.over.then(clock::unix_milliseconds),
+        state: note.state.name(),
+        callback_url: note.callback_url.as_deref().map(str::to_owned),
+        view: json::view(&note.view),
+        note: json::note(note),
+        dialogs: dialogs.collect(),
+    }
+}

@@ -1,0 +1,176 @@
+//! The shards of the attached gateway: commands out, events in.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::task::Poll;
+
+use duogate_channel::command::Command;
+use duogate_channel::descriptors::Doorbell;
+use duogate_channel::event::Event;
+use duogate_channel::identity::Shard;
+use duogate_channel::ring::{Poisoned, PushError};
+use duogate_channel::sides::ControlSide;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// Events taken from one shard before all else has its turn again.
+pub(crate) const BATCH: usize = 256;
+
+/// Commands that wait for room, per session slot of the shard: between the turns of a shard that lives, a
+/// session gets no more than opening, two far ends, two sources, joining, recording and closing.
+const BACKLOG_PER_SESSION: usize = 8;
+
+/// A doorbell that Tokio can watch.
+#[derive(Debug)]
+struct Bell(Doorbell);
+
+impl AsRawFd for Bell {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_fd().as_raw_fd()
+    }
+}
+
+#[derive(Debug)]
+struct ShardLink {
+    side: ControlSide,
+    bell: AsyncFd<Bell>,
+    /// The shard knows that it must ring.
+    asleep: bool,
+    backlog: VecDeque<Command>,
+}
+
+/// What came of a command.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Sent {
+    /// It is on the ring, or waits in order behind others.
+    Taken,
+    /// It waits, and it is the first that does: the shard falls behind.
+    Congested,
+    /// Ring and backlog are full, or the ring is poisoned: this gateway is of no use.
+    Unusable,
+}
+
+/// All shards; empty while no gateway is attached.
+#[derive(Debug, Default)]
+pub(crate) struct Gateway {
+    shards: Vec<ShardLink>,
+}
+
+impl Gateway {
+    /// Takes the shards of a gateway that has just been attached, and closes the sessions that a former
+    /// control plane left on it.
+    pub(crate) fn attach(sides: Vec<ControlSide>) -> io::Result<Self> {
+        let mut shards = Vec::with_capacity(sides.len());
+        for side in sides {
+            let bell = Bell(side.event_doorbell.try_clone()?);
+            let bell = AsyncFd::with_interest(bell, Interest::READABLE)?;
+            shards.push(ShardLink { side, bell, asleep: false, backlog: VecDeque::new() });
+        }
+        let mut gateway = Self { shards };
+        gateway.close_strangers();
+        Ok(gateway)
+    }
+
+    fn close_strangers(&mut self) {
+        let mut closed = 0_u32;
+        for index in 0..self.shards.len() {
+            let page = self.shards[index].side.page.clone();
+            let shard = Shard(u16::try_from(index).unwrap_or(u16::MAX));
+            for slot in 0..page.sessions() {
+                if let Ok(Some(snapshot)) = page.snapshot(slot) {
+                    closed += 1;
+                    self.send(shard, Command::Close { session: snapshot.session });
+                }
+            }
+        }
+        if closed > 0 {
+            tracing::warn!(closed, "sessions of a former control plane were closed");
+        }
+        self.flush();
+    }
+
+    /// Session slots of each shard.
+    pub(crate) fn sessions(&self) -> Vec<u32> {
+        self.shards.iter().map(|shard| shard.side.description.sessions).collect()
+    }
+
+    /// Whether commands wait for room.
+    pub(crate) fn has_backlog(&self) -> bool {
+        self.shards.iter().any(|shard| !shard.backlog.is_empty())
+    }
+
+    /// Puts a command on a shard's ring; [`Gateway::flush`] after a batch.
+    pub(crate) fn send(&mut self, shard: Shard, command: Command) -> Sent {
+        let Some(link) = self.shards.get_mut(usize::from(shard.0)) else { return Sent::Taken };
+        if link.backlog.is_empty() {
+            match link.side.commands.push(&command) {
+                Ok(()) => return Sent::Taken,
+                Err(PushError::Full) => {}
+                Err(PushError::Poisoned(_)) => return Sent::Unusable,
+            }
+        }
+        let first = link.backlog.is_empty();
+        if link.backlog.len() >= link.side.description.sessions as usize * BACKLOG_PER_SESSION {
+            return Sent::Unusable;
+        }
+        link.backlog.push_back(command);
+        if first { Sent::Congested } else { Sent::Taken }
+    }
+
+    /// Moves what waits to rings that have room, and rings the shards that sleep. False: a ring is poisoned.
+    pub(crate) fn flush(&mut self) -> bool {
+        for link in &mut self.shards {
+            while let Some(command) = link.backlog.front() {
+                match link.side.commands.push(command) {
+                    Ok(()) => drop(link.backlog.pop_front()),
+                    Err(PushError::Full) => break,
+                    Err(PushError::Poisoned(_)) => return false,
+                }
+            }
+            link.side.flush();
+        }
+        true
+    }
+
+    /// Waits until a shard has something to say. Safe to be dropped and called again; for ever while there
+    /// is no gateway.
+    pub(crate) async fn ready(&mut self) -> Result<usize, Poisoned> {
+        for (index, link) in self.shards.iter_mut().enumerate() {
+            if !link.asleep {
+                if !link.side.events.prepare_sleep()? {
+                    return Ok(index);
+                }
+                link.asleep = true;
+            }
+        }
+        let shards = &mut self.shards;
+        let index = poll_fn(|context| {
+            for (index, link) in shards.iter_mut().enumerate() {
+                if let Poll::Ready(Ok(mut guard)) = link.bell.poll_read_ready(context) {
+                    guard.get_inner().0.drain();
+                    guard.clear_ready();
+                    return Poll::Ready(index);
+                }
+            }
+            Poll::Pending
+        })
+        .await;
+        Ok(index)
+    }
+
+    /// Takes up to [`BATCH`] events of a shard.
+    pub(crate) fn take(&mut self, index: usize, into: &mut Vec<Event>) -> Result<(), Poisoned> {
+        let Some(link) = self.shards.get_mut(index) else { return Ok(()) };
+        link.side.events.wake();
+        link.asleep = false;
+        while into.len() < BATCH {
+            match link.side.events.pop()? {
+                Some(event) => into.push(event),
+                None => break,
+            }
+        }
+        Ok(())
+    }
+}

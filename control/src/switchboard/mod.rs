@@ -1,0 +1,288 @@
+//! The one task that owns the signaling endpoint: everything that happens to calls passes here, in order.
+//!
+//! ```text
+//! datagrams ─┐                     ┌─> datagrams
+//! gateway's events ─┤  ┌──────────┐  ├─> gateway's commands
+//! requests ─┼─>│ Endpoint │──┼─> store (rows, events, CDRs)
+//! durable notes ─┤  └──────────┘  ├─> name look-ups
+//! names, time ─┘                     └─> measurements
+//! ```
+//!
+//! It never waits for a disk, a name service or an application.
+
+mod calls;
+mod gateway;
+mod outputs;
+mod request;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use duogate_channel::event::Event;
+use duogate_channel::identity::Shard;
+use duogate_channel::ring::Poisoned;
+use duogate_signaling::endpoint::{Endpoint, Query};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::clock;
+use crate::media::link::{Link, LinkEvent};
+use crate::media::recordings::Recordings;
+use crate::metrics::{CallMetrics, Pages};
+use crate::names::{Located, Names};
+use crate::network::{self, Network};
+use crate::store::Store;
+use calls::{Calls, Noted};
+use gateway::Gateway;
+pub(crate) use request::{Order, Refusal, Request, Status, Switchboard};
+
+/// Requests and durable notes handled before all else has its turn again.
+const BATCH: usize = 64;
+
+/// How soon a full command ring is tried again.
+const BACKLOG_PAUSE: Duration = Duration::from_millis(2);
+
+/// Without a deadline of the endpoint, the loop turns this often.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// What the switchboard works with.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    /// SIP sockets.
+    pub(crate) network: Network,
+    /// The gateway's link.
+    pub(crate) link: Link,
+    /// What the link tells.
+    pub(crate) link_events: mpsc::Receiver<LinkEvent>,
+    /// Requests of the interfaces.
+    pub(crate) requests: mpsc::Receiver<Request>,
+    /// The store.
+    pub(crate) store: Store,
+    /// Files of recordings.
+    pub(crate) recordings: Arc<Recordings>,
+    /// Figures.
+    pub(crate) metrics: CallMetrics,
+    /// Where the shards' pages are shown to the metrics.
+    pub(crate) pages: Pages,
+}
+
+/// The task's state.
+pub(crate) struct Task {
+    endpoint: Endpoint,
+    network: Network,
+    gateway: Gateway,
+    attached: bool,
+    link: Link,
+    link_events: mpsc::Receiver<LinkEvent>,
+    requests: mpsc::Receiver<Request>,
+    names: Names,
+    located: mpsc::Receiver<Located>,
+    /// Questions that found no room.
+    unlocated: Vec<Query>,
+    calls: Calls,
+    noted: mpsc::Receiver<Noted>,
+    pages: Pages,
+    metrics: CallMetrics,
+    events: Vec<Event>,
+}
+
+/// What ended a wait.
+enum Wake {
+    Datagrams(usize),
+    Shard(Result<usize, Poisoned>),
+    Request(Option<Request>),
+    Noted(Noted),
+    Located(Located),
+    Link(Option<LinkEvent>),
+    Time,
+}
+
+impl Task {
+    /// Puts the parts around an endpoint.
+    pub(crate) fn new(endpoint: Endpoint, parts: Parts) -> Self {
+        let (names, located) = Names::new();
+        let (calls, noted) = Calls::new(parts.store, parts.recordings, parts.link.clone());
+        Self {
+            endpoint,
+            network: parts.network,
+            gateway: Gateway::default(),
+            attached: false,
+            link: parts.link,
+            link_events: parts.link_events,
+            requests: parts.requests,
+            names,
+            located,
+            unlocated: Vec::new(),
+            calls,
+            noted,
+            pages: parts.pages,
+            metrics: parts.metrics,
+            events: Vec::with_capacity(gateway::BATCH),
+        }
+    }
+
+    /// Runs until every handle on the switchboard is gone.
+    pub(crate) async fn run(mut self) {
+        loop {
+            self.settle();
+            match self.wait().await {
+                Wake::Request(None) => return,
+                Wake::Request(Some(request)) => self.requests_in(request),
+                Wake::Datagrams(index) => self.datagrams_in(index),
+                Wake::Shard(Ok(index)) => self.events_in(index),
+                Wake::Shard(Err(error)) => self.distrust(&error.to_string()),
+                Wake::Noted(noted) => self.notes_in(noted),
+                Wake::Located((query, found)) => {
+                    self.endpoint.located(clock::now(), query, found);
+                    self.drain();
+                }
+                Wake::Link(event) => self.link_in(event),
+                Wake::Time => {}
+            }
+            if self.endpoint.next_deadline().is_some_and(|deadline| deadline <= clock::instant()) {
+                self.endpoint.advance(clock::now());
+                self.drain();
+            }
+        }
+    }
+
+    async fn wait(&mut self) -> Wake {
+        let mut patience = self.endpoint.next_deadline().map_or(IDLE, clock::until);
+        if self.gateway.has_backlog() {
+            patience = patience.min(BACKLOG_PAUSE);
+        }
+        let time = tokio::time::sleep_until(Instant::now() + patience);
+        tokio::select! {
+            index = self.network.readable() => Wake::Datagrams(index),
+            shard = self.gateway.ready() => Wake::Shard(shard),
+            request = self.requests.recv() => Wake::Request(request),
+            Some(noted) = self.noted.recv() => Wake::Noted(noted),
+            Some(located) = self.located.recv() => Wake::Located(located),
+            event = self.link_events.recv() => Wake::Link(event),
+            () = time => Wake::Time,
+        }
+    }
+
+    fn datagrams_in(&mut self, index: usize) {
+        for _ in 0..network::BATCH {
+            let Some((listener, source, bytes)) = self.network.receive(index) else { return };
+            self.endpoint.receive(clock::now(), listener, source, bytes);
+            self.drain();
+        }
+    }
+
+    fn events_in(&mut self, index: usize) {
+        let mut events = std::mem::take(&mut self.events);
+        let outcome = self.gateway.take(index, &mut events);
+        let shard = Shard(u16::try_from(index).unwrap_or(u16::MAX));
+        for event in events.drain(..) {
+            self.endpoint.media(clock::now(), shard, event);
+            self.drain();
+        }
+        self.events = events;
+        if let Err(error) = outcome {
+            self.distrust(&error.to_string());
+        }
+    }
+
+    /// The gateway wrote what cannot be: nothing of this attachment is used any more.
+    fn distrust(&mut self, reason: &str) {
+        tracing::error!(reason, "the channel to the gateway is unusable; attaching anew");
+        self.gateway = Gateway::default();
+        self.link.reset();
+    }
+
+    fn notes_in(&mut self, first: Noted) {
+        let mut next = Some(first);
+        for _ in 0..BATCH {
+            let Some(noted) = next else { return };
+            self.calls.answer(&mut self.endpoint, noted);
+            self.drain();
+            next = self.noted.try_recv().ok();
+        }
+        if let Some(noted) = next {
+            self.calls.answer(&mut self.endpoint, noted);
+            self.drain();
+        }
+    }
+
+    fn link_in(&mut self, event: Option<LinkEvent>) {
+        let now = clock::now();
+        match event {
+            Some(LinkEvent::Attached(sides)) => {
+                self.pages.show(&sides);
+                match Gateway::attach(sides) {
+                    Ok(gateway) => {
+                        let sessions = gateway.sessions();
+                        self.gateway = gateway;
+                        self.attached = true;
+                        self.endpoint.media_attached(now, &sessions);
+                    }
+                    Err(error) => self.distrust(&error.to_string()),
+                }
+            }
+            Some(LinkEvent::Lost) | None => {
+                self.gateway = Gateway::default();
+                self.pages.hide();
+                if std::mem::take(&mut self.attached) {
+                    self.endpoint.media_lost(now);
+                }
+            }
+        }
+        self.drain();
+    }
+
+    fn requests_in(&mut self, first: Request) {
+        self.request_in(first);
+        for _ in 1..BATCH {
+            let Ok(request) = self.requests.try_recv() else { return };
+            self.request_in(request);
+        }
+    }
+
+    /// Answers one request. Whoever has gone meanwhile does not get its answer: that is no error.
+    fn request_in(&mut self, request: Request) {
+        let now = clock::now();
+        match request {
+            Request::Check(parameters, reply) => {
+                let _ = reply.send(self.endpoint.check(now, &parameters));
+            }
+            Request::Construct(order, reply) => self.calls.construct(&mut self.endpoint, now, *order, reply),
+            Request::Cancel(res_id, reply) => {
+                let _ = reply.send(self.endpoint.cancel(now, &res_id));
+            }
+            Request::Drop(res_id, cause, reply) => {
+                let _ = reply.send(self.endpoint.drop_call(now, &res_id, cause));
+            }
+            Request::Get(res_id, reply) => {
+                let _ = reply.send(self.endpoint.get(&res_id));
+            }
+            Request::List(state, cursor, limit, reply) => {
+                let _ = reply.send(self.endpoint.list(state, cursor.as_deref(), limit));
+            }
+            Request::Drain(draining, reply) => {
+                self.endpoint.drain(draining);
+                let _ = reply.send(());
+            }
+            Request::Reload(settings, reply) => {
+                self.endpoint.reload(*settings);
+                let _ = reply.send(());
+            }
+            Request::Status(reply) => {
+                let _ = reply.send(self.status());
+            }
+            Request::ShutDown => self.endpoint.shut_down(now),
+        }
+        self.drain();
+    }
+
+    fn status(&self) -> Status {
+        Status {
+            counters: self.endpoint.counters().clone(),
+            draining: self.endpoint.draining(),
+            attached: self.attached,
+            trunk_calls: self.endpoint.trunk_calls(),
+            shard_sessions: self.endpoint.shard_sessions(),
+        }
+    }
+}

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::store::rows::EventRow;
 use crate::webhooks::Webhooks;
@@ -51,13 +51,23 @@ struct Inner {
     next: AtomicU64,
     most: usize,
     queue: usize,
+    settle: mpsc::Sender<oneshot::Sender<()>>,
+    settling: Mutex<Option<mpsc::Receiver<oneshot::Sender<()>>>>,
 }
 
 impl Hub {
     /// `most` listeners at once, each with a queue of `queue` events.
     pub(crate) fn new(most: usize, queue: usize) -> Self {
-        let next = AtomicU64::new(1);
-        Self { inner: Arc::new(Inner { listeners: Mutex::default(), next, most, queue }) }
+        let (settle, settling) = mpsc::channel(4);
+        let inner = Inner {
+            listeners: Mutex::default(),
+            next: AtomicU64::new(1),
+            most,
+            queue,
+            settle,
+            settling: Mutex::new(Some(settling)),
+        };
+        Self { inner: Arc::new(inner) }
     }
 
     fn listeners(&self) -> MutexGuard<'_, HashMap<u64, Listener>> {
@@ -112,13 +122,39 @@ impl Hub {
         });
     }
 
+    /// Waits until all events that were committed before have been handed on.
+    pub(crate) async fn settled(&self) {
+        let (done, settled) = oneshot::channel();
+        if self.inner.settle.send(done).await.is_ok() {
+            // An error means that the hub has ended: then nothing is left either.
+            let _ = settled.await;
+        }
+    }
+
     /// Hands on what the store has made durable, until the store ends.
     pub(crate) async fn run(self, mut committed: mpsc::Receiver<Arc<EventRow>>, webhooks: Webhooks) {
-        while let Some(event) = committed.recv().await {
+        let settling = self.inner.settling.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(mut settling) = settling else { return };
+        let hand_on = |event: &Arc<EventRow>| {
             if event.callback_url.is_some() {
                 webhooks.due(&event.res_id);
             }
-            self.publish(&event);
+            self.publish(event);
+        };
+        loop {
+            tokio::select! {
+                event = committed.recv() => match event {
+                    Some(event) => hand_on(&event),
+                    None => return,
+                },
+                Some(done) = settling.recv() => {
+                    while let Ok(event) = committed.try_recv() {
+                        hand_on(&event);
+                    }
+                    // Whoever asked may have lost patience.
+                    let _ = done.send(());
+                }
+            }
         }
     }
 }

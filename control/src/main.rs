@@ -1,5 +1,12 @@
-//! The control plane: SIP, resources, HTTP.
+//! Duogate's control plane: SIP, resources, HTTP.
+//!
+//! ```text
+//! api/ ──requests──> switchboard ──Endpoint──> network, media/link
+//!   ^                    │
+//!   └─events── store <───┘ ──> webhooks
+//! ```
 
+mod api;
 mod clock;
 mod events;
 mod json;
@@ -7,11 +14,66 @@ mod media;
 mod metrics;
 mod names;
 mod network;
+mod program;
+mod recovery;
+mod settings;
 mod store;
+mod supervisor;
 mod switchboard;
 mod webhooks;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use duogate_configuration::{Configuration, LogFormat};
+use tracing_subscriber::EnvFilter;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn main() {}
+/// The control plane of Duogate.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+struct Arguments {
+    /// The configuration.
+    #[arg(long, default_value = "duogate.toml")]
+    config: PathBuf,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let configuration = match Configuration::load(&arguments.config) {
+        Ok(configuration) => configuration,
+        Err(error) => return complain(&error.to_string()),
+    };
+    start_log(&configuration);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(&error.to_string()),
+    };
+    match runtime.block_on(program::run(configuration, arguments.config)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(%error, "the control plane ends");
+            complain(&error.to_string())
+        }
+    }
+}
+
+/// Tells whoever started the program why it does not run.
+fn complain(message: &str) -> ExitCode {
+    eprintln!("duogate-control: {message}");
+    ExitCode::FAILURE
+}
+
+fn start_log(configuration: &Configuration) {
+    // RUST_LOG, where it is set, outranks the configuration: for a closer look at one module.
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(configuration.log.level.name()));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match configuration.log.format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+}

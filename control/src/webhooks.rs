@@ -50,7 +50,7 @@ enum State {
     /// In the queue of those that can be worked on.
     Due { failures: u32 },
     /// A worker has it; `again` if an event came meanwhile.
-    Posting { failures: u32, again: bool },
+    Posting { again: bool },
     /// Waits after a failure.
     Waiting { failures: u32, until: Instant },
 }
@@ -122,7 +122,7 @@ impl Webhooks {
                 table.due.push_back(res_id.to_owned());
                 self.inner.wake.notify_one();
             }
-            Some(State::Posting { again, .. }) => *again = true,
+            Some(State::Posting { again }) => *again = true,
             // Its turn will come, and then all its events.
             Some(State::Due { .. } | State::Waiting { .. }) => {}
         }
@@ -202,7 +202,7 @@ impl Webhooks {
             Some(State::Due { failures }) => *failures,
             _ => 0,
         };
-        table.states.insert(res_id.clone(), State::Posting { failures, again: false });
+        table.states.insert(res_id.clone(), State::Posting { again: false });
         if !table.due.is_empty() {
             self.inner.wake.notify_one();
         }
@@ -211,7 +211,7 @@ impl Webhooks {
 
     fn put_back(&self, res_id: String, failures: u32, outcome: Outcome) {
         let mut table = self.table();
-        let again = matches!(table.states.get(&res_id), Some(State::Posting { again: true, .. }));
+        let again = matches!(table.states.get(&res_id), Some(State::Posting { again: true }));
         match outcome {
             Outcome::Failed { some_delivered } => {
                 let failures = if some_delivered { 1 } else { failures.saturating_add(1) };

@@ -92,6 +92,11 @@ impl Link {
         *self.epoch.borrow()
     }
 
+    /// Waits until a gateway is attached. False: the link has ended.
+    pub(crate) async fn attached(mut self) -> bool {
+        self.epoch.wait_for(Option::is_some).await.is_ok()
+    }
+
     /// Hands a message with a file over and waits until the gateway has accepted it.
     pub(crate) async fn hand_over(&self, message: ToGateway, file: OwnedFd) -> Result<(), LinkError> {
         let (reply, answered) = oneshot::channel();
@@ -193,6 +198,10 @@ impl LinkTask {
 
 fn watched(connection: Connection) -> Result<AsyncFd<Connection>, HandoverError> {
     connection.set_nonblocking(true)?;
+    #[expect(
+        deprecated,
+        reason = "its successor is unsafe for types whose descriptor might change; ours owns one"
+    )]
     AsyncFd::new(connection).map_err(|_| HandoverError::Closed)
 }
 

@@ -6,9 +6,10 @@ use duogate_signaling::endpoint::Measurement;
 use duogate_signaling::resource::view::State;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
-use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGaugeVec, Opts, Registry};
+use prometheus::{Gauge, Histogram, HistogramOpts, IntCounterVec, IntGaugeVec, Opts, Registry};
 
-use super::register;
+use super::{describe, register};
+use crate::store::rows::Totals;
 use crate::switchboard::Status;
 
 /// What calls are measured by.
@@ -62,17 +63,40 @@ impl CallMetrics {
 }
 
 /// Shows what the switchboard last said about the endpoint.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct EndpointFigures {
     status: Arc<Mutex<Status>>,
+    description: Desc,
+    outbox: IntGaugeVec,
+    websockets: Gauge,
+    store_filling: Gauge,
 }
 
 impl EndpointFigures {
     /// Makes and registers them.
     pub(crate) fn new(registry: &Registry) -> prometheus::Result<Self> {
-        let figures = Self::default();
+        let depth = Opts::new("duogate_outbox_events", "Events that wait, by what they wait for");
+        let figures = Self {
+            status: Arc::default(),
+            description: describe("duogate_endpoint", "Figures of the signaling endpoint")?,
+            outbox: register(registry, IntGaugeVec::new(depth, &["waiting_for"]))?,
+            websockets: register(registry, Gauge::new("duogate_websockets", "WebSockets that are open"))?,
+            store_filling: register(
+                registry,
+                Gauge::new("duogate_store_queue_filling_ratio", "How full the queue to the store is, 0 to 1"),
+            )?,
+        };
         registry.register(Box::new(figures.clone()))?;
         Ok(figures)
+    }
+
+    /// How much waits to be told.
+    pub(crate) fn set_outbox(&self, totals: Totals, websockets: usize, filling: f64) {
+        for (what, count) in [("webhook", totals.for_webhooks), ("subscriber", totals.uncollected)] {
+            self.outbox.with_label_values(&[what]).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+        self.websockets.set(f64::from(u32::try_from(websockets).unwrap_or(u32::MAX)));
+        self.store_filling.set(filling);
     }
 
     /// Puts new figures in place of the old.
@@ -143,7 +167,7 @@ impl EndpointFigures {
 
 impl Collector for EndpointFigures {
     fn desc(&self) -> Vec<&Desc> {
-        Vec::new()
+        vec![&self.description]
     }
 
     fn collect(&self) -> Vec<MetricFamily> {

@@ -10,11 +10,13 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{GaugeVec, IntCounterVec, IntGaugeVec, Opts, Registry};
 
+use super::describe;
 use crate::clock;
 
 /// The pages of the gateway that is attached. Cheap to clone.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Pages {
+    description: Desc,
     shards: Arc<Mutex<Vec<(ShardDescription, PageReader)>>>,
 }
 
@@ -32,7 +34,8 @@ pub(crate) struct ShardFigures {
 impl Pages {
     /// Makes and registers them.
     pub(crate) fn new(registry: &Registry) -> prometheus::Result<Self> {
-        let pages = Self::default();
+        let description = describe("duogate_shard", "Figures of the gateway's shards")?;
+        let pages = Self { description, shards: Arc::default() };
         registry.register(Box::new(pages.clone()))?;
         Ok(pages)
     }
@@ -111,7 +114,7 @@ impl Pages {
 
 impl Collector for Pages {
     fn desc(&self) -> Vec<&Desc> {
-        Vec::new()
+        vec![&self.description]
     }
 
     fn collect(&self) -> Vec<MetricFamily> {

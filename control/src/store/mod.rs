@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use queue::Queue;
 pub(crate) use queue::{Full, Job};
-use rows::{EventRow, Keeping, OpenResource, Totals};
+use rows::{EventRow, Keeping, OpenResource};
 
 use crate::metrics::StoreMetrics;
 
@@ -74,6 +74,16 @@ impl Store {
         self.queue.filling()
     }
 
+    /// Waits until all that was submitted before is on the disk.
+    pub(crate) async fn settled(&self) -> Answer<()> {
+        let (done, settled) = oneshot::channel();
+        let then = Box::new(move |outcome| {
+            let _ = done.send(outcome);
+        });
+        self.submit(Job::keep_then(Vec::new(), then)).map_err(|full| Broken(full.to_string()))?;
+        settled.await.unwrap_or_else(|_| Err(Broken("the writer has ended".into())))
+    }
+
     /// Commits what waits and ends the writer. Returns when all is on the disk, or tells what was lost.
     pub(crate) async fn close(&self) -> Answer<()> {
         let (done, closed) = oneshot::channel();
@@ -115,8 +125,6 @@ pub(crate) struct Opened {
     pub(crate) reader: Reader,
     /// What a former control plane left open.
     pub(crate) left_open: Vec<OpenResource>,
-    /// How full the outbox is.
-    pub(crate) totals: Totals,
 }
 
 /// Room for questions that wait for the reader; each is one API request, and those are bounded before.
@@ -137,7 +145,6 @@ pub(crate) fn open(
     let connection = schema::open_for_writing(path)?;
     let reading = schema::open_for_reading(path)?;
     let left_open = read::open_resources(&reading)?;
-    let totals = read::totals(&reading)?;
     let queue = Arc::new(Queue::new(room));
     let writer = writer::Writer::new(connection, Arc::clone(&queue), keeping, committed, metrics);
     thread::Builder::new().name("store-writer".into()).spawn(move || writer.run())?;
@@ -147,5 +154,5 @@ pub(crate) fn open(
             question(&reading);
         }
     })?;
-    Ok(Opened { store: Store { queue }, reader: Reader { questions }, left_open, totals })
+    Ok(Opened { store: Store { queue }, reader: Reader { questions }, left_open })
 }

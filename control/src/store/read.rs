@@ -132,7 +132,7 @@ impl super::Reader {
 }
 
 /// How full the outbox is.
-pub(super) fn totals(connection: &Connection) -> rusqlite::Result<Totals> {
+fn totals(connection: &Connection) -> rusqlite::Result<Totals> {
     connection
         .prepare_cached("SELECT COUNT(callback_url), COUNT(*) - COUNT(callback_url) FROM outbox")?
         .query_row([], |row| {
@@ -168,14 +168,6 @@ pub(super) fn open_resources(connection: &Connection) -> rusqlite::Result<Vec<Op
         })
     })?;
     rows.collect()
-}
-
-/// Recordings that were asked for and never announced, by path.
-pub(super) fn unfinished_recordings(connection: &Connection) -> rusqlite::Result<Vec<RecordingRow>> {
-    connection
-        .prepare("SELECT res_id, path, created, completed FROM recordings WHERE completed IS NULL")?
-        .query_map([], recording)?
-        .collect()
 }
 
 fn event(row: &Row<'_>) -> rusqlite::Result<EventRow> {

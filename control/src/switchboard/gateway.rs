@@ -65,6 +65,10 @@ impl Gateway {
         let mut shards = Vec::with_capacity(sides.len());
         for side in sides {
             let bell = Bell(side.event_doorbell.try_clone()?);
+            #[expect(
+                deprecated,
+                reason = "its successor is unsafe for types whose descriptor might change; ours owns one"
+            )]
             let bell = AsyncFd::with_interest(bell, Interest::READABLE)?;
             shards.push(ShardLink { side, bell, asleep: false, backlog: VecDeque::new() });
         }

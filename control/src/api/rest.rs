@@ -1,0 +1,193 @@
+//! The operators' interface under `/v1`.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::{Path, Query, Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use duogate_configuration::{Configuration, Right};
+use serde_json::{Value, json};
+use tower_http::services::ServeFile;
+
+use super::Interface;
+use super::error::Failure;
+use super::rpc;
+use super::tokens::{Caller, Tokens};
+use super::transport::allow;
+use crate::settings;
+
+type Shared = State<Arc<Interface>>;
+type Who = Extension<Caller>;
+type Asked = Query<HashMap<String, String>>;
+type Outcome = Result<Response, Failure>;
+
+/// Takes the query's parameters; one that is not known is refused by name.
+pub(super) fn known(query: Asked, names: &[&str]) -> Result<HashMap<String, String>, Failure> {
+    match query.0.keys().find(|name| !names.contains(&name.as_str())) {
+        Some(unknown) => Err(Failure::parameter(unknown, "unknown parameter")),
+        None => Ok(query.0),
+    }
+}
+
+pub(super) fn integer(name: &str, text: Option<String>) -> Result<Option<i64>, Failure> {
+    let Some(text) = text else { return Ok(None) };
+    text.parse().map(Some).map_err(|_| Failure::parameter(name, "expected an integer"))
+}
+
+/// `GET /v1/callbacks`.
+pub(super) async fn callbacks(State(interface): Shared, who: Who, query: Asked) -> Outcome {
+    allow(&who, &[Right::Read])?;
+    let mut asked = known(query, &["state", "cursor", "limit"])?;
+    let state = rpc::state(asked.remove("state"))?;
+    let limit = integer("limit", asked.remove("limit"))?;
+    let page = interface.list(state, asked.remove("cursor"), limit).await?;
+    Ok(axum::Json(page).into_response())
+}
+
+/// `GET /v1/callbacks/{res_id}`.
+pub(super) async fn callback(State(interface): Shared, who: Who, Path(res_id): Path<String>) -> Outcome {
+    allow(&who, &[Right::Read])?;
+    let view = interface.look(res_id).await?.ok_or_else(|| Failure::not_found("no such resource"))?;
+    Ok(axum::Json(view).into_response())
+}
+
+/// `DELETE /v1/callbacks/{res_id}`: ends both calls.
+pub(super) async fn end_callback(State(interface): Shared, who: Who, Path(res_id): Path<String>) -> Outcome {
+    allow(&who, &[Right::Call, Right::Operate])?;
+    interface.drop_call(res_id, None).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// `GET /v1/recordings/{res_id}`: the file, or the part of it that `Range` asks for.
+pub(super) async fn recording(
+    State(interface): Shared,
+    who: Who,
+    Path(res_id): Path<String>,
+    request: Request,
+) -> Outcome {
+    allow(&who, &[Right::Read])?;
+    let rows = interface.reader.recordings(res_id).await?;
+    let row = rows.into_iter().find(|row| row.completed.is_some());
+    let row = row.ok_or_else(|| Failure::not_found("no recording of that resource"))?;
+    // Opened for its checks: beneath the root, no symbolic link, a regular file.
+    let (recordings, path) = (Arc::clone(&interface.recordings), row.path.clone());
+    let opened = tokio::task::spawn_blocking(move || recordings.read(&path).map(drop)).await;
+    match opened {
+        Ok(Ok(())) => {}
+        Ok(Err(problem)) => return Err(Failure::not_found(format!("the recording is not there: {problem}"))),
+        Err(_) => return Err(Failure::not_found("the recording cannot be read")),
+    }
+    let file = interface.recordings.path().join(&row.path);
+    match ServeFile::new(file).try_call(request).await {
+        Ok(response) => Ok(response.map(Body::new)),
+        Err(error) => Err(Failure::not_found(format!("the recording cannot be read: {error}"))),
+    }
+}
+
+/// `GET /v1/trunks`.
+pub(super) async fn trunks(State(interface): Shared, who: Who) -> Outcome {
+    allow(&who, &[Right::Read])?;
+    let status = interface.switchboard.status().await?;
+    let calls: HashMap<String, u32> = status.trunk_calls.into_iter().collect();
+    let settings = interface.settings();
+    let trunks: Vec<Value> = settings
+        .trunks
+        .iter()
+        .map(|trunk| {
+            json!({
+                "name": trunk.name,
+                "hosts": trunk.hosts,
+                "default": trunk.default,
+                "proxy": trunk.proxy,
+                "caller_id": trunk.caller_id,
+                "max_calls": trunk.max_calls,
+                "calls": calls.get(&trunk.name).copied().unwrap_or(0),
+            })
+        })
+        .collect();
+    Ok(axum::Json(json!({"trunks": trunks})).into_response())
+}
+
+/// `GET /v1/shards`.
+pub(super) async fn shards(State(interface): Shared, who: Who) -> Outcome {
+    allow(&who, &[Right::Read])?;
+    let status = interface.switchboard.status().await?;
+    let shards: Vec<Value> = interface
+        .pages
+        .read()
+        .into_iter()
+        .map(|shard| {
+            let figures: serde_json::Map<String, Value> =
+                shard.figures.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+            let index = usize::from(shard.description.shard.0);
+            json!({
+                "shard": shard.description.shard.0,
+                "core": shard.description.core,
+                "first_port": shard.description.first_port,
+                "last_port": shard.description.last_port,
+                "sessions": shard.description.sessions,
+                "calls": status.shard_sessions.get(index).copied().unwrap_or(0),
+                "heartbeat_age_seconds": shard.heartbeat_age_seconds,
+                "figures": figures,
+            })
+        })
+        .collect();
+    Ok(axum::Json(json!({"attached": status.attached, "shards": shards})).into_response())
+}
+
+async fn drain_state(interface: &Interface) -> Outcome {
+    let status = interface.switchboard.status().await?;
+    let living: u32 = status.counters.states.iter().sum();
+    Ok(axum::Json(json!({"draining": status.draining, "calls": living})).into_response())
+}
+
+/// `GET /v1/drain`.
+pub(super) async fn drain(State(interface): Shared, who: Who) -> Outcome {
+    allow(&who, &[Right::Read, Right::Operate])?;
+    drain_state(&interface).await
+}
+
+/// `POST /v1/drain`: no new calls.
+pub(super) async fn begin_drain(State(interface): Shared, who: Who) -> Outcome {
+    allow(&who, &[Right::Operate])?;
+    tracing::info!(by = who.name, "draining begins");
+    interface.switchboard.drain(true).await?;
+    drain_state(&interface).await
+}
+
+/// `DELETE /v1/drain`: new calls again.
+pub(super) async fn end_drain(State(interface): Shared, who: Who) -> Outcome {
+    allow(&who, &[Right::Operate])?;
+    tracing::info!(by = who.name, "draining ends");
+    interface.switchboard.drain(false).await?;
+    drain_state(&interface).await
+}
+
+/// `POST /v1/reload`: reads the configuration again. Trunks, policy, limits, codecs and tokens take effect at
+/// once; addresses, folders and shards do so at the next start.
+pub(super) async fn reload(State(interface): Shared, who: Who) -> Outcome {
+    allow(&who, &[Right::Operate])?;
+    interface.reload().await?;
+    tracing::info!(by = who.name, "the configuration was read again");
+    Ok(axum::Json(json!({"reloaded": true})).into_response())
+}
+
+impl Interface {
+    /// Reads the configuration again. If it is wrong, nothing changes.
+    pub(crate) async fn reload(&self) -> Result<(), Failure> {
+        let file = self.file.clone();
+        let read = tokio::task::spawn_blocking(move || Configuration::load(&file)).await;
+        let configuration = match read {
+            Ok(Ok(configuration)) => configuration,
+            Ok(Err(error)) => return Err(Failure::parameters(error.to_string())),
+            Err(_) => return Err(Failure::parameters("the configuration cannot be read")),
+        };
+        self.switchboard.reload(settings::signaling(&configuration)).await?;
+        self.tokens.store(Arc::new(Tokens::new(configuration.http.tokens.clone())));
+        self.settings.store(Arc::new(configuration));
+        Ok(())
+    }
+}

@@ -1,0 +1,104 @@
+//! From the configuration's words to the endpoint's.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use duogate_channel::sound::Codec;
+use duogate_configuration::{Codec as Named, Configuration, Trunk as Written};
+use duogate_signaling::endpoint::settings::Waits;
+use duogate_signaling::endpoint::{Admission, Limits, Policy, Settings, Trunk};
+use duogate_signaling::transaction::Settings as Timers;
+
+/// What the endpoint is told about its node.
+pub(crate) fn signaling(configuration: &Configuration) -> Settings {
+    let limits = &configuration.limits;
+    let milliseconds = |value: u32| Duration::from_millis(value.into());
+    Settings {
+        node: configuration.node.name.clone(),
+        user_agent: configuration.sip.user_agent.clone(),
+        listeners: configuration.sip.listen.iter().map(|listen| listen.address).collect(),
+        media_address: configuration.media.address,
+        codecs: codecs(&configuration.media.codecs),
+        limits: Limits {
+            admission: Admission {
+                max_calls: limits.max_calls,
+                calls_per_second: limits.calls_per_second.into(),
+                // A second's worth may come at once.
+                burst: limits.calls_per_second,
+            },
+            ..Limits::default()
+        },
+        trunks: configuration.trunks.iter().map(|written| trunk(written, configuration)).collect(),
+        policy: Policy {
+            allow_any_destination: configuration.policy.allow_any_destination,
+            default_trunk: configuration
+                .trunks
+                .iter()
+                .find(|trunk| trunk.default)
+                .map(|trunk| Arc::from(trunk.name.as_str())),
+            webhook_hosts: configuration.policy.webhook_hosts.clone(),
+        },
+        timers: Timers {
+            t1: milliseconds(configuration.sip.t1_milliseconds),
+            t2: milliseconds(configuration.sip.t2_milliseconds),
+            t4: milliseconds(configuration.sip.t4_milliseconds),
+            ..Timers::default()
+        },
+        waits: Waits {
+            prompt: Duration::from_secs(configuration.limits.prompt_seconds.into()),
+            ..Waits::default()
+        },
+    }
+}
+
+fn trunk(written: &Written, configuration: &Configuration) -> Trunk {
+    // Without a proxy each request goes where its URI says.
+    let (address, port) = written.proxy.as_deref().map_or((None, None), |proxy| {
+        let (host, port) = host_and_port(proxy);
+        (Some(host), port)
+    });
+    Trunk {
+        name: Arc::from(written.name.as_str()),
+        hosts: written.hosts.clone(),
+        address,
+        port,
+        caller_id: written.caller_id.clone(),
+        max_calls: (written.max_calls > 0).then_some(written.max_calls),
+        codecs: codecs(written.codecs.as_ref().unwrap_or(&configuration.media.codecs)),
+        listener: 0,
+    }
+}
+
+/// Splits `HOST` or `HOST:PORT`; an IPv6 address with a port stands in brackets.
+fn host_and_port(text: &str) -> (String, Option<u16>) {
+    match text.rsplit_once(':') {
+        Some((host, port)) if !host.contains(':') || host.ends_with(']') => match port.parse() {
+            Ok(port) => (host.to_owned(), Some(port)),
+            Err(_) => (text.to_owned(), None),
+        },
+        _ => (text.to_owned(), None),
+    }
+}
+
+fn codecs(named: &[Named]) -> Vec<Codec> {
+    named
+        .iter()
+        .map(|codec| match codec {
+            Named::Pcma => Codec::Pcma,
+            Named::Pcmu => Codec::Pcmu,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn proxies_have_a_port_or_none() {
+        assert_eq!(host_and_port("a.example"), ("a.example".into(), None));
+        assert_eq!(host_and_port("a.example:5070"), ("a.example".into(), Some(5070)));
+        assert_eq!(host_and_port("2001:db8::1"), ("2001:db8::1".into(), None));
+        assert_eq!(host_and_port("[2001:db8::1]:5070"), ("[2001:db8::1]".into(), Some(5070)));
+    }
+}

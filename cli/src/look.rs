@@ -10,7 +10,9 @@ use crate::server::Server;
 use crate::{Failure, Reach, http};
 
 /// Callbacks asked for at once.
-const PAGE: u32 = 100;
+const PAGE: u32 = 1000;
+/// From one look at the calls that still run to the next.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// Show the callbacks that are alive.
 ///
@@ -26,40 +28,24 @@ pub(crate) struct ListOptions {
 
 pub(crate) async fn list(screen: &Screen, options: ListOptions) -> Result<(), Failure> {
     let server = options.reach.server()?;
-    let mut cursor = Value::Null;
+    let mut params = json!({"limit": PAGE});
+    if let Some(state) = &options.state {
+        params["state"] = state.as_str().into();
+    }
     let mut count = 0;
     loop {
-        let mut params = json!({"limit": PAGE});
-        if let Some(state) = &options.state {
-            params["state"] = state.as_str().into();
-        }
-        if !cursor.is_null() {
-            params["cursor"] = cursor;
-        }
         let page = http::rpc(&server, "ext.duo_callback.list", &params).await?;
-        for callback in rows(&page) {
-            show(screen, callback);
-            count += 1;
-        }
-        cursor = ["next_cursor", "cursor", "next"]
-            .iter()
-            .map(|key| page[*key].clone())
-            .find(|cursor| !cursor.is_null())
-            .unwrap_or(Value::Null);
-        if cursor.is_null() {
+        let callbacks = page["resources"].as_array().map_or(&[][..], Vec::as_slice);
+        callbacks.iter().for_each(|callback| show(screen, callback));
+        count += callbacks.len();
+        if page["next"].is_null() || callbacks.is_empty() {
             break;
         }
+        params["cursor"] = page["next"].clone();
     }
     let noun = if count == 1 { "callback" } else { "callbacks" };
     screen.line(screen.paint(Look::Dim, format_args!("{count} {noun}")));
     Ok(())
-}
-
-/// The callbacks of a page.
-pub(crate) fn rows(page: &Value) -> &[Value] {
-    let rows =
-        page.as_array().or_else(|| ["callbacks", "items"].iter().find_map(|key| page[*key].as_array()));
-    rows.map_or(&[], Vec::as_slice)
 }
 
 fn show(screen: &Screen, callback: &Value) {
@@ -100,11 +86,12 @@ pub(crate) async fn drain(screen: &Screen, options: DrainOptions) -> Result<(), 
         (_, true) => "GET",
         _ => "POST",
     };
-    let answer = http::get(&server, method, "/v1/drain").await?;
+    let mut answer = http::get(&server, method, "/v1/drain").await?;
     screen.line(said(&answer));
     if options.wait {
-        while !rows(&http::get(&server, "GET", "/v1/callbacks").await?).is_empty() {
-            tokio::time::sleep(Duration::from_millis(500)).await;
+        while answer["calls"].as_u64().is_some_and(|calls| calls > 0) {
+            tokio::time::sleep(PAUSE).await;
+            answer = http::get(&server, "GET", "/v1/drain").await?;
         }
         screen.line("no call runs any more");
     }
@@ -112,11 +99,14 @@ pub(crate) async fn drain(screen: &Screen, options: DrainOptions) -> Result<(), 
 }
 
 fn said(answer: &Value) -> String {
-    match answer["draining"].as_bool() {
-        Some(true) => "draining: no new calls are taken".to_owned(),
-        Some(false) => "calls are taken".to_owned(),
-        None => shown(&answer.to_string()),
-    }
+    let calls = match answer["calls"].as_u64() {
+        Some(1) => "1 call runs".to_owned(),
+        Some(calls) => format!("{calls} calls run"),
+        None => return shown(&answer.to_string()),
+    };
+    let takes =
+        if answer["draining"] == Value::Bool(true) { "no new calls are taken" } else { "calls are taken" };
+    format!("{takes}; {calls}")
 }
 
 /// Does the server take calls?

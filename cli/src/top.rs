@@ -7,7 +7,6 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::http;
-use crate::look::rows;
 use crate::screen::{Look, Screen, shown};
 use crate::server::Server;
 use crate::{Failure, Reach};
@@ -31,6 +30,7 @@ pub(crate) struct Options {
 struct Moment {
     at: Instant,
     states: BTreeMap<String, u64>,
+    calls: u64,
     shards: Vec<Value>,
     draining: bool,
 }
@@ -57,14 +57,21 @@ pub(crate) async fn run(screen: &Screen, options: Options) -> Result<(), Failure
 
 async fn look(server: &Server) -> Result<Moment, Failure> {
     let mut states = BTreeMap::new();
-    for callback in rows(&http::get(server, "GET", "/v1/callbacks").await?) {
+    // A page is enough for a look; the whole number comes with the drain's state.
+    let page = http::get(server, "GET", "/v1/callbacks?limit=1000").await?;
+    for callback in page["resources"].as_array().into_iter().flatten() {
         let state = callback["state"].as_str().unwrap_or("?").to_owned();
         *states.entry(state).or_insert(0) += 1;
     }
-    let shards = http::get(server, "GET", "/v1/shards").await?;
-    let list = shards.as_array().or_else(|| shards["shards"].as_array()).cloned().unwrap_or_default();
-    let draining = http::get(server, "GET", "/v1/drain").await?["draining"] == Value::Bool(true);
-    Ok(Moment { at: Instant::now(), states, shards: list, draining })
+    let shards = http::get(server, "GET", "/v1/shards").await?["shards"].take();
+    let drain = http::get(server, "GET", "/v1/drain").await?;
+    Ok(Moment {
+        at: Instant::now(),
+        states,
+        shards: shards.as_array().cloned().unwrap_or_default(),
+        calls: drain["calls"].as_u64().unwrap_or(0),
+        draining: drain["draining"] == Value::Bool(true),
+    })
 }
 
 fn show(screen: &Screen, server: &Server, look: &Moment, before: Option<&Moment>) {
@@ -74,12 +81,14 @@ fn show(screen: &Screen, server: &Server, look: &Moment, before: Option<&Moment>
         screen.paint(Look::Bold, format_args!("Duogate at {}", server.authority))
     ));
     let states: Vec<String> = look.states.iter().map(|(state, count)| format!("{state} {count}")).collect();
-    let calls: u64 = look.states.values().sum();
-    let noun = if calls == 1 { "call" } else { "calls" };
-    screen.line(format_args!("{calls} {noun}  {}", shown(&states.join("  "))));
+    let noun = if look.calls == 1 { "call" } else { "calls" };
+    screen.line(format_args!("{} {noun}  {}", look.calls, shown(&states.join("  "))));
     for (place, shard) in look.shards.iter().enumerate() {
         let earlier = before.and_then(|before| Some((before.shards.get(place)?, look.at - before.at)));
-        screen.line(format_args!("shard {place}  {}", figures(shard, earlier)));
+        let (calls, sessions, core) = (&shard["calls"], &shard["sessions"], &shard["core"]);
+        screen.line(format_args!("shard {place} on core {core}: {calls} of {sessions} sessions"));
+        let earlier = earlier.map(|(shard, time)| (&shard["figures"], time));
+        screen.line(format_args!("  {}", figures(&shard["figures"], earlier)));
     }
 }
 

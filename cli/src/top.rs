@@ -92,29 +92,44 @@ fn show(screen: &Screen, server: &Server, look: &Moment, before: Option<&Moment>
     }
 }
 
-/// The numbers of a shard; those that only grow with their growth a second.
+/// What is shown a second.
+const RATES: [(&str, &str); 4] = [
+    ("packets_received", "in"),
+    ("packets_sent", "out"),
+    ("packets_played", "played"),
+    ("wakeups", "wake-ups"),
+];
+/// What is shown as it stands.
+const LEVELS: [(&str, &str); 4] = [
+    ("ports_in_use", "ports"),
+    ("ports_resting", "resting"),
+    ("recordings_active", "recordings"),
+    ("recorder_queued_blocks", "blocks to write"),
+];
+
+/// The numbers of a shard: rates since the earlier look (totals at the first), levels, and troubles so far.
 fn figures(shard: &Value, earlier: Option<(&Value, Duration)>) -> String {
-    let Some(fields) = shard.as_object() else { return shown(&shard.to_string()) };
+    let Some(all) = shard.as_object() else { return shown(&shard.to_string()) };
     let mut words = Vec::new();
-    for (key, value) in fields {
-        let Some(now) = value.as_f64() else { continue };
-        let grown = earlier.and_then(|(before, time)| {
-            let grown = now - before[key].as_f64()?;
-            (is_counter(key) && time > Duration::ZERO).then(|| grown / time.as_secs_f64())
+    for (key, name) in RATES {
+        let Some(now) = shard[key].as_f64() else { continue };
+        let rate = earlier
+            .filter(|(_, time)| *time > Duration::ZERO)
+            .and_then(|(before, time)| Some((now - before[key].as_f64()?) / time.as_secs_f64()));
+        words.push(match rate {
+            Some(rate) => format!("{name} {rate:.0}/s"),
+            None => format!("{name} {now:.0}"),
         });
-        match grown {
-            Some(rate) => words.push(format!("{} {rate:.0}/s", shown(key))),
-            None if is_counter(key) => words.push(format!("{} {now:.0}", shown(key))),
-            None => words.push(format!("{} {now}", shown(key))),
-        }
     }
+    words.extend(LEVELS.iter().filter_map(|(key, name)| Some(format!("{name} {}", shard[*key].as_u64()?))));
+    let troubles =
+        all.iter().filter(|(key, value)| is_trouble(key) && value.as_u64().is_some_and(|count| count > 0));
+    words.extend(troubles.map(|(key, count)| format!("{} {count}", shown(key))));
     words.join("  ")
 }
 
-fn is_counter(key: &str) -> bool {
-    ["packets", "bytes", "octets", "dropped", "lost", "refused", "errors"]
-        .iter()
-        .any(|word| key.contains(word))
+fn is_trouble(key: &str) -> bool {
+    ["dropped", "lost", "errors", "refused", "late", "silent"].iter().any(|word| key.contains(word))
 }
 
 #[cfg(test)]
@@ -123,11 +138,11 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn counters_become_rates() {
-        let before = json!({"sessions": 1, "packets_received": 100, "name": "x"});
-        let now = json!({"sessions": 2, "packets_received": 300, "name": "x"});
-        assert_eq!(figures(&now, None), "packets_received 300  sessions 2");
+    fn counters_become_rates_and_troubles_show() {
+        let before = json!({"packets_received": 100, "packets_sent": 0});
+        let now = json!({"packets_received": 300, "packets_sent": 5, "ports_in_use": 4, "dropped_late": 0, "events_dropped": 2});
+        assert_eq!(figures(&now, None), "in 300  out 5  ports 4  events_dropped 2");
         let earlier = Some((&before, Duration::from_secs(2)));
-        assert_eq!(figures(&now, earlier), "packets_received 100/s  sessions 2");
+        assert_eq!(figures(&now, earlier), "in 100/s  out 2/s  ports 4  events_dropped 2");
     }
 }

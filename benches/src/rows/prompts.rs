@@ -53,6 +53,7 @@ pub fn run(count: usize, duration: Duration, folder: &Path) -> io::Result<Table>
     let cpu = gateway.process.cpu()? - cpu;
     let own_drops = kernel_drops(*address.ip(), address.port());
     remark(&format!("prompts: {} streams heard, {own_drops} drops at the rig's own socket", arrivals.len()));
+    tell_late(&arrivals);
     let strangers = arrivals.keys().filter(|from| *from.ip() != gateway::ADDRESS).count();
     let mut errors: Vec<u64> = arrivals.values().flat_map(|packets| lateness(packets)).collect();
     errors.sort_unstable();
@@ -77,6 +78,20 @@ pub fn run(count: usize, duration: Duration, folder: &Path) -> io::Result<Table>
     );
     table.told("prompts: the others", figure);
     Ok(table)
+}
+
+/// When the late packets came, in tenths of a second since the first packet: a stall shows as one full tenth.
+fn tell_late(arrivals: &Arrivals) {
+    let first = arrivals.values().flatten().map(|(_, time)| *time).min().unwrap_or(0);
+    let mut tenths = std::collections::BTreeMap::<u64, u64>::new();
+    for packets in arrivals.values() {
+        for ((_, time), late) in packets.iter().zip(lateness(packets)) {
+            if late > GOAL_NANOSECONDS {
+                *tenths.entry((time - first) / 100_000_000).or_default() += 1;
+            }
+        }
+    }
+    remark(&format!("prompts: packets late by more than the goal, by tenths of a second: {tenths:?}"));
 }
 
 fn hand_over(gateway: &Gateway) -> io::Result<()> {

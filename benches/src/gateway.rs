@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use duogate_channel::command::{Command, FarEnd};
@@ -16,8 +17,12 @@ use duogate_channel::sound::Codec;
 use crate::generator::Route;
 use crate::process::Process;
 
-/// Where it forwards; an address of its own, so that all ports are free.
-pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+/// An address of the loopback network for the next gateway: all its ports are free, also those that a gateway
+/// which has just ended may still hold for a moment.
+pub fn fresh_address() -> Ipv4Addr {
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    Ipv4Addr::new(127, 0, 2, NEXT.fetch_add(1, Ordering::Relaxed))
+}
 
 /// Longest wait for an answer of a healthy gateway.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -29,6 +34,8 @@ pub struct Gateway {
     pub process: Process,
     /// The wall; shard 0 is the only one.
     pub attachment: Attachment,
+    /// Where it forwards.
+    pub address: Ipv4Addr,
     next_tag: u64,
 }
 
@@ -63,12 +70,13 @@ impl Gateway {
     /// # Errors
     /// It is not there, does not start, or refuses.
     pub fn start(core: usize, sessions: u32, folder: &Path) -> io::Result<Self> {
+        let address = fresh_address();
         let socket = folder.join("gateway.sock");
         let settings = folder.join("gateway.toml");
         fs::write(
             &settings,
             format!(
-                "[media]\naddress = \"{ADDRESS}\"\nports = \"10000-49999\"\ncores = [{core}]\n\
+                "[media]\naddress = \"{address}\"\nports = \"10000-49999\"\ncores = [{core}]\n\
                  sessions = {sessions}\nprompts = \"{folder}\"\nrecordings = \"{folder}\"\n\
                  [limits]\nmax_calls = {sessions}\n[channel]\nsocket = \"{}\"\n",
                 socket.display(),
@@ -81,7 +89,7 @@ impl Gateway {
             Process::start("duogate-gateway", None, &program("duogate-gateway")?, &arguments, &log)?;
         for _ in 0..100 {
             if let Ok(attachment) = Attachment::open(&socket, PATIENCE) {
-                return Ok(Self { process, attachment, next_tag: 1 });
+                return Ok(Self { process, attachment, address, next_tag: 1 });
             }
             if !process.runs() {
                 break;
@@ -172,8 +180,9 @@ impl Gateway {
                 other => return Err(broken(format!("not joined: {other:?}"))),
             }
         }
+        let address = self.address;
         let both = |pair: &Pair| {
-            let [first, second] = pair.ports.map(|port| SocketAddrV4::new(ADDRESS, port));
+            let [first, second] = pair.ports.map(|port| SocketAddrV4::new(address, port));
             [Route { to: first, from: second }, Route { to: second, from: first }]
         };
         Ok(pairs.iter().flat_map(both).collect())

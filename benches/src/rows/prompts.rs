@@ -15,7 +15,7 @@ use duogate_channel::sound::Codec;
 
 use crate::clock;
 use crate::datagrams::{BATCH, Inbox};
-use crate::gateway::{self, Gateway};
+use crate::gateway::Gateway;
 use crate::generator::Generator;
 use crate::process::{kernel_drops, remark};
 use crate::rows::MEASURED_CORE;
@@ -54,7 +54,7 @@ pub fn run(count: usize, duration: Duration, folder: &Path) -> io::Result<Table>
     let own_drops = kernel_drops(*address.ip(), address.port());
     remark(&format!("prompts: {} streams heard, {own_drops} drops at the rig's own socket", arrivals.len()));
     tell_late(&arrivals);
-    let strangers = arrivals.keys().filter(|from| *from.ip() != gateway::ADDRESS).count();
+    let strangers = arrivals.keys().filter(|from| *from.ip() != gateway.address).count();
     let mut errors: Vec<u64> = arrivals.values().flat_map(|packets| lateness(packets)).collect();
     errors.sort_unstable();
     gateway.close(&pairs)?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use duogate_channel::counters::Counter;
 
 use crate::floor::{self, Kind};
-use crate::gateway::{self, Gateway};
+use crate::gateway::Gateway;
 use crate::generator::{Generator, Outcome, Route, Streams};
 use crate::process::{Process, kernel_drops, remark};
 use crate::rows::MEASURED_CORE;
@@ -101,9 +101,9 @@ fn duogate(generator: &mut Generator, load: Load, warm_up: Duration, folder: &Pa
     let mut gateway = Gateway::start(MEASURED_CORE, u32::from(load.pairs), folder)?;
     let pairs = gateway.open(usize::from(load.pairs), generator.address()?)?;
     let routes = gateway.join(&pairs)?;
-    let drops = kernel_drops(gateway::ADDRESS, 0);
+    let drops = kernel_drops(gateway.address, 0);
     let run = measure(generator, routes, load, warm_up, &gateway.process)?;
-    let drops = kernel_drops(gateway::ADDRESS, 0).saturating_sub(drops);
+    let drops = kernel_drops(gateway.address, 0).saturating_sub(drops);
     let page = &gateway.shard().page;
     let figures = [
         Counter::PacketsReceived,

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::application::{self, Order};
-use crate::gateway::{ADDRESS, program};
+use crate::gateway::{fresh_address, program};
 use crate::process::{Process, remark};
 use crate::rows::MEASURED_CORE;
 use crate::rows::memory::kibi;
@@ -99,12 +99,12 @@ impl World {
 
 fn settings(ports: Ports, folder: &Path) -> io::Result<PathBuf> {
     let path = folder.join("setup.toml");
-    let folder = folder.display();
+    let (folder, address) = (folder.display(), fresh_address());
     fs::write(
         &path,
         format!(
             "[http]\nlisten = \"127.0.0.1:{}\"\n[sip]\nlisten = [\"udp:127.0.0.1:{}\"]\n\
-             [media]\naddress = \"{ADDRESS}\"\nports = \"10000-49999\"\ncores = [{MEASURED_CORE}]\n\
+             [media]\naddress = \"{address}\"\nports = \"10000-49999\"\ncores = [{MEASURED_CORE}]\n\
              prompts = \"{folder}\"\nrecordings = \"{folder}\"\n[channel]\nsocket = \"{folder}/setup.sock\"\n\
              [store]\npath = \"{folder}/setup.db\"\n[limits]\ncalls_per_second = 10000\n\
              [[trunk]]\nname = \"loopback\"\nhosts = [\"127.0.0.1\"]\n",

@@ -44,6 +44,9 @@ const MOST_SOUNDS: usize = 4096;
 /// How long a peer may take over its greeting, and over reading an answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// The same for somebody who will be refused anyway, while the guest waits.
+const IMPATIENCE: Duration = Duration::from_millis(200);
+
 /// One shard, as the attach thread knows it.
 pub struct ShardDoor {
     /// How it introduces itself.
@@ -143,8 +146,8 @@ impl Hall {
 
     fn admit(&mut self, connection: Connection) -> Result<(), HandoverError> {
         if self.guest.is_some() {
-            tracing::warn!("a second control plane was refused");
-            return connection.reject(Rejection::AlreadyAttached);
+            // The greeting is heard out, briefly: whoever is still writing it would not read the answer.
+            connection.set_timeout(Some(IMPATIENCE))?;
         }
         let pid = match connection.receive_hello()? {
             Ok(pid) => pid,
@@ -153,6 +156,10 @@ impl Hall {
                 return Ok(());
             }
         };
+        if self.guest.is_some() {
+            tracing::warn!(pid, "a second control plane was refused");
+            return connection.reject(Rejection::AlreadyAttached);
+        }
         let attachment = match self.reception.bell.try_clone() {
             Ok(bell) => Arc::new(Attachment::new(bell)),
             Err(_) => return connection.reject(Rejection::NoMemory),

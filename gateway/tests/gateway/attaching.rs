@@ -21,6 +21,10 @@ use duogate_channel::sound::Codec;
 use crate::house::{DEADLINE, Gateway, until};
 use crate::party::{call, warm_up};
 
+fn connect(gateway: &Gateway) -> Connection {
+    until("the gateway listens", || Connection::open(&gateway.socket()).ok())
+}
+
 #[test]
 fn a_second_control_plane_is_refused() {
     let gateway = Gateway::start("");
@@ -33,7 +37,7 @@ fn a_second_control_plane_is_refused() {
 #[test]
 fn another_abi_version_is_refused() {
     let gateway = Gateway::start("");
-    let connection = Connection::open(&gateway.socket()).unwrap();
+    let connection = connect(&gateway);
     connection.send(&ToGateway::Hello { abi: 4711, pid: 1 }, &[]).unwrap();
     let (answer, _) = connection.receive::<ToControl>().unwrap();
     assert!(matches!(answer, ToControl::Reject(Rejection::AbiMismatch { theirs: 4711, .. })), "{answer:?}");
@@ -133,7 +137,7 @@ fn a_control_plane_that_poisons_its_ring_must_go() {
     let (gateway, control, _session, [mut one, two]) = call([Codec::Pcma, Codec::Pcma]);
     drop(control);
     let connection = until("the gateway takes another", || {
-        let connection = Connection::open(&gateway.socket()).unwrap();
+        let connection = connect(&gateway);
         let hello = ToGateway::Hello { abi: ABI_VERSION, pid: std::process::id() };
         connection.send(&hello, &[]).ok()?;
         let (answer, _) = connection.receive::<ToControl>().ok()?;
@@ -154,7 +158,7 @@ fn a_control_plane_that_poisons_its_ring_must_go() {
 #[test]
 fn garbage_at_the_socket_is_refused() {
     let gateway = Gateway::start("");
-    let connection = Connection::open(&gateway.socket()).unwrap();
+    let connection = connect(&gateway);
     rustix::net::send(&connection, &[7; 200], rustix::net::SendFlags::empty()).unwrap();
     let (answer, _) = connection.receive::<ToControl>().unwrap();
     assert_eq!(answer, ToControl::Reject(Rejection::NoHello));

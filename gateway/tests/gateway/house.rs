@@ -65,7 +65,8 @@ impl Gateway {
     }
 
     pub(crate) fn attach(&self) -> Control {
-        let attachment = Attachment::open(&self.socket(), DEADLINE).unwrap();
+        // The socket has its name a moment before it listens.
+        let attachment = until("the gateway takes us", || Attachment::open(&self.socket(), DEADLINE).ok());
         Control { attachment, next: 1 }
     }
 

@@ -181,9 +181,11 @@ fn answer2_ends_when_either_hangs_up_or_joining_stalls() {
     );
 }
 
+/// What `on_released` says, and how it came to that.
+type Way = (&'static str, fn(&mut Stage));
+
 #[test]
 fn connected_ends_in_every_way() {
-    type Way = (&'static str, fn(&mut Stage));
     let ways: [Way; 7] = [
         ("on_released 200 by 1", |stage| stage.leg(One, LegEvent::Ended { cause: 200 })),
         ("on_released 200 by 2", |stage| stage.leg(Two, LegEvent::Ended { cause: 200 })),

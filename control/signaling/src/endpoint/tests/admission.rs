@@ -1,0 +1,113 @@
+//! Who is let in, and what is said to those who are not.
+
+use core::time::Duration;
+
+use duogate_channel::identity::Shard;
+
+use super::node::{Node, settings};
+use crate::endpoint::Admission;
+use crate::resource::error::ApiError;
+use crate::resource::view::State;
+
+#[test]
+fn the_rate_is_bounded_and_the_refusal_says_when_to_come_again() {
+    let mut node = Node::new(settings());
+    for _ in 0..8 {
+        node.construct_one();
+    }
+    let refusal = node.construct(&["1@192.0.2.1"], &["2@192.0.2.2"]).unwrap_err();
+    assert_eq!(refusal, ApiError::Overloaded { retry_after_seconds: 1 });
+    node.now.instant = node.now.instant + Duration::from_millis(210);
+    node.construct_one();
+    assert_eq!(node.endpoint.counters().refused_rate, 1);
+}
+
+#[test]
+fn calls_at_once_are_bounded_and_an_end_makes_room() {
+    let mut settings = settings();
+    settings.limits.admission = Admission { max_calls: 2, calls_per_second: 100.0, burst: 100 };
+    let mut node = Node::new(settings);
+    let first = node.construct_one();
+    node.construct_one();
+    let refusal = node.construct(&["1@192.0.2.1"], &["2@192.0.2.2"]).unwrap_err();
+    assert!(matches!(refusal, ApiError::Overloaded { .. }));
+    node.endpoint.drop_call(node.now, &first.res_id, None).unwrap();
+    node.construct_one();
+}
+
+#[test]
+fn draining_and_a_missing_gateway_refuse() {
+    let mut node = Node::new(settings());
+    node.endpoint.drain(true);
+    assert_eq!(node.construct(&["1@192.0.2.1"], &["2@192.0.2.2"]), Err(ApiError::Draining));
+    node.endpoint.drain(false);
+    node.endpoint.media_lost(node.now);
+    assert_eq!(node.construct(&["1@192.0.2.1"], &["2@192.0.2.2"]), Err(ApiError::NoMedia));
+    node.endpoint.media_attached(node.now, &[1]);
+    node.construct_one();
+    let full = node.construct(&["1@192.0.2.1"], &["2@192.0.2.2"]);
+    assert!(matches!(full, Err(ApiError::Overloaded { .. })), "the only session is taken");
+}
+
+#[test]
+fn sessions_go_to_the_shard_with_most_room_and_avoid_a_congested_one() {
+    let mut node = Node::new(settings());
+    let mut shards = alloc::vec::Vec::new();
+    for _ in 0..3 {
+        node.construct_one();
+        shards.push(node.asked().0);
+    }
+    assert_eq!(shards, [Shard(0), Shard(1), Shard(0)]);
+    node.endpoint.media_congested(node.now, Shard(1));
+    node.construct_one();
+    assert_eq!(node.asked().0, Shard(0));
+    assert_eq!(node.endpoint.shard_sessions(), [3, 1]);
+}
+
+#[test]
+fn a_list_comes_in_pages_and_shows_the_living() {
+    let mut node = Node::new(settings());
+    let views: alloc::vec::Vec<_> = (0..5).map(|_| node.construct_one()).collect();
+    node.endpoint.drop_call(node.now, &views[1].res_id, None).unwrap();
+    let first = node.endpoint.list(None, None, Some(3)).unwrap();
+    let names = |page: &crate::resource::view::Page| {
+        page.views.iter().map(|view| view.res_id.clone()).collect::<alloc::vec::Vec<_>>()
+    };
+    assert_eq!(names(&first), [&views[0], &views[2], &views[3]].map(|view| view.res_id.clone()));
+    let second = node.endpoint.list(None, first.next.as_deref(), Some(3)).unwrap();
+    assert_eq!(names(&second), [views[4].res_id.clone()]);
+    assert_eq!(second.next, None);
+    let released = node.endpoint.list(Some(State::Released), None, None).unwrap();
+    assert_eq!(names(&released), [views[1].res_id.clone()]);
+    for (cursor, limit, parameter) in
+        [(Some("x"), None, "cursor"), (None, Some(0), "limit"), (None, Some(1001), "limit")]
+    {
+        let error = node.endpoint.list(None, cursor, limit).unwrap_err();
+        assert_eq!(error.parameter(), Some(parameter));
+    }
+}
+
+#[test]
+fn names_that_are_almost_right_are_not_found() {
+    let mut node = Node::new(settings());
+    let view = node.construct_one();
+    assert!(view.res_id.starts_with("n1-ext.duo_callback-"));
+    assert!(node.endpoint.get(&view.res_id).is_ok());
+    let other = alloc::format!("{}0", &view.res_id[..view.res_id.len() - 1]);
+    let wrong = if *other == *view.res_id { alloc::format!("{}1", &other[..other.len() - 1]) } else { other };
+    for name in ["", "-", "x", &wrong, "n1-ext.duo_callback-äöüäöüäöüäöü"] {
+        assert_eq!(node.endpoint.get(name), Err(ApiError::NotFound), "{name}");
+    }
+    assert_eq!(node.endpoint.cancel(node.now, "x"), Err(ApiError::NotFound));
+}
+
+#[test]
+fn drop_knows_its_causes_and_happens_once() {
+    let mut node = Node::new(settings());
+    let view = node.construct_one();
+    let error = node.endpoint.drop_call(node.now, &view.res_id, Some(200)).unwrap_err();
+    assert_eq!(error.parameter(), Some("cause"));
+    node.endpoint.drop_call(node.now, &view.res_id, Some(486)).unwrap();
+    let again = node.endpoint.drop_call(node.now, &view.res_id, None);
+    assert_eq!(again, Err(ApiError::WrongState { state: State::Released }));
+}

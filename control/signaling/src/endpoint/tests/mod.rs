@@ -1,0 +1,6 @@
+//! The endpoint as a whole, with the real legs below it.
+
+mod admission;
+mod node;
+mod routing;
+mod strays;

@@ -11,6 +11,7 @@ pub mod process;
 pub mod rows;
 pub mod rtp;
 pub mod rtpengine;
+pub mod shard;
 pub mod table;
 mod uring;
 pub mod wire;

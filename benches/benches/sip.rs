@@ -97,7 +97,7 @@ fn transactions(criterion: &mut Criterion) {
             let busy = Builder::response_to(&message, path().address, Status::BUSY_HERE, Some("t")).build();
             let busy = busy.unwrap_or_default();
             let Ok(response) = Message::parse(&busy) else { return };
-            black_box(layer.receive(Instant::ZERO, path(), &response));
+            black_box(layer.receive(Instant::ZERO, &response));
             while layer.poll_output().is_some() {}
         });
     });

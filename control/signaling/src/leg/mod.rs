@@ -177,7 +177,7 @@ impl Leg {
     }
 
     fn receive(&mut self, now: Instant, path: Path, message: &Message<'_>) {
-        match self.layer.receive(now, path, message) {
+        match self.layer.receive(now, message) {
             Delivery::Response(id) if self.invite == Some(id) => self.invite_response(now, message),
             Delivery::Response(id) if self.bye == Some(id) => {
                 if message.status().is_some_and(|status| !status.is_provisional()) {

@@ -87,12 +87,13 @@ impl Layer {
         Ok(id)
     }
 
-    /// Takes in a message that came over `path`.
-    pub fn receive(&mut self, now: Instant, path: Path, message: &Message<'_>) -> Delivery {
+    /// Takes in a message. Where it came from does not count for matching (RFC 3261 sections 17.1.3, 17.2.3): a
+    /// branch is what nobody else can guess.
+    pub fn receive(&mut self, now: Instant, message: &Message<'_>) -> Delivery {
         match message.status() {
             Some(status) => self.receive_response(now, message, status),
             None if message.method() == Method::Ack => self.receive_ack(now, message),
-            None => self.receive_request(now, path, message),
+            None => self.receive_request(now, message),
         }
     }
 
@@ -118,7 +119,7 @@ impl Layer {
         if deliver { Delivery::Acknowledgement } else { Delivery::Absorbed }
     }
 
-    fn receive_request(&mut self, now: Instant, _path: Path, message: &Message<'_>) -> Delivery {
+    fn receive_request(&mut self, now: Instant, message: &Message<'_>) -> Delivery {
         let method = message.method();
         if let Some(place) = self.table.find(self.keys.server(message, method)) {
             // Answers go where the first copy came from: a stranger who repeats a request gets nothing.

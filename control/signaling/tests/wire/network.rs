@@ -88,7 +88,7 @@ impl World {
     fn arrive(&mut self, now: Instant, side: Side, bytes: &[u8]) {
         let message = Message::parse(bytes).expect("valid");
         match side {
-            Side::Client => match self.client.receive(now, UDP, &message) {
+            Side::Client => match self.client.receive(now, &message) {
                 Delivery::Response(id) => {
                     assert_eq!(id, self.id);
                     let status = message.status().expect("a response");
@@ -101,7 +101,7 @@ impl World {
                 Delivery::Absorbed | Delivery::Stray => {}
                 other => panic!("{other:?} for a client"),
             },
-            Side::Server => match self.server.receive(now, UDP, &message) {
+            Side::Server => match self.server.receive(now, &message) {
                 Delivery::Request => {
                     self.record.requests_delivered += 1;
                     let id = self.server.accept(now, UDP, &message).expect("begun");

@@ -75,11 +75,23 @@ impl World {
         let recording = plan.record.is_some();
         let Ok(view) = self.endpoint.construct(now, plan, prepared) else { return };
         self.tell(&format!("constructed {call}: {}", view.res_id));
-        self.audit.constructed(&view.res_id, recording);
+        let must_connect = self.must_connect(call, &parameters);
+        self.audit.constructed(&view.res_id, recording, must_connect);
         self.calls[call] = Some(view.res_id.to_string());
         let durable = !self.random.chance(2);
         let when = self.now + Duration::from_micros(self.random.between(100, 9_000));
         self.schedule.at(when, Occurrence::Application { call, deed: Deed::Noted { durable } });
+    }
+
+    /// Is there nothing that keeps these two apart? With room for looking up a name and for a prompt.
+    fn must_connect(&self, call: usize, parameters: &Parameters) -> bool {
+        let scripts = [call * 2, call * 2 + 1].map(|place| &self.parties[place].script);
+        let ring = Duration::from_secs(parameters.max_ring_seconds.unwrap_or(50).unsigned_abs());
+        let in_time = |after: Duration| after + Duration::from_secs(3) < ring;
+        self.calm
+            && !self.disturbed[call]
+            && !scripts[0].hangs_up()
+            && scripts.iter().all(|script| script.answers_after().is_some_and(in_time))
     }
 
     fn parameters(&mut self, call: usize) -> Parameters {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use duogate_channel::identity::Party;
-use duogate_signaling::resource::report::{Event, RecordResult, Report};
+use duogate_signaling::resource::report::{Event, Reason, RecordResult, Report};
 
 use crate::text::Text;
 
@@ -22,6 +22,9 @@ pub(crate) struct Account {
     pub(crate) released: bool,
     recorded: bool,
     channels: [bool; 2],
+    /// Both parties answer in time, nobody interferes and nothing is lost on the way: the two must come to talk.
+    pub(crate) must_connect: bool,
+    error: Option<Reason>,
     /// Forgotten before it was noted: no event may ever come.
     pub(crate) unnoted: bool,
 }
@@ -49,8 +52,9 @@ pub(crate) struct Audit {
 }
 
 impl Audit {
-    pub(crate) fn constructed(&mut self, res_id: &str, recording: bool) {
-        self.accounts.insert(res_id.into(), Account { recording, ..Account::default() });
+    pub(crate) fn constructed(&mut self, res_id: &str, recording: bool, must_connect: bool) {
+        let account = Account { recording, must_connect, ..Account::default() };
+        self.accounts.insert(res_id.into(), account);
     }
 
     /// Invariants 1, 3 (in part) and 4, at every event.
@@ -78,7 +82,8 @@ impl Audit {
                 self.connected += 1;
                 account.dialled == [true; 2] && !account.released && once(&mut account.connected)
             }
-            Event::Released(_) => {
+            Event::Released(release) => {
+                account.error = release.error.map(|failure| failure.reason);
                 account.dialled[0] && account.dialled[1] == account.started2 && once(&mut account.released)
             }
             Event::RecordCompleted(result) => {
@@ -167,6 +172,11 @@ impl Audit {
             }
             if account.recording && !account.recorded {
                 return Err(format!("{name}: the recording was never completed"));
+            }
+            // The gateway may have no port to give, and one trunk takes one call at a time.
+            let excused = matches!(account.error, Some(Reason::MediaRefused | Reason::NoRoute));
+            if account.must_connect && !account.connected && !excused {
+                return Err(format!("{name} should have been connected: {account:?}"));
             }
             if account.connected && account.channels != [true; 2] {
                 return Err(format!("{name}: a leg has no record"));

@@ -62,6 +62,10 @@ pub(crate) struct World {
     /// Who receives SIP or sound where.
     pub(crate) addresses: BTreeMap<std::net::IpAddr, usize>,
     pub(crate) calls: Vec<Option<String>>,
+    /// Nothing is lost on the way, and the gateway lives.
+    pub(crate) calm: bool,
+    /// Callbacks that the application cancels or drops, perhaps.
+    pub(crate) disturbed: Vec<bool>,
     pub(crate) audit: Audit,
     pub(crate) story: Vec<String>,
     pub(crate) sent: u64,
@@ -98,6 +102,8 @@ impl World {
             parties: Vec::new(),
             addresses: BTreeMap::new(),
             calls: vec![None; CALLBACKS],
+            calm: !bad,
+            disturbed: vec![false; CALLBACKS],
             audit: Audit::default(),
             story: Vec::new(),
             sent: 0,
@@ -125,6 +131,7 @@ impl World {
             let deeds = [Deed::Cancel, Deed::Drop, Deed::Look];
             if self.random.chance(30) {
                 let deed = self.random.one_of(&deeds);
+                self.disturbed[call] = deed != Deed::Look;
                 self.schedule.at(later, Occurrence::Application { call, deed });
             }
         }
@@ -133,6 +140,7 @@ impl World {
             self.schedule.at(when, Occurrence::Stranger);
         }
         if self.random.chance(15) {
+            self.calm = false;
             let when = self.start + Duration::from_millis(self.random.between(2_000, 15_000));
             self.schedule.at(when, Occurrence::GatewayDies);
             self.schedule.at(when + Duration::from_millis(700), Occurrence::GatewayReturns);

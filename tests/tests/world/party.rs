@@ -359,6 +359,18 @@ impl Party {
     }
 }
 
+impl Script {
+    /// When it answers, after the INVITE came; none if it does not.
+    pub(crate) fn answers_after(&self) -> Option<Duration> {
+        let place = self.steps.iter().position(|(_, step)| matches!(step, Step::Answer { .. }))?;
+        (!self.dead).then(|| self.steps[..=place].iter().map(|(after, _)| *after).sum())
+    }
+
+    pub(crate) fn hangs_up(&self) -> bool {
+        self.steps.iter().any(|(_, step)| *step == Step::HangUp)
+    }
+}
+
 /// A script by chance: every answer pattern, with its own times.
 pub(crate) fn script(random: &mut Random, codec: u8) -> Script {
     let short = |random: &mut Random| Duration::from_millis(random.between(0, 400));

@@ -18,7 +18,7 @@ use crate::figures::{Page, ShellFigures};
 use crate::inbox::{Inbox, Notice, Sounds};
 use crate::ports::Ports;
 use crate::tap::ShardTap;
-use crate::uring::{Completion, Uring, Wait};
+use crate::uring::{BATCH, Completion, Uring, Wait};
 use crate::wall::{INBOX_BELL, Wall};
 
 /// Commands obeyed in one turn: each may bind two sockets (about 30 µs each), and packets wait meanwhile.
@@ -232,6 +232,24 @@ impl Shard {
         for slot in 0..self.core.limits().sessions {
             if let Some(snapshot) = self.core.snapshot(slot) {
                 self.core.command(now, Command::Close { session: snapshot.session }, &mut self.tap);
+            }
+        }
+    }
+
+    /// Closes all ports before the thread ends, so that the next gateway finds them free: what a ring still holds
+    /// when its process ends is let go by the kernel some time later.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn close(mut self) -> io::Result<()> {
+        for place in 0..self.core.limits().sockets() {
+            self.ports.release(&mut self.uring, Socket(place))?;
+        }
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            self.uring.wait(Wait { gather: Duration::ZERO, at_most: Duration::ZERO })?;
+            if !self.uring.reap(&mut batch) {
+                return Ok(());
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::net::UdpSocket;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
@@ -34,6 +35,9 @@ use crate::{clock, uring, worker};
 /// A shard that has not turned its loop for so long does not work any more: it never sleeps longer than half a
 /// second.
 const STUCK: Duration = Duration::from_secs(5);
+
+/// How long the ports of a gateway that died may take to become free.
+const PORTS_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How often the shards are looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -121,6 +125,7 @@ fn build(configuration: &Configuration) -> Result<House, GatewayError> {
     uring::check().map_err(|error| GatewayError::NoRing(uring::explain(&error, uring::disabled())))?;
     let media = &configuration.media;
     let share = share(configuration)?;
+    await_ports(configuration);
     let socket = &configuration.channel.socket;
     if let Some(folder) = socket.parent() {
         std::fs::create_dir_all(folder).map_err(system("folder of channel.socket"))?;
@@ -176,6 +181,28 @@ fn build(configuration: &Configuration) -> Result<House, GatewayError> {
     };
     let attach = attach::start(reception).map_err(system("attach thread"))?;
     Ok(House { shards, recorder, attach, inboxes, pages, desk, bell, closing })
+}
+
+/// Waits for the ports of a gateway that has just died: the kernel lets go of a ring's sockets some time after the
+/// end of its process. Looks at one port of sixteen, which finds every gateway that had more than a few calls.
+fn await_ports(configuration: &Configuration) {
+    let media = &configuration.media;
+    let sample = || (media.ports.first..=media.ports.last).step_by(32);
+    let taken = || sample().filter(|port| UdpSocket::bind((media.address, *port)).is_err()).count();
+    let start = clock::now();
+    let mut count = taken();
+    while count > 0 && clock::now().since(start) < PORTS_PATIENCE {
+        thread::sleep(Duration::from_millis(20));
+        count = taken();
+    }
+    if count > 0 {
+        let (taken, looked_at) = (count, sample().count());
+        tracing::warn!(
+            taken,
+            looked_at,
+            "ports of media.ports cannot be bound; other ports serve in their place"
+        );
+    }
 }
 
 /// What each shard may have, after a look at the descriptors.

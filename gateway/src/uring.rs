@@ -342,7 +342,7 @@ pub fn explain(error: &io::Error, disabled: Option<u8>) -> String {
                  put the gateway's group into kernel.io_uring_group"
                 .into(),
             _ => "io_uring is forbidden to this process by a seccomp filter: allow io_uring_setup, io_uring_enter \
-                 and io_uring_register (systemd: SystemCallFilter=@io-event; Docker: --security-opt seccomp=…)"
+                 and io_uring_register (systemd: SystemCallFilter=@aio; Docker: --security-opt seccomp=…)"
                 .into(),
         },
         Some(libc::EINVAL) => "this kernel's io_uring is too old: Duogate needs Linux 6.1 or later".into(),
@@ -366,79 +366,4 @@ pub fn disabled() -> Option<u8> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_reason_names_its_cure() {
-        let explained = |errno, disabled| explain(&io::Error::from_raw_os_error(errno), disabled);
-        for (errno, disabled, cure) in [
-            (libc::ENOSYS, None, "seccomp"),
-            (libc::EPERM, Some(2), "kernel.io_uring_disabled"),
-            (libc::EPERM, Some(1), "kernel.io_uring_group"),
-            (libc::EPERM, Some(0), "SystemCallFilter"),
-            (libc::EINVAL, Some(0), "Linux 6.1"),
-            (libc::ENOMEM, None, "LimitMEMLOCK"),
-            (libc::EMFILE, None, "LimitNOFILE"),
-        ] {
-            let text = explained(errno, disabled);
-            assert!(text.contains(cure), "{text}");
-        }
-        assert!(explained(libc::EIO, None).contains("os error 5"));
-    }
-
-    #[test]
-    fn a_wait_ends_in_time_whatever_its_plan() {
-        let mut uring = Uring::new(4).unwrap();
-        let milliseconds = Duration::from_millis;
-        for (gather, at_most) in [(0, 0), (0, 5), (1, 5), (5, 1), (5, 5), (1, 0)] {
-            let start = std::time::Instant::now();
-            uring.wait(Wait { gather: milliseconds(gather), at_most: milliseconds(at_most) }).unwrap();
-            assert!(start.elapsed() >= milliseconds(at_most.min(5)));
-            assert!(start.elapsed() < Duration::from_secs(2));
-        }
-    }
-
-    #[test]
-    fn a_socket_is_echoed_from_its_buffers() {
-        let mut uring = Uring::new(4).unwrap();
-        let (near, far) = (
-            std::net::UdpSocket::bind("127.0.0.1:0").unwrap(),
-            std::net::UdpSocket::bind("127.0.0.1:0").unwrap(),
-        );
-        near.connect(far.local_addr().unwrap()).unwrap();
-        far.connect(near.local_addr().unwrap()).unwrap();
-        far.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-        uring.enter_file(3, std::os::fd::AsFd::as_fd(&near)).unwrap();
-        uring.receive(3, 77).unwrap();
-        let mut batch = Vec::with_capacity(16);
-        // More rounds than there are buffers, so that each has been lent, used and given back.
-        for round in 0..2 * u32::from(RECEIVE_BUFFERS) {
-            far.send(&round.to_be_bytes()).unwrap();
-            let completion = loop {
-                uring
-                    .wait(Wait { gather: Duration::from_micros(1), at_most: Duration::from_secs(5) })
-                    .unwrap();
-                if uring.reap(&mut batch) {
-                    break batch[0];
-                }
-            };
-            let Completion::Received { place: 3, epoch: 77, buffer, length: 4, more: true } = completion
-            else {
-                panic!("{completion:?}");
-            };
-            uring.buffers.packet(buffer, 4).unwrap()[0] = 0xff;
-            uring.send_buffer(3, buffer, 4).unwrap();
-            uring.buffers.give_back(buffer);
-            uring.submit().unwrap();
-            let mut answer = [0; 8];
-            assert_eq!(far.recv(&mut answer).unwrap(), 4);
-            assert_eq!(answer[..4], [[0xff].as_slice(), &round.to_be_bytes()[1..]].concat());
-        }
-        uring.cancel(3, 77).unwrap();
-        uring.wait(Wait { gather: Duration::ZERO, at_most: Duration::from_millis(100) }).unwrap();
-        uring.reap(&mut batch);
-        let ended = Completion::Ended { place: 3, epoch: 77, errno: libc::ECANCELED, buffer: None };
-        assert!(batch.contains(&ended), "{batch:?}");
-    }
-}
+mod tests;

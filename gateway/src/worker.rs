@@ -59,7 +59,7 @@ fn run(mut shard: Shard) -> io::Result<()> {
         shard.report(now);
         shard.account(now, completions);
     }
-    Ok(())
+    shard.close()
 }
 
 fn pin(core: u16) {

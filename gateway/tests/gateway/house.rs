@@ -56,6 +56,18 @@ impl Gateway {
         gateway
     }
 
+    /// Ends the process and starts another one in its place, at once.
+    pub(crate) fn restart_after(mut self, end: Signal) -> Self {
+        kill_process(self.pid(), end).unwrap();
+        self.child.wait().unwrap();
+        let _stale = fs::remove_file(self.socket());
+        let mut program = Program::new(env!("CARGO_BIN_EXE_duogate-gateway"));
+        program.arg("--config").arg(self.folder.path().join("duogate.toml"));
+        self.child = program.stderr(Stdio::piped()).spawn().unwrap();
+        until("the gateway listens", || self.socket().exists().then_some(()));
+        self
+    }
+
     pub(crate) fn socket(&self) -> PathBuf {
         self.folder.path().join("run/gateway.sock")
     }

@@ -1,7 +1,10 @@
 //! How the process starts and ends.
 
+use std::collections::BTreeSet;
 use std::os::unix::net::UnixDatagram;
 use std::process::Command as Program;
+
+use rustix::process::Signal;
 
 use crate::house::{DEADLINE, Gateway, until};
 
@@ -79,4 +82,20 @@ fn the_service_manager_is_told() {
     until("the next heartbeat", || heard("WATCHDOG=1").then_some(()));
     gateway.terminate();
     until("the end", || heard("STOPPING=1").then_some(()));
+}
+
+#[test]
+fn a_new_gateway_has_its_predecessors_ports() {
+    for end in [Signal::TERM, Signal::KILL] {
+        let mut gateway = Gateway::start("sessions = 16");
+        let ports = all_ports(&gateway);
+        gateway = gateway.restart_after(end);
+        assert_eq!(all_ports(&gateway), ports, "after {end:?}");
+    }
+}
+
+/// The ports of as many sessions as there can be.
+fn all_ports(gateway: &Gateway) -> BTreeSet<u16> {
+    let mut control = gateway.attach();
+    (0..16).flat_map(|_| control.open().1).collect()
 }

@@ -120,11 +120,10 @@ fn media(out: &mut Findings, media: &Media) {
     if media.cores.is_empty() {
         add(out, "media.cores", "empty, expected at least one core, such as [0]");
     } else {
-        let possible = media.shard_ports(0).rtp_ports() / 2;
-        if media.sessions_per_shard() > possible {
-            let all = possible.saturating_mul(u32::from(media.shards()));
+        let possible = media.possible_sessions();
+        if media.sessions_per_shard() * u32::from(media.shards()) > possible {
             let message = format!(
-                "{} has ports for {all} sessions, media.sessions asks for {}",
+                "{} has ports for {possible} sessions, media.sessions asks for {}",
                 media.ports, media.sessions
             );
             add(out, "media.ports", message);

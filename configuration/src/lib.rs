@@ -101,7 +101,11 @@ impl Configuration {
     pub fn parse(text: &str) -> Result<Self, Vec<Finding>> {
         let mut configuration: Self =
             toml::from_str(text).map_err(|error| vec![error::from_toml(text, &error)])?;
-        // Whoever lowers the sessions alone means fewer calls, too.
+        // Whoever narrows the ports alone means fewer sessions, and whoever lowers the sessions, fewer calls.
+        if !is_written(text, "media", "sessions") {
+            configuration.media.sessions =
+                configuration.media.sessions.min(configuration.media.possible_sessions()).max(1);
+        }
         configuration.limits.max_calls = configuration.limits.max_calls.min(configuration.media.sessions);
         let findings = error::place(text, check::values(&configuration));
         if findings.is_empty() { Ok(configuration) } else { Err(findings) }
@@ -123,4 +127,10 @@ impl Configuration {
         }
         Ok(())
     }
+}
+
+/// Does the text, which has been read without an error, set this key itself?
+fn is_written(text: &str, section: &str, key: &str) -> bool {
+    let table: Result<toml::Table, _> = text.parse();
+    table.is_ok_and(|table| table.get(section).is_some_and(|section| section.get(key).is_some()))
 }

@@ -151,6 +151,12 @@ impl Media {
         self.sessions.div_ceil(u32::from(self.shards().max(1)))
     }
 
+    /// Callbacks for which there are ports, all shards together: each takes two.
+    #[must_use]
+    pub fn possible_sessions(&self) -> u32 {
+        (self.shard_ports(0).rtp_ports() / 2).saturating_mul(u32::from(self.shards()))
+    }
+
     /// The ports of the shard at `index`.
     #[must_use]
     pub fn shard_ports(&self, index: u16) -> PortRange {

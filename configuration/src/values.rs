@@ -84,7 +84,7 @@ impl fmt::Display for Listen {
 }
 
 /// Ports for RTP, both ends included: `first` is even, `last` is odd. Each even port carries RTP, the odd port
-/// above it is kept for RTCP (RFC 3550 section 11).
+/// above it is kept for RTCP (RFC 3550 section 11). Read from text, a port without its partner is left out.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct PortRange {
     /// The lowest port.
@@ -120,15 +120,20 @@ impl FromStr for PortRange {
         let (first, last) = text.split_once('-').ok_or_else(wrong)?;
         let port = |text: &str| text.trim().parse::<u16>().map_err(|_| wrong());
         let (first, last) = (port(first)?, port(last)?);
-        match () {
-            () if first < 1024 => Err(format!("port {first} is privileged, expected 1024 or higher")),
-            () if last <= first => Err(format!("port {last} is not above {first}")),
-            () if first % 2 != 0 => Err(format!("the first port, {first}, is odd: RTP needs even ports")),
-            () if last % 2 == 0 => {
-                Err(format!("the last port, {last}, is even: the odd port above each RTP port is for RTCP"))
-            }
-            () => Ok(Self { first, last }),
+        if first < 1024 {
+            return Err(format!("port {first} is privileged, expected 1024 or higher"));
         }
+        if last <= first {
+            return Err(format!("port {last} is not above {first}"));
+        }
+        // An odd port at the beginning and an even one at the end have no partner: they stay unused.
+        let (first, last) = (first.next_multiple_of(2), if last % 2 == 0 { last - 1 } else { last });
+        if last <= first {
+            return Err(format!(
+                "\"{text}\" has no even port with the odd one above it, as RTP and RTCP need"
+            ));
+        }
+        Ok(Self { first, last })
     }
 }
 

@@ -57,13 +57,15 @@ fn wrong_types_and_ranges_name_what_was_expected() {
 
 #[test]
 fn ports_are_even_to_odd_and_enough() {
-    refused_with("[media]\nports = \"20001-20100\"\n", &["media.ports", "20001, is odd"]);
-    refused_with("[media]\nports = \"20000-20100\"\n", &["media.ports", "20100, is even"]);
+    refused_with("[media]\nports = \"20001-20002\"\n", &["media.ports", "no even port"]);
     refused_with("[media]\nports = \"20001-20000\"\n", &["not above"]);
     refused_with("[media]\nports = \"80-20001\"\n", &["privileged"]);
     refused_with("[media]\nports = \"20000-70001\"\n", &["expected FIRST-LAST"]);
-    refused_with("[media]\nports = \"20000-20399\"\n", &["line 2, column 9", "for 100 sessions", "4000"]);
-    refused_with("[media]\nports = \"20000-20399\"\nsessions = 101\n", &["for 100 sessions"]);
+    refused_with("[media]\nports = \"20000-20001\"\n", &["line 2, column 9", "for 0 sessions"]);
+    refused_with(
+        "[media]\nports = \"20000-20399\"\nsessions = 101\n",
+        &["line 2, column 9", "for 100 sessions", "101"],
+    );
     assert!(Configuration::parse("[media]\nports = \"20000-20399\"\nsessions = 100\n").is_ok());
     // Two shards of 50 ports each carry 25 sessions each.
     assert!(
@@ -169,6 +171,13 @@ fn load_names_the_file_and_what_the_host_lacks() {
         message.contains("x.toml: line 2, column 10: media.cores[0]: this host has no core 65000"),
         "{message}"
     );
+}
+
+#[test]
+fn fewer_ports_mean_fewer_sessions() {
+    let configuration = Configuration::parse("[media]\nports = \"20001-20400\"\n").unwrap();
+    assert_eq!((configuration.media.ports.first, configuration.media.ports.last), (20002, 20399));
+    assert_eq!((configuration.media.sessions, configuration.limits.max_calls), (99, 99));
 }
 
 #[test]

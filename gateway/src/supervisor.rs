@@ -123,52 +123,32 @@ fn signals() -> io::Result<UnixStream> {
 
 fn build(configuration: &Configuration) -> Result<House, GatewayError> {
     uring::check().map_err(|error| GatewayError::NoRing(uring::explain(&error, uring::disabled())))?;
-    let media = &configuration.media;
     let share = share(configuration)?;
-    await_ports(configuration);
     let socket = &configuration.channel.socket;
     if let Some(folder) = socket.parent() {
         std::fs::create_dir_all(folder).map_err(system("folder of channel.socket"))?;
     }
     let doorway = Doorway::open(socket)?;
+    await_ports(configuration);
     let epoch = epoch();
     let recorder_bell = Arc::new(RecorderBell::new().map_err(io::Error::from).map_err(system("eventfd"))?);
-    let (mut doors, mut setups, mut lines, mut pages) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for (index, core) in (0..).zip(&media.cores) {
+    let (mut doors, mut setups, mut lines) = (Vec::new(), Vec::new(), Vec::new());
+    for index in 0..configuration.media.shards() {
         let inbox = Arc::new(Inbox::new().map_err(io::Error::from).map_err(system("eventfd"))?);
+        let line = Arc::new(Line::new(share.sessions, Arc::clone(&inbox)));
         let page = PageWriter::create(epoch, share.sessions)?;
-        let limits = shard_limits(configuration, index, share)?;
-        let line = Arc::new(Line::new(limits.recordings, Arc::clone(&inbox)));
-        let (first_port, last_port) = (limits.first_port, limits.last_port);
-        let description = ShardDescription {
-            shard: ShardName(index),
-            core: *core,
-            first_port,
-            last_port,
-            sessions: share.sessions,
-        };
-        setups.push(Setup {
-            limits,
-            address: media.address,
-            traffic_class: u32::from(media.dscp) << 2,
-            budget: Duration::from_micros(u64::from(media.latency_budget_microseconds)),
-            page: page.clone(),
-            inbox: Arc::clone(&inbox),
-            tap: ShardTap::new(Arc::clone(&line), Arc::clone(&recorder_bell)),
-        });
+        let tap = ShardTap::new(Arc::clone(&line), Arc::clone(&recorder_bell));
+        let (setup, door) = shard(configuration, index, share, page, &inbox, tap)?;
+        setups.push(setup);
+        doors.push(door);
         lines.push(line);
-        pages.push(page.clone());
-        doors.push(ShardDoor { description, page, inbox });
     }
-    let desk = Arc::new(Desk {
-        papers: ArrayQueue::new(HANDED),
-        bell: recorder_bell,
-        lines,
-        closing: AtomicBool::new(false),
-    });
+    let closing = AtomicBool::new(false);
+    let desk = Arc::new(Desk { papers: ArrayQueue::new(HANDED), bell: recorder_bell, lines, closing });
     let inboxes = doors.iter().map(|door| Arc::clone(&door.inbox)).collect();
+    let pages = doors.iter().map(|door| door.page.clone()).collect();
     let recorder = start_recorder(&desk)?;
-    let shards = start_shards(&media.cores, setups)?;
+    let shards = start_shards(&configuration.media.cores, setups)?;
     let bell = Doorbell::polled().map_err(io::Error::from).map_err(system("eventfd"))?;
     let closing = Arc::new(AtomicBool::new(false));
     let reception = Reception {
@@ -181,6 +161,37 @@ fn build(configuration: &Configuration) -> Result<House, GatewayError> {
     };
     let attach = attach::start(reception).map_err(system("attach thread"))?;
     Ok(House { shards, recorder, attach, inboxes, pages, desk, bell, closing })
+}
+
+/// What one shard's thread needs, and what the attach thread knows of it.
+fn shard(
+    configuration: &Configuration,
+    index: u16,
+    share: Share,
+    page: PageWriter,
+    inbox: &Arc<Inbox>,
+    tap: ShardTap,
+) -> Result<(Setup, ShardDoor), GatewayError> {
+    let media = &configuration.media;
+    let limits = shard_limits(configuration, index, share)?;
+    let description = ShardDescription {
+        shard: ShardName(index),
+        core: media.cores[usize::from(index)],
+        first_port: limits.first_port,
+        last_port: limits.last_port,
+        sessions: share.sessions,
+    };
+    let door = ShardDoor { description, page: page.clone(), inbox: Arc::clone(inbox) };
+    let setup = Setup {
+        limits,
+        address: media.address,
+        traffic_class: u32::from(media.dscp) << 2,
+        budget: Duration::from_micros(u64::from(media.latency_budget_microseconds)),
+        page,
+        inbox: Arc::clone(inbox),
+        tap,
+    };
+    Ok((setup, door))
 }
 
 /// Waits for the ports of a gateway that has just died: the kernel lets go of a ring's sockets some time after the

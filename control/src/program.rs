@@ -260,14 +260,14 @@ async fn stop(running: Running, signals: &mut Signals) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Waits until no callback is left, at most so long.
+/// Waits until no callback owes an event any more, at most so long.
 async fn calls_over(switchboard: &Switchboard, patience: Duration) {
     let deadline = Instant::now() + patience;
     let mut look = tokio::time::interval(Duration::from_millis(50));
     while Instant::now() < deadline {
         look.tick().await;
         match switchboard.status().await {
-            Ok(status) if status.counters.states.iter().sum::<u32>() > 0 => {}
+            Ok(status) if status.untold > 0 => {}
             _ => return,
         }
     }

@@ -9,7 +9,7 @@ pub(crate) struct ResourceRow {
     pub(crate) res_id: String,
     /// Unix milliseconds.
     pub(crate) created: i64,
-    /// Unix milliseconds; none until nothing is left of the resource and no event is owed.
+    /// Unix milliseconds; none until every event of the resource has been written.
     pub(crate) released: Option<i64>,
     /// `Initiated` … `Released`.
     pub(crate) state: &'static str,

@@ -40,6 +40,8 @@ struct Call {
     owner: Option<u64>,
     recording: Option<(Recording, PathBuf)>,
     created: i64,
+    /// Nothing is owed to the application any more; transactions may linger.
+    told: bool,
     /// Keeps the sounds at the gateway while the call lives.
     _kept: Vec<Arc<Kept>>,
 }
@@ -117,7 +119,8 @@ impl Calls {
             changes.push(recording_row(&res_id, path, created, None));
         }
         self.first = Some((Arc::clone(&res_id), changes));
-        let call = Call { owner: order.owner, recording: order.recording, created, _kept: order.kept };
+        let call =
+            Call { owner: order.owner, recording: order.recording, created, told: false, _kept: order.kept };
         self.calls.insert(Arc::clone(&res_id), call);
         self.waiting.insert(res_id, Waiting { view, reply });
     }
@@ -177,7 +180,8 @@ impl Calls {
 
     /// The journal's row of a call has changed.
     pub(super) fn note(&mut self, note: &Note) {
-        let Some(call) = self.calls.get(&note.res_id) else { return };
+        let Some(call) = self.calls.get_mut(&note.res_id) else { return };
+        call.told = is_told(note);
         let row = Change::Resource(Box::new(resource_row(note, call.created)));
         if let Some((res_id, mut changes)) = self.first.take_if(|(res_id, _)| *res_id == note.res_id) {
             // The resource first: what follows belongs to it.
@@ -260,6 +264,11 @@ impl Calls {
         }
     }
 
+    /// How many calls still owe the application an event.
+    pub(super) fn untold(&self) -> usize {
+        self.calls.values().filter(|call| !call.told).count()
+    }
+
     /// Hands all that was written since the last time to the store.
     pub(super) fn submit(&mut self) {
         if self.changes.is_empty() {
@@ -277,13 +286,19 @@ fn recording_row(res_id: &str, path: &std::path::Path, created: i64, completed: 
     Change::Recording(Box::new(RecordingRow { res_id: res_id.to_owned(), path, created, completed }))
 }
 
+/// Whether every promised event of a call has been reported.
+fn is_told(note: &Note) -> bool {
+    let owed = note.record_open || note.dial_open.contains(&true) || note.channel_open.contains(&true);
+    note.released && !owed
+}
+
 fn resource_row(note: &Note, created: i64) -> ResourceRow {
     let dialogs = [(1, &note.legs[0]), (2, &note.legs[1])];
     let dialogs = dialogs.iter().filter_map(|(party, leg)| Some((*party, json::dialog(leg.as_ref()?))));
     ResourceRow {
         res_id: note.res_id.to_string(),
         created,
-        released: note.over.then(clock::unix_milliseconds),
+        released: is_told(note).then(clock::unix_milliseconds),
         state: note.state.name(),
         callback_url: note.callback_url.as_deref().map(str::to_owned),
         view: json::view(&note.view),

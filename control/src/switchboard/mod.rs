@@ -281,6 +281,7 @@ impl Task {
             counters: self.endpoint.counters().clone(),
             draining: self.endpoint.draining(),
             attached: self.attached,
+            untold: self.calls.untold(),
             trunk_calls: self.endpoint.trunk_calls(),
             shard_sessions: self.endpoint.shard_sessions(),
         }

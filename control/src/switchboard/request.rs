@@ -57,6 +57,8 @@ pub(crate) struct Status {
     pub(crate) draining: bool,
     /// A gateway is attached.
     pub(crate) attached: bool,
+    /// Calls that still owe the application an event.
+    pub(crate) untold: usize,
     /// Calls by trunk.
     pub(crate) trunk_calls: Vec<(String, u32)>,
     /// Sessions in use by shard.

@@ -1,0 +1,159 @@
+//! Idempotency and webhooks.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::{Value, json};
+use sha2::Sha256;
+
+use crate::node::{Node, PATIENCE, until};
+use crate::party::{Manner, Party};
+
+/// One post as an application received it.
+struct Post {
+    headers: Vec<(String, String)>,
+    body: String,
+}
+
+impl Post {
+    fn header(&self, name: &str) -> &str {
+        self.headers.iter().find(|(found, _)| found == name).map_or("", |(_, value)| value)
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
+}
+
+/// An application that refuses the first posts of each connection with 500.
+fn application(refusals: usize) -> (String, Receiver<Post>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://127.0.0.1:{}/hook", listener.local_addr().unwrap().port());
+    let (posts, received) = channel();
+    std::thread::spawn(move || {
+        let mut left = refusals;
+        for stream in listener.incoming() {
+            receive(stream.unwrap(), &mut left, &posts);
+        }
+    });
+    (url, received)
+}
+
+fn receive(mut stream: TcpStream, left: &mut usize, posts: &Sender<Post>) {
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    loop {
+        let mut headers = Vec::new();
+        let mut line = String::new();
+        while reader.read_line(&mut line).unwrap_or(0) > 0 && line.trim() != "" {
+            if let Some((name, value)) = line.split_once(':') {
+                headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+            }
+            line.clear();
+        }
+        let Some(length) = headers.iter().find(|(name, _)| name == "content-length") else { return };
+        let mut body = vec![0; length.1.parse().unwrap()];
+        reader.read_exact(&mut body).unwrap();
+        let status = if *left > 0 { "500 Not Now" } else { "204 No Content" };
+        *left = left.saturating_sub(1);
+        let _ = posts.send(Post { headers, body: String::from_utf8(body).unwrap() });
+        write!(stream, "HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n").unwrap();
+    }
+}
+
+#[test]
+fn events_are_posted_in_order_signed_and_until_they_are_taken() {
+    let secret = "a secret of sixteen and more";
+    let node = Node::start_with("", &format!("[webhook]\nsecret = \"{secret}\"\n"));
+    let party = Party::start(Manner::Busy);
+    let (url, posts) = application(1);
+    let params = json!({"to1_uri": party.uri(), "to2_uri": "sip:two@127.0.0.1:9", "callback_url": url});
+    let res_id = node.construct(&params).unwrap()["res_id"].clone();
+    let received: Vec<Post> = (0..4).map(|_| posts.recv_timeout(PATIENCE).unwrap()).collect();
+    let numbers: Vec<Value> = received.iter().map(|post| post.json()["params"]["seq"].clone()).collect();
+    assert_eq!(
+        numbers,
+        [json!(1), json!(1), json!(2), json!(3)],
+        "the first was refused once, none overtook it"
+    );
+    for post in &received {
+        let event = post.json();
+        assert_eq!(event["jsonrpc"], "2.0");
+        assert_eq!(event["params"]["res_id"], res_id);
+        assert_eq!(post.header("duogate-event-id"), event["params"]["event_id"].as_str().unwrap());
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
+        mac.update(format!("{}.{}", post.header("duogate-timestamp"), post.body).as_bytes());
+        let expected: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(post.header("duogate-signature"), format!("v1={expected}"));
+    }
+    until("the outbox is empty", || {
+        node.get("/metrics").body.contains("duogate_outbox_events{waiting_for=\"webhook\"} 0\n").then_some(())
+    });
+}
+
+#[test]
+fn events_that_no_webhook_took_outlive_the_process() {
+    let mut node = Node::start();
+    let party = Party::start(Manner::Busy);
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let params = json!({"to1_uri": party.uri(), "to2_uri": "sip:two@127.0.0.1:9",
+        "callback_url": format!("http://127.0.0.1:{port}/late")});
+    let res_id = node.construct(&params).unwrap()["res_id"].as_str().unwrap().to_owned();
+    node.wait_for_state(&res_id, "Released");
+    until("all three wait", || {
+        node.get("/metrics").body.contains("duogate_outbox_events{waiting_for=\"webhook\"} 3\n").then_some(())
+    });
+    node.kill_control();
+    let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    let (sender, posts) = channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            receive(stream.unwrap(), &mut 0, &sender);
+        }
+    });
+    node.start_control();
+    let numbers: Vec<Value> =
+        (0..3).map(|_| posts.recv_timeout(PATIENCE).unwrap().json()["params"]["seq"].clone()).collect();
+    assert_eq!(numbers, [json!(1), json!(2), json!(3)]);
+}
+
+#[test]
+fn a_request_that_comes_again_is_answered_again_and_not_done_again() {
+    let mut node = Node::start();
+    let party = Party::start(Manner::Busy);
+    let mut params = json!({"to1_uri": party.uri(), "to2_uri": "sip:two@127.0.0.1:9", "request_id": "key-1"});
+    let first = node.construct(&params).unwrap();
+    assert_eq!(node.construct(&params).unwrap(), first);
+    params["user_data"] = json!("another body");
+    let error = node.construct(&params).unwrap_err();
+    assert_eq!((&error["code"], &error["data"]["reason"]), (&json!(-32004), &json!("request_id_conflict")));
+    let by_header = |key: &str, params: &Value| {
+        let request =
+            json!({"jsonrpc": "2.0", "id": 1, "method": "ext.duo_callback.construct", "params": params});
+        let headers = format!("Content-Type: application/json\r\nIdempotency-Key: {key}\r\n");
+        node.request("POST", "/rpc", &headers, &request.to_string()).json()
+    };
+    let plain = json!({"to1_uri": party.uri(), "to2_uri": "sip:two@127.0.0.1:9"});
+    assert_eq!(by_header("key-1", &plain)["result"], first, "the header and the parameter are one");
+    assert_eq!(by_header("key-2", &params)["error"]["code"], -32602, "two keys that differ");
+    let listed = node.call("ext.duo_callback.get", &json!([first["res_id"]])).unwrap();
+    assert_eq!(listed["res_id"], first["res_id"]);
+    node.kill_control();
+    node.start_control();
+    node.wait_until_ready();
+    params["user_data"] = Value::Null;
+    assert_eq!(node.construct(&params).unwrap(), first, "also by the next process");
+}
+
+#[test]
+fn two_equal_requests_at_once_place_one_callback() {
+    let node = Node::start();
+    let party = Party::start(Manner::Busy);
+    let params = json!({"to1_uri": party.uri(), "to2_uri": "sip:two@127.0.0.1:9", "request_id": "twice"});
+    let results: Vec<Value> = std::thread::scope(|scope| {
+        let calls: Vec<_> = (0..8).map(|_| scope.spawn(|| node.construct(&params).unwrap())).collect();
+        calls.into_iter().map(|call| call.join().unwrap()).collect()
+    });
+    assert!(results.iter().all(|result| *result == results[0]), "{results:?}");
+}

@@ -1,0 +1,145 @@
+//! A gateway that carries no sound but says what a gateway says: enough to try the control plane against.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use duogate_channel::command::Command;
+use duogate_channel::event::{Event, LegStatistics, RecordOutcome};
+use duogate_channel::handover::{Connection, Doorway, HandoverError};
+use duogate_channel::identity::{Recording, Session, Shard, Tag};
+use duogate_channel::message::{ShardDescription, ToControl, ToGateway};
+use duogate_channel::page::PageWriter;
+use duogate_channel::sides::{GatewaySide, offer_shard, welcome};
+
+/// How often the gateway looks for commands and messages.
+const TURN: Duration = Duration::from_millis(1);
+
+/// Runs until it is dropped.
+pub struct FakeGateway {
+    end: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl FakeGateway {
+    /// Listens on `path` and serves one control plane after the other.
+    pub fn start(path: &Path) -> Self {
+        let doorway = Doorway::open(path).unwrap();
+        let end = Arc::new(AtomicBool::new(false));
+        let ended = Arc::clone(&end);
+        let thread = std::thread::spawn(move || serve(&doorway, &ended));
+        Self { end, thread: Some(thread) }
+    }
+}
+
+impl Drop for FakeGateway {
+    fn drop(&mut self) {
+        self.end.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap();
+        }
+    }
+}
+
+fn serve(doorway: &Doorway, end: &AtomicBool) {
+    use std::os::fd::AsFd;
+    while !end.load(Ordering::Relaxed) {
+        let mut ready =
+            [rustix::event::PollFd::from_borrowed_fd(doorway.as_fd(), rustix::event::PollFlags::IN)];
+        let patience = rustix::event::Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
+        if rustix::event::poll(&mut ready, Some(&patience)).unwrap() > 0 {
+            attached(&doorway.accept().unwrap(), end);
+        }
+    }
+}
+
+fn attached(connection: &Connection, end: &AtomicBool) {
+    if connection.receive_hello().unwrap().is_err() {
+        return;
+    }
+    let description =
+        ShardDescription { shard: Shard(0), core: 0, first_port: 40_000, last_port: 40_199, sessions: 50 };
+    let page = PageWriter::create(7, description.sessions).unwrap();
+    let (side, offer) = offer_shard(description, 7, &page, 256, 256).unwrap();
+    welcome(connection, 7, &[offer]).unwrap();
+    connection.set_nonblocking(true).unwrap();
+    let mut shard = FakeShard { side, next: 0, sessions: HashMap::new(), files: HashMap::new() };
+    while !end.load(Ordering::Relaxed) {
+        if !shard.messages(connection) {
+            return;
+        }
+        shard.commands();
+        std::thread::sleep(TURN);
+    }
+}
+
+struct FakeShard {
+    side: GatewaySide,
+    next: u32,
+    sessions: HashMap<u32, (Tag, Option<Recording>)>,
+    files: HashMap<Recording, std::fs::File>,
+}
+
+impl FakeShard {
+    /// False: the control plane has gone.
+    fn messages(&mut self, connection: &Connection) -> bool {
+        loop {
+            let answer = match connection.receive::<ToGateway>() {
+                Err(HandoverError::WouldBlock) => return true,
+                Err(_) => return false,
+                Ok((ToGateway::Sound { sound, .. }, _)) => ToControl::SoundReady { sound },
+                Ok((ToGateway::Recording { recording }, files)) => {
+                    let file = files.into_iter().next().unwrap();
+                    self.files.insert(recording, file.into());
+                    ToControl::RecordingReady { recording }
+                }
+                Ok(_) => continue,
+            };
+            if connection.send(&answer, &[]).is_err() {
+                return false;
+            }
+        }
+    }
+
+    fn commands(&mut self) {
+        while let Some(command) = self.side.commands.pop().unwrap() {
+            match command {
+                Command::Open { tag, .. } => {
+                    self.next += 1;
+                    self.sessions.insert(self.next, (tag, None));
+                    let session = Session { slot: self.next, generation: 1 };
+                    self.say(Event::Opened { tag, session, ports: [40_000, 40_002] });
+                }
+                Command::Join { session } => self.say(Event::Joined { session }),
+                Command::RecordStart { session, recording, .. } => {
+                    if let Some(kept) = self.sessions.get_mut(&session.slot) {
+                        kept.1 = Some(recording);
+                    }
+                }
+                Command::Close { session } => self.close(session),
+                Command::FarEnd { .. } | Command::Hear { .. } | Command::RecordStop { .. } => {}
+            }
+        }
+        self.side.flush();
+    }
+
+    fn close(&mut self, session: Session) {
+        let Some((tag, recording)) = self.sessions.remove(&session.slot) else { return };
+        if let Some((recording, mut file)) =
+            recording.and_then(|recording| Some((recording, self.files.remove(&recording)?)))
+        {
+            file.write_all(b"a recording").unwrap();
+            let (outcome, duration) = (RecordOutcome::Saved, Duration::from_millis(1_500));
+            self.say(Event::Recorded { session, recording, outcome, duration, bytes: 11 });
+        }
+        self.say(Event::Closed { session, tag, statistics: [LegStatistics::default(); 2] });
+    }
+
+    fn say(&mut self, event: Event) {
+        self.side.events.push(&event).unwrap();
+    }
+}

@@ -1,0 +1,10 @@
+//! The real control plane over its real interfaces, against a gateway and parties that only say their lines.
+
+mod construct_input;
+mod events;
+mod framing;
+mod gateway;
+mod lifecycle;
+mod node;
+mod operators;
+mod party;

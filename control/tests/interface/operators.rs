@@ -1,0 +1,190 @@
+//! The operators' interface: tokens, health, metrics, drain, records, the console.
+
+use serde_json::json;
+
+use crate::node::{Node, until};
+use crate::party::{Manner, Party};
+
+/// SHA-256 of `caller-token`, `reader-token`, `operator-token`.
+const TOKENS: &str = "
+[[http.tokens]]
+name = \"app\"
+sha256 = \"42759dabeaa13003b4a08844d414105fbbe66726b223dccb182613678f2c0d1a\"
+rights = [\"call\"]
+[[http.tokens]]
+name = \"monitor\"
+sha256 = \"ba5005a40cf5212e4ac0190104cc127edab013294bb71279a975b27a80982d45\"
+rights = [\"read\"]
+[[http.tokens]]
+name = \"operator\"
+sha256 = \"0850123315d21ab90f4f7236408a52ef6dbd6a02a6550e5c10dc73f4d993680e\"
+rights = [\"operate\", \"read\"]
+";
+
+fn bearer(token: &str) -> String {
+    format!("Authorization: Bearer {token}\r\nContent-Type: application/json\r\n")
+}
+
+#[test]
+fn tokens_open_what_their_rights_say_and_nothing_else() {
+    let node = Node::start_with(TOKENS, "");
+    let body = r#"{"jsonrpc":"2.0","id":1,"method":"ext.duo_callback.drop","params":["x"]}"#;
+    for headers in ["Content-Type: application/json\r\n".to_owned(), bearer("wrong"), bearer("")] {
+        let answer = node.request("POST", "/rpc", &headers, body);
+        assert_eq!(answer.status, 401);
+        assert_eq!(answer.header("www-authenticate"), Some("Bearer realm=\"duogate\""));
+        assert_eq!(answer.json()["error"]["data"]["reason"], "forbidden");
+    }
+    let code =
+        |token: &str| node.request("POST", "/rpc", &bearer(token), body).json()["error"]["code"].clone();
+    assert_eq!(code("caller-token"), -32001, "allowed, and not there");
+    assert_eq!(code("reader-token"), -32006);
+    let status =
+        |method: &str, path: &str, token: &str| node.request(method, path, &bearer(token), "").status;
+    for (method, path) in
+        [("GET", "/v1/callbacks"), ("GET", "/v1/cdrs"), ("GET", "/v1/shards"), ("GET", "/metrics")]
+    {
+        assert_eq!(status(method, path, "reader-token"), 200, "{path}");
+        assert_eq!(status(method, path, "caller-token"), 403, "{path}");
+        assert_eq!(status(method, path, "x"), 401, "{path}");
+    }
+    for (method, path) in [("POST", "/v1/drain"), ("DELETE", "/v1/drain"), ("POST", "/v1/reload")] {
+        assert_eq!(status(method, path, "reader-token"), 403, "{path}");
+        assert_eq!(status(method, path, "operator-token"), 200, "{path}");
+    }
+    for path in ["/healthz", "/readyz", "/openapi.json", "/"] {
+        assert_eq!(node.get(path).status, 200, "{path}");
+    }
+    assert!(!node.log().contains("-token"), "tokens are not logged");
+}
+
+#[test]
+fn an_address_that_others_reach_needs_tokens() {
+    let node = Node::prepare("", "");
+    let file = node.path("duogate.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replacen("127.0.0.1", "0.0.0.0", 1)).unwrap();
+    let output = node.command().output().unwrap();
+    assert!(!output.status.success());
+    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(complaint.contains("http.listen") && complaint.contains("token"), "{complaint}");
+}
+
+#[test]
+fn a_taken_port_is_named() {
+    let node = Node::start();
+    let output = node.command().output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(complaint.contains("sip.listen") || complaint.contains("http.listen"), "{complaint}");
+}
+
+#[test]
+fn draining_refuses_new_calls_by_name_and_can_be_taken_back() {
+    let node = Node::start();
+    let party = Party::start(Manner::Busy);
+    let params = json!({"to1_uri": party.uri(), "to2_uri": "sip:two@127.0.0.1:9"});
+    assert_eq!(node.request("POST", "/v1/drain", "", "").json()["draining"], true);
+    assert_eq!(node.get("/readyz").status, 503);
+    let error = node.construct(&params).unwrap_err();
+    assert_eq!((&error["code"], &error["data"]["reason"]), (&json!(-32007), &json!("draining")));
+    assert_eq!(node.request("DELETE", "/v1/drain", "", "").json()["draining"], false);
+    node.construct(&params).unwrap();
+}
+
+#[test]
+fn limits_refuse_with_a_time_to_come_back() {
+    let node = Node::start_with("", "[limits]\nmax_calls = 1\n");
+    let party = Party::start(Manner::Rings);
+    let params = json!({"to1_uri": party.uri(), "to2_uri": "sip:two@127.0.0.1:9"});
+    let first = node.construct(&params).unwrap();
+    let request =
+        json!({"jsonrpc": "2.0", "id": 1, "method": "ext.duo_callback.construct", "params": params});
+    let answer = node.post(&request.to_string());
+    let error = &answer.json()["error"];
+    assert_eq!((&error["code"], &error["data"]["reason"]), (&json!(-32003), &json!("overloaded")));
+    let seconds = error["data"]["retry_after_seconds"].to_string();
+    assert_eq!(answer.header("retry-after"), Some(seconds.as_str()));
+    let path = format!("/v1/callbacks/{}", first["res_id"].as_str().unwrap());
+    assert_eq!(node.get(&path).json()["res_id"], first["res_id"]);
+    assert_eq!(node.request("DELETE", &path, "", "").status, 204);
+    node.wait_for_state(first["res_id"].as_str().unwrap(), "Released");
+    until("it is over for REST too", || (node.request("DELETE", &path, "", "").status == 409).then_some(()));
+    assert_eq!(node.request("DELETE", "/v1/callbacks/none", "", "").status, 404);
+}
+
+#[test]
+fn records_come_as_json_and_csv_page_by_page() {
+    let node = Node::start();
+    let party = Party::start(Manner::Busy);
+    for _ in 0..3 {
+        let params =
+            json!({"to1_uri": party.uri(), "to2_uri": "sip:two@127.0.0.1:9", "user_data": "a,\"b\""});
+        let res_id = node.construct(&params).unwrap()["res_id"].clone();
+        node.wait_for_state(res_id.as_str().unwrap(), "Released");
+    }
+    let all = until("three records", || {
+        let records = node.get("/v1/cdrs").json()["cdrs"].as_array().unwrap().clone();
+        (records.len() == 3).then_some(records)
+    });
+    assert_eq!((&all[0]["cause"], &all[0]["party"]), (&json!(486), &json!(1)));
+    let page = node.get("/v1/cdrs?limit=2").json();
+    let next = page["next"].as_str().unwrap();
+    let rest = node.get(&format!("/v1/cdrs?cursor={next}")).json();
+    assert_eq!((rest["cdrs"].as_array().unwrap().len(), &rest["next"]), (1, &serde_json::Value::Null));
+    assert_eq!(node.get("/v1/cdrs?since=4000000000").json()["cdrs"], json!([]));
+    let csv = node.request("GET", "/v1/cdrs", "Accept: text/csv\r\n", "");
+    assert!(csv.header("content-type").unwrap().starts_with("text/csv"));
+    assert!(csv.body.contains("\"a,\"\"b\"\"\"") && csv.body.contains(",486,busy,"), "{}", csv.body);
+    for (query, parameter) in
+        [("since=x", "since"), ("limit=0", "limit"), ("cursor=x", "cursor"), ("a=1", "a")]
+    {
+        let answer = node.get(&format!("/v1/cdrs?{query}"));
+        assert_eq!(answer.status, 400, "{query}");
+        assert_eq!(answer.json()["error"]["data"]["parameter"], parameter);
+    }
+}
+
+#[test]
+fn metrics_health_and_pages_are_there() {
+    let node = Node::start();
+    let metrics = node.get("/metrics");
+    assert!(metrics.header("content-type").unwrap().starts_with("text/plain"));
+    for name in [
+        "duogate_calls{state=\"Connected\"} 0",
+        "duogate_shard_packets_received_total{shard=\"0\"} 0",
+        "duogate_shard_dropped_kernel_total{shard=\"0\"} 0",
+        "duogate_shard_heartbeat_age_seconds{shard=\"0\"}",
+        "duogate_construct_to_invite_seconds_count 0",
+        "duogate_answer_to_invite_seconds_count 0",
+        "duogate_set_up_seconds_count 0",
+        "duogate_outbox_events{waiting_for=\"webhook\"} 0",
+        "duogate_store_commit_seconds_count",
+        "duogate_node{condition=\"media_attached\"} 1",
+    ] {
+        assert!(metrics.body.lines().any(|line| line.starts_with(name)), "{name} in\n{}", metrics.body);
+    }
+    assert_eq!(node.get("/healthz").status, 200);
+    let ready = node.get("/readyz").json();
+    assert_eq!((&ready["media_attached"], &ready["store_writable"]), (&json!(true), &json!(true)));
+    let shards = node.get("/v1/shards").json();
+    assert_eq!((&shards["attached"], &shards["shards"][0]["sessions"]), (&json!(true), &json!(50)));
+    assert_eq!(node.get("/v1/trunks").json()["trunks"][0]["name"], "loopback");
+    let page = node.get("/");
+    assert!(page.body.contains("<title>Duogate</title>") && !page.body.contains("https://"));
+    assert!(page.header("content-security-policy").unwrap().contains("default-src 'none'"));
+    assert_eq!(node.get("/openapi.json").json()["openapi"], "3.1.0");
+}
+
+#[test]
+fn a_wrong_configuration_is_not_taken_at_reload() {
+    let node = Node::start();
+    assert_eq!(node.request("POST", "/v1/reload", "", "").json()["reloaded"], true);
+    let file = node.path("duogate.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text + "\n[limits]\nmax_cals = 1\n").unwrap();
+    let answer = node.request("POST", "/v1/reload", "", "");
+    assert_eq!(answer.status, 400);
+    assert!(answer.body.contains("max_cals"), "{}", answer.body);
+    assert_eq!(node.get("/readyz").status, 200);
+}

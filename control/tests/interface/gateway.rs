@@ -20,14 +20,14 @@ use duogate_channel::sides::{GatewaySide, offer_shard, welcome};
 const TURN: Duration = Duration::from_millis(1);
 
 /// Runs until it is dropped.
-pub struct FakeGateway {
+pub(crate) struct FakeGateway {
     end: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl FakeGateway {
     /// Listens on `path` and serves one control plane after the other.
-    pub fn start(path: &Path) -> Self {
+    pub(crate) fn start(path: &Path) -> Self {
         let doorway = Doorway::open(path).unwrap();
         let end = Arc::new(AtomicBool::new(false));
         let ended = Arc::clone(&end);

@@ -13,30 +13,30 @@ use tungstenite::{Message, WebSocket};
 use crate::gateway::FakeGateway;
 
 /// How long anything may take before a test fails.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A control plane, and a gateway that it is attached to.
-pub struct Node {
-    pub folder: TempDir,
-    pub http: u16,
+pub(crate) struct Node {
+    pub(crate) folder: TempDir,
+    pub(crate) http: u16,
     process: Option<Child>,
     gateway: Option<FakeGateway>,
 }
 
 /// An HTTP answer.
 #[derive(Debug)]
-pub struct Response {
-    pub status: u16,
-    pub head: String,
-    pub body: String,
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
 }
 
 impl Response {
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("no JSON: {}", self.body))
     }
 
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| {
             let (found, value) = line.split_once(':')?;
             found.eq_ignore_ascii_case(name).then_some(value.trim())
@@ -45,7 +45,7 @@ impl Response {
 }
 
 /// Calls again until it gives something, or fails the test.
-pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(found) = look() {
@@ -58,12 +58,12 @@ pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 
 impl Node {
     /// With the usual configuration.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::start_with("", "")
     }
 
     /// With more lines in `[http]`, and more sections (not `[http]`, not `[sip]`).
-    pub fn start_with(http: &str, sections: &str) -> Self {
+    pub(crate) fn start_with(http: &str, sections: &str) -> Self {
         let mut node = Self::prepare(http, sections);
         node.start_gateway();
         node.start_control();
@@ -72,7 +72,7 @@ impl Node {
     }
 
     /// Everything but the processes.
-    pub fn prepare(more: &str, sections: &str) -> Self {
+    pub(crate) fn prepare(more: &str, sections: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let http = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let sip = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -86,21 +86,21 @@ impl Node {
         Self { folder, http, process: None, gateway: None }
     }
 
-    pub fn start_gateway(&mut self) {
+    pub(crate) fn start_gateway(&mut self) {
         self.gateway = Some(FakeGateway::start(&self.folder.path().join("run/gateway.sock")));
     }
 
-    pub fn stop_gateway(&mut self) {
+    pub(crate) fn stop_gateway(&mut self) {
         self.gateway = None;
     }
 
-    pub fn command(&self) -> Command {
+    pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_duogate-control"));
         command.arg("--config").arg(self.folder.path().join("duogate.toml"));
         command
     }
 
-    pub fn start_control(&mut self) {
+    pub(crate) fn start_control(&mut self) {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log_file()).unwrap();
         let mut command = self.command();
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
@@ -111,19 +111,19 @@ impl Node {
         self.folder.path().join("control.log")
     }
 
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.log_file()).unwrap_or_default()
     }
 
     /// `kill -9`.
-    pub fn kill_control(&mut self) {
+    pub(crate) fn kill_control(&mut self) {
         let mut process = self.process.take().unwrap();
         process.kill().unwrap();
         process.wait().unwrap();
     }
 
     /// SIGTERM; gives the exit code.
-    pub fn terminate(&mut self) -> Option<i32> {
+    pub(crate) fn terminate(&mut self) -> Option<i32> {
         let mut process = self.process.take().unwrap();
         let id = rustix::process::Pid::from_child(&process);
         rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
@@ -131,13 +131,13 @@ impl Node {
         status.code()
     }
 
-    pub fn wait_until_ready(&self) {
+    pub(crate) fn wait_until_ready(&self) {
         until("the control plane is ready", || {
             self.try_request("GET", "/readyz", "", "").filter(|answer| answer.status == 200)
         });
     }
 
-    pub fn path(&self, name: &str) -> std::path::PathBuf {
+    pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
         self.folder.path().join(name)
     }
 
@@ -160,21 +160,21 @@ impl Node {
     }
 
     /// One HTTP request. `headers` are whole lines.
-    pub fn request(&self, method: &str, path: &str, headers: &str, body: &str) -> Response {
+    pub(crate) fn request(&self, method: &str, path: &str, headers: &str, body: &str) -> Response {
         self.try_request(method, path, headers, body)
             .unwrap_or_else(|| panic!("no answer to {method} {path}; log:\n{}", self.log()))
     }
 
-    pub fn get(&self, path: &str) -> Response {
+    pub(crate) fn get(&self, path: &str) -> Response {
         self.request("GET", path, "", "")
     }
 
-    pub fn post(&self, body: &str) -> Response {
+    pub(crate) fn post(&self, body: &str) -> Response {
         self.request("POST", "/rpc", "Content-Type: application/json\r\n", body)
     }
 
     /// One call: its result, or its error object.
-    pub fn call(&self, method: &str, params: &Value) -> Result<Value, Value> {
+    pub(crate) fn call(&self, method: &str, params: &Value) -> Result<Value, Value> {
         let request = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
         let answer = self.post(&request.to_string()).json();
         match answer.get("error") {
@@ -183,19 +183,19 @@ impl Node {
         }
     }
 
-    pub fn construct(&self, params: &Value) -> Result<Value, Value> {
+    pub(crate) fn construct(&self, params: &Value) -> Result<Value, Value> {
         self.call("ext.duo_callback.construct", params)
     }
 
     /// Looks at a resource until it is in a state.
-    pub fn wait_for_state(&self, res_id: &str, state: &str) -> Value {
+    pub(crate) fn wait_for_state(&self, res_id: &str, state: &str) -> Value {
         until(&format!("{res_id} is {state}"), || {
             let view = self.call("ext.duo_callback.get", &json!([res_id])).unwrap();
             (view["state"] == state).then_some(view)
         })
     }
 
-    pub fn websocket(&self) -> Socket {
+    pub(crate) fn websocket(&self) -> Socket {
         let stream = TcpStream::connect(("127.0.0.1", self.http)).unwrap();
         let (socket, _) = tungstenite::client(format!("ws://127.0.0.1:{}/rpc", self.http), stream).unwrap();
         Socket { socket, events: Vec::new() }
@@ -212,9 +212,9 @@ impl Drop for Node {
 }
 
 /// A WebSocket.
-pub struct Socket {
-    pub socket: WebSocket<TcpStream>,
-    pub events: Vec<Value>,
+pub(crate) struct Socket {
+    pub(crate) socket: WebSocket<TcpStream>,
+    pub(crate) events: Vec<Value>,
 }
 
 impl Socket {
@@ -227,7 +227,7 @@ impl Socket {
         }
     }
 
-    pub fn call(&mut self, method: &str, params: &Value) -> Value {
+    pub(crate) fn call(&mut self, method: &str, params: &Value) -> Value {
         let request = json!({"jsonrpc": "2.0", "id": "call", "method": method, "params": params});
         self.socket.send(Message::text(request.to_string())).unwrap();
         loop {
@@ -240,7 +240,7 @@ impl Socket {
     }
 
     /// All events up to the first of this method.
-    pub fn events_until(&mut self, method: &str) -> Vec<Value> {
+    pub(crate) fn events_until(&mut self, method: &str) -> Vec<Value> {
         loop {
             if let Some(place) = self.events.iter().position(|event| event["method"] == method) {
                 return self.events.drain(..=place).collect();
@@ -252,7 +252,7 @@ impl Socket {
 }
 
 /// Writes a 16-bit WAV of a tone.
-pub fn write_wav(path: &Path, rate: u32, channels: u16, bits: u16, frames: u32) {
+pub(crate) fn write_wav(path: &Path, rate: u32, channels: u16, bits: u16, frames: u32) {
     let specification = hound::WavSpec {
         channels,
         sample_rate: rate,

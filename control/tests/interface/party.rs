@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// What it does with an INVITE.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Manner {
+pub(crate) enum Manner {
     /// 486.
     Busy,
     /// 180, and 487 when it is cancelled.
@@ -18,14 +18,14 @@ pub enum Manner {
 }
 
 /// Listens until it is dropped.
-pub struct Party {
+pub(crate) struct Party {
     port: u16,
     end: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Party {
-    pub fn start(manner: Manner) -> Self {
+    pub(crate) fn start(manner: Manner) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
         let port = socket.local_addr().unwrap().port();
@@ -36,7 +36,7 @@ impl Party {
     }
 
     /// Its URI.
-    pub fn uri(&self) -> String {
+    pub(crate) fn uri(&self) -> String {
         format!("sip:party@127.0.0.1:{}", self.port)
     }
 }

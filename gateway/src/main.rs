@@ -21,7 +21,7 @@ struct Arguments {
     /// The configuration file, the same for all of Duogate's programs.
     #[arg(long, value_name = "FILE", default_value = "duogate.toml")]
     config: PathBuf,
-    /// Checks the configuration and whether io_uring works here, then ends.
+    /// Checks the configuration, the media address and whether io_uring works here, then ends.
     #[arg(long)]
     check: bool,
 }
@@ -33,13 +33,12 @@ fn main() -> ExitCode {
         Err(error) => return fail(&error.to_string()),
     };
     start_log(&configuration);
-    if arguments.check {
-        return match duogate_gateway::uring::check() {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => fail(&duogate_gateway::uring::explain(&error, duogate_gateway::uring::disabled())),
-        };
-    }
-    match duogate_gateway::supervisor::run(&configuration) {
+    let outcome = if arguments.check {
+        duogate_gateway::supervisor::check(&configuration)
+    } else {
+        duogate_gateway::supervisor::run(&configuration)
+    };
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error.to_string()),
     }

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::net::UdpSocket;
+use std::net::{IpAddr, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
@@ -56,6 +56,16 @@ pub enum GatewayError {
         "{0} open descriptors are too few for even one session: raise RLIMIT_NOFILE (systemd: LimitNOFILE=)"
     )]
     NoDescriptors(u64),
+    /// No port can be bound there.
+    #[error(
+        "media.address: no RTP port can be bound on {address}: {error}; it must be an address of this host"
+    )]
+    Address {
+        /// The address.
+        address: IpAddr,
+        /// What the system said.
+        error: io::Error,
+    },
     /// The listening socket.
     #[error("{0}")]
     Doorway(#[from] duogate_channel::handover::HandoverError),
@@ -121,8 +131,19 @@ fn signals() -> io::Result<UnixStream> {
     Ok(read)
 }
 
-fn build(configuration: &Configuration) -> Result<House, GatewayError> {
+/// Can the gateway run here, as far as one can see without starting it?
+///
+/// # Errors
+/// No io_uring, or an address that is not this host's.
+pub fn check(configuration: &Configuration) -> Result<(), GatewayError> {
     uring::check().map_err(|error| GatewayError::NoRing(uring::explain(&error, uring::disabled())))?;
+    let address = configuration.media.address;
+    UdpSocket::bind((address, 0)).map_err(|error| GatewayError::Address { address, error })?;
+    Ok(())
+}
+
+fn build(configuration: &Configuration) -> Result<House, GatewayError> {
+    check(configuration)?;
     let share = share(configuration)?;
     let socket = &configuration.channel.socket;
     if let Some(folder) = socket.parent() {

@@ -31,6 +31,14 @@ fn check_only_checks() {
 }
 
 #[test]
+fn an_address_of_another_host_is_named() {
+    for arguments in [&["--check"][..], &[]] {
+        let (success, message) = run("[media]\naddress = \"192.0.2.1\"\n", arguments);
+        assert!(!success && message.contains("media.address") && message.contains("192.0.2.1"), "{message}");
+    }
+}
+
+#[test]
 fn two_gateways_do_not_share_a_socket() {
     let gateway = Gateway::start("");
     let mut second = Program::new(env!("CARGO_BIN_EXE_duogate-gateway"));

@@ -108,7 +108,9 @@ impl Arrival {
 
     #[cold]
     fn restart(&mut self, ssrc: u32, sequence: u16) -> Order {
-        self.previous_ssrc = self.ssrc;
+        if ssrc != self.ssrc {
+            self.previous_ssrc = self.ssrc;
+        }
         self.ssrc = ssrc;
         self.epoch = self.epoch.wrapping_add(1).max(1);
         self.highest = sequence;

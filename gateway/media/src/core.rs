@@ -36,7 +36,7 @@ pub struct Core {
 }
 
 impl Core {
-    /// A shard without sessions. All its memory is taken here.
+    /// A shard without sessions. All its memory is taken here: [`Limits::memory`].
     ///
     /// # Errors
     /// If the limits contradict each other.
@@ -113,7 +113,8 @@ impl Core {
     }
 
     /// The writer has finished with a recording, or given it up before its end. `duration` and `bytes` are what
-    /// the file holds. Blocks of the recording that the core still holds go back through `tap`.
+    /// the file holds. Blocks of the recording that the core still holds go back through `tap`. A session does not
+    /// wait for its recordings' files: `Event::Recorded` may come after `Event::Closed`.
     pub fn recorded(
         &mut self,
         take: Take,
@@ -178,5 +179,20 @@ impl Core {
     #[must_use]
     pub const fn counters(&self) -> &Counters {
         &self.counters
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ::core::mem::size_of;
+
+    use crate::table::Slot;
+    use crate::{sockets, wheel};
+
+    #[test]
+    fn a_session_without_recordings_takes_at_most_a_kibibyte() {
+        // Its slot, two ports, and six timers: a player and a watch for each party, a rest for each port.
+        let session = size_of::<Slot>() + 2 * sockets::PORT_OCTETS + 6 * wheel::TIMER_OCTETS;
+        assert!(session <= 1024, "{session}");
     }
 }

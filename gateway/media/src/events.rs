@@ -16,6 +16,9 @@ use crate::table::{Slot, State, pending};
 /// accepted.
 const ANSWERS: usize = 64;
 
+/// Memory of the answers, and of their places in the queue.
+pub(crate) const ANSWERS_OCTETS: usize = ANSWERS * (size_of::<Event>() + size_of::<Teller>());
+
 /// Where the next event lies.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Teller {

@@ -5,6 +5,11 @@ use ::core::time::Duration;
 use thiserror::Error;
 
 use crate::action::Socket;
+use crate::events::ANSWERS_OCTETS;
+use crate::recordings::RECORDING_OCTETS;
+use crate::sockets::PORT_OCTETS;
+use crate::table::Slot;
+use crate::wheel::{TIMER_OCTETS, WHEEL_OCTETS};
 
 /// Everything that is fixed when a shard starts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -65,6 +70,22 @@ impl Limits {
         {
             (self.last_port - self.first_port) as u32 / 2 + 1
         }
+    }
+
+    /// Bytes that [`crate::Core::new`] takes for these limits, nearly: a shard never takes more afterwards.
+    #[must_use]
+    pub const fn memory(&self) -> usize {
+        // A slot, its places in the queues of free slots and of events, and two timers for each of its two legs.
+        let session = size_of::<Slot>() + 4 + 8 + 4 * TIMER_OCTETS;
+        // A port, and the timer of its rest.
+        let port = PORT_OCTETS + TIMER_OCTETS;
+        // A place in the table and one in the queue of events. Its blocks are the shell's.
+        let recording = RECORDING_OCTETS + 8;
+        self.sessions as usize * session
+            + self.sockets() as usize * port
+            + self.recordings as usize * recording
+            + WHEEL_OCTETS
+            + ANSWERS_OCTETS
     }
 
     /// The port of a place in the socket table.

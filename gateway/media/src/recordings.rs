@@ -36,6 +36,9 @@ struct Entry {
     next: u32,
 }
 
+/// Memory of one place.
+pub(crate) const RECORDING_OCTETS: usize = size_of::<Entry>();
+
 /// All recordings of a shard. Those of one session that run are linked; the session holds the first.
 #[derive(Debug)]
 pub(crate) struct Recordings {

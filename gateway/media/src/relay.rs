@@ -110,8 +110,11 @@ fn accept(now: Instant, speaker: &mut Leg, origin: Origin, datagram: &[u8]) -> R
     if order == Order::Duplicate {
         return Err(DropReason::Duplicate);
     }
-    if content == Content::Sound {
+    // A new sender may begin with a telephone-event: its clock begins there too.
+    if content == Content::Sound || order == Order::First {
         order = speaker.arrival.follow(header.timestamp, order, waited);
+    }
+    if content == Content::Sound {
         figures.measure(now, header.timestamp, order == Order::First);
     }
     Ok(Accepted { packet, content, order, codec })

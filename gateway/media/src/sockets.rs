@@ -50,6 +50,9 @@ struct Port {
     connect: bool,
 }
 
+/// Memory of one port.
+pub(crate) const PORT_OCTETS: usize = size_of::<Port>();
+
 /// What the shell is to be told about a port.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Told {

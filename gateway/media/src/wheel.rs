@@ -37,6 +37,12 @@ struct Node {
     tick: u64,
 }
 
+/// Memory of one timer.
+pub(crate) const TIMER_OCTETS: usize = size_of::<Node>();
+
+/// Memory of the wheel itself: the head of each slot.
+pub(crate) const WHEEL_OCTETS: usize = SLOTS * size_of::<u32>();
+
 /// The wheel.
 #[derive(Debug)]
 pub(crate) struct Wheel {

@@ -288,7 +288,7 @@ fn settle(world: &mut World, know: &mut Knowledge) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
     #[test]
     fn anything_may_happen(

@@ -192,6 +192,22 @@ fn telephone_events_change_their_number_and_nothing_else() {
 }
 
 #[test]
+fn a_sender_that_begins_with_a_telephone_event_is_one_sender() {
+    let (mut world, session) = joined(BOTH);
+    let mut old = Speech::new(1, 1, 1000);
+    world.talk(session, Party::One, &mut old, 3);
+    let mut speech = Speech::new(2, 50_000, 3_000_000_000);
+    let event = Speech { payload_type: EVENT_TYPES[0], length: 4, ..speech.next() };
+    world.say(session, Party::One, event).unwrap();
+    world.pass(PACKET);
+    world.talk(session, Party::One, &mut speech, 3);
+    let steps = Listener::default().follow(&world.heard(session, Party::Two));
+    let new = [(160, false), (160, true), (160, false), (160, false)];
+    assert_eq!(steps[3..], new, "the marker waits for sound: with an event it means its beginning");
+    assert_eq!(world.say(session, Party::One, old.next()), Err(DropReason::Probation));
+}
+
+#[test]
 fn what_the_listener_cannot_take_leaves_no_hole() {
     let (mut world, session) = joined(BOTH);
     let mut deaf = far_end(Party::Two, Codec::Pcma);

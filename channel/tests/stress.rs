@@ -17,11 +17,11 @@ use duogate_channel::record::Record;
 use duogate_channel::ring::{Consumer, Producer, PushError};
 use duogate_channel::sides::{Attachment, offer_shard, welcome};
 
-/// Records each way.
-const RECORDS: u64 = 1_000_000;
+/// Records each way: two million in all, a quarter of that without optimization, to spare the tests beside it.
+const RECORDS: u64 = if cfg!(debug_assertions) { 250_000 } else { 1_000_000 };
 
 /// Longer than any pause that the scheduler makes; a sleeper that waits so long was forgotten.
-const FORGOTTEN: Duration = Duration::from_secs(20);
+const FORGOTTEN: Duration = Duration::from_secs(10);
 
 /// In the child's environment: where the parent listens.
 const SOCKET: &str = "DUOGATE_STRESS_SOCKET";
@@ -41,30 +41,47 @@ fn random(state: &mut u64) -> u64 {
     *state >> 33
 }
 
+/// Spends a little time awake.
+fn linger(turns: u64) {
+    for _ in 0..turns {
+        std::hint::spin_loop();
+    }
+}
+
+fn ring_if_due<T: Record>(ring: &mut Producer<T>, bell: &Doorbell) {
+    if ring.doorbell_due() {
+        bell.ring();
+    }
+}
+
+/// Bursts: some as fast as it goes with one look at the doorbell at the end, some slower than the consumer reads, with
+/// a look after each record, so that it falls asleep and is woken in their midst.
 fn produce<T: Record>(mut ring: Producer<T>, bell: &Doorbell, record: impl Fn(u64) -> T) {
     let (mut next, mut seed) = (0, 1);
     while next < RECORDS {
-        let end = RECORDS.min(next + 1 + random(&mut seed) % 200);
+        let end = RECORDS.min(next + 1 + random(&mut seed) % 100);
+        let gap = [0, random(&mut seed) % 50][usize::from(random(&mut seed).is_multiple_of(4))];
         while next < end {
             match ring.push(&record(next)) {
                 Ok(()) => next += 1,
                 Err(PushError::Full) => {
                     // The consumer may sleep on the first half of the burst.
-                    if ring.doorbell_due() {
-                        bell.ring();
-                    }
+                    ring_if_due(&mut ring, bell);
                     thread::yield_now();
                 }
                 Err(poisoned) => panic!("{poisoned}"),
             }
+            if gap > 0 {
+                ring_if_due(&mut ring, bell);
+                linger(gap);
+            }
         }
-        if ring.doorbell_due() {
-            bell.ring();
+        ring_if_due(&mut ring, bell);
+        // Nothing more until the consumer has taken all, so that no later doorbell mends a forgotten one.
+        while ring.backlog().unwrap() > 0 {
+            thread::yield_now();
         }
-        // Long enough, at times, for the consumer to fall asleep, and to be caught while it does.
-        for _ in 0..random(&mut seed) % 400 {
-            std::hint::spin_loop();
-        }
+        linger(random(&mut seed) % 100);
     }
 }
 
@@ -74,19 +91,22 @@ fn consume<T: Record + PartialEq + std::fmt::Debug>(
     bell: &Doorbell,
     record: impl Fn(u64) -> T,
 ) -> u64 {
-    let (mut next, mut slept) = (0, 0);
+    let (mut next, mut slept, mut seed) = (0, 0, 2);
     while next < RECORDS {
         match ring.pop().unwrap() {
             Some(found) => {
                 assert_eq!(found, record(next));
                 next += 1;
             }
-            None if ring.prepare_sleep().unwrap() => {
-                slept += 1;
-                assert!(bell.wait(FORGOTTEN), "forgotten asleep after {next} records");
-                ring.wake();
+            None => {
+                // Room for a record to come between the look and the sleep.
+                linger(random(&mut seed) % 30);
+                if ring.prepare_sleep().unwrap() {
+                    slept += 1;
+                    assert!(bell.wait(FORGOTTEN), "forgotten asleep after {next} records");
+                    ring.wake();
+                }
             }
-            None => {}
         }
     }
     assert_eq!(ring.pop(), Ok(None));

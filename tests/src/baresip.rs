@@ -13,6 +13,9 @@ use crate::process::{POLL, Process};
 /// Where Debian puts baresip's modules.
 const MODULES: &str = "/usr/lib/baresip/modules";
 
+/// How long the phone says its tone; longer than any callback with it.
+const TONE: Duration = Duration::from_secs(30);
+
 /// baresip, answering every call at once and saying a tone.
 pub struct Baresip {
     port: u16,
@@ -26,19 +29,20 @@ impl Baresip {
     /// # Panics
     /// If baresip is not installed or does not bind its port.
     #[must_use]
-    pub fn start(tone_hertz: u32) -> Self {
+    pub fn start(tone_hertz: u16) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let port = ports::free_udp_port();
         let first = ports::free_udp_port() & !1;
-        fs::write(folder.path().join("config"), configuration(port, first, tone_hertz, folder.path()))
+        fs::write(folder.path().join("config"), configuration(port, first, folder.path()))
             .expect("a file in the temporary folder");
+        crate::wav::write_tone(&folder.path().join("tone.wav"), tone_hertz, TONE);
         let account = format!("<sip:party@127.0.0.1:{port}>;regint=0;answermode=auto;audio_codecs=pcma\n");
         fs::write(folder.path().join("accounts"), account).expect("a file in the temporary folder");
         fs::write(folder.path().join("contacts"), "").expect("a file in the temporary folder");
         let output = fs::File::create(folder.path().join("output")).expect("a file in the temporary folder");
         let errors = output.try_clone().expect("a second handle of the output file");
         let mut command = Command::new("baresip");
-        command.arg("-f").arg(folder.path()).args(["-4", "-t", "60"]).current_dir(folder.path());
+        command.arg("-f").arg(folder.path()).args(["-4", "-v", "-t", "60"]).current_dir(folder.path());
         // An open pipe that says nothing: baresip ends when its standard input ends.
         command.stdin(Stdio::piped()).stdout(output).stderr(errors);
         let process = Process::start("baresip", &mut command);
@@ -73,15 +77,15 @@ impl Baresip {
     }
 }
 
-fn configuration(port: u16, first_rtp: u16, tone_hertz: u32, folder: &Path) -> String {
+fn configuration(port: u16, first_rtp: u16, folder: &Path) -> String {
     let last_rtp = first_rtp.saturating_add(40);
     let folder = folder.display();
     format!(
-        "poll_method epoll\nsip_listen 127.0.0.1:{port}\naudio_source ausine,{tone_hertz}\n\
+        "poll_method epoll\nsip_listen 127.0.0.1:{port}\naudio_source aufile,{folder}/tone.wav\n\
          audio_player aufile,{folder}/heard.wav\naudio_alert aufile,{folder}/alert.wav\n\
          ausrc_srate 8000\nauplay_srate 8000\nausrc_channels 1\nauplay_channels 1\n\
          rtp_ports {first_rtp}-{last_rtp}\njitter_buffer_type fixed\njitter_buffer_delay 1-5\n\
-         net_interface 127.0.0.1\nmodule_path {MODULES}\nmodule g711.so\nmodule ausine.so\nmodule aufile.so\n\
+         net_interface 127.0.0.1\nmodule_path {MODULES}\nmodule g711.so\nmodule aufile.so\n\
          module_tmp uuid.so\nmodule_tmp account.so\nmodule_app menu.so\n"
     )
 }

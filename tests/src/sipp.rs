@@ -14,6 +14,9 @@ use crate::process::Process;
 /// How long SIPp may take for its whole scenario before it calls that a failure.
 const SCENARIO_LIMIT_SECONDS: u32 = 40;
 
+/// How often [`Step::AnswerRepeatedly`] answers.
+const ANSWERS: usize = 3;
+
 /// What the party does next. Its first step, to receive the INVITE, needs no telling.
 #[derive(Clone, Copy, Debug)]
 pub enum Step {
@@ -25,7 +28,7 @@ pub enum Step {
     Pause(u32),
     /// Answers with 200 and a session description, and expects the ACK.
     Answer,
-    /// Answers with the same 200 three times, as if the ACK got lost, and expects an ACK to every one.
+    /// Answers with the same 200 [`ANSWERS`] times, as if the ACK got lost, and expects an ACK each time.
     AnswerRepeatedly,
     /// Refuses with this final response and expects the ACK.
     Refuse(u16),
@@ -73,6 +76,10 @@ impl Party {
         command.args(["-mp", &ports::free_udp_port().to_string()]);
         command.args(["-m", "1", "-nostdin", "-timeout_error", "-trace_msg", "-trace_err"]);
         command.args(["-timeout", &SCENARIO_LIMIT_SECONDS.to_string(), "-deadcall_wait", "0"]);
+        if steps.iter().any(|step| matches!(step, Step::AnswerRepeatedly)) {
+            // Else SIPp takes every ACK after the first for a repetition of it and lets it pass unseen.
+            command.arg("-nr");
+        }
         command.arg("-message_file").arg(folder.path().join("messages"));
         command.arg("-error_file").arg(folder.path().join("errors"));
         command.stdin(Stdio::null()).stdout(output).stderr(Stdio::null()).current_dir(folder.path());
@@ -107,7 +114,7 @@ impl Party {
             "the party at {} saw something else than its steps ({status}):\n{}\n{}",
             self.uri(),
             self.read("errors"),
-            self.read("messages"),
+            self.messages(),
         );
     }
 
@@ -157,7 +164,7 @@ fn step_xml(xml: &mut String, step: Step, sequence: u32) {
             receive(xml, "ACK");
         }
         Step::AnswerRepeatedly => {
-            for _ in 0..3 {
+            for _ in 0..ANSWERS {
                 send(xml, &response(200, &description("sendrecv")), "");
                 receive(xml, "ACK");
             }

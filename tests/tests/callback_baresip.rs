@@ -21,14 +21,15 @@ fn heard(samples: &[i16], hertz: u16) -> Duration {
 #[test]
 fn two_baresips_talk_and_are_recorded() {
     let duogate = Duogate::start();
-    let first = Baresip::start(u32::from(FIRST_HERTZ));
-    let second = Baresip::start(u32::from(SECOND_HERTZ));
+    let first = Baresip::start(FIRST_HERTZ);
+    let second = Baresip::start(SECOND_HERTZ);
     let mut application = duogate.application();
     let res_id = application.construct(&json!({
         "to1_uri": first.uri(), "to2_uri": second.uri(), "max_answer_seconds": 4,
         "record_file": "baresip/talk.wav",
     }));
-    let story = Story::read(&mut application, &res_id, 2);
+    let connected = application.events_until("on_connected", Duration::from_secs(8));
+    let story = Story::continued(connected, &mut application, &res_id, 2);
     story.demand_release(200, 0);
     assert_eq!(story.count("on_record_completed"), 1);
     assert!(story.field("on_record_completed", "error").is_null(), "{story:#?}");

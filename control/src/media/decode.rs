@@ -178,3 +178,114 @@ fn quantize(sample: f32) -> i16 {
     let quantized = scaled as i16;
     quantized
 }
+
+#[cfg(test)]
+mod tests {
+    use std::f32::consts::TAU;
+    use std::io::{Seek, Write};
+
+    use super::*;
+
+    /// A second of a 1 kHz sine on every channel.
+    fn tone(rate: u32, channels: u16, bits: u16) -> File {
+        let specification = hound::WavSpec {
+            channels,
+            sample_rate: rate,
+            bits_per_sample: bits,
+            sample_format: hound::SampleFormat::Int,
+        };
+        let file = tempfile::tempfile().unwrap();
+        let mut writer = hound::WavWriter::new(file.try_clone().unwrap(), specification).unwrap();
+        #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+        let scale = (1_i64 << (bits - 2)) as f32;
+        for n in 0..rate {
+            #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+            let value = (TAU * 1_000.0 * n as f32 / rate as f32).sin() * scale;
+            for _ in 0..channels {
+                #[expect(clippy::cast_possible_truncation, reason = "half of full scale")]
+                writer.write_sample(value as i32).unwrap();
+            }
+        }
+        writer.finalize().unwrap();
+        rewound(file)
+    }
+
+    fn rewound(mut file: File) -> File {
+        file.rewind().unwrap();
+        file
+    }
+
+    /// The share of a signal's power that lies at 1 kHz.
+    fn purity(samples: &[i16]) -> f64 {
+        let (mut sine, mut cosine, mut power) = (0.0, 0.0, 0.0);
+        for (n, &sample) in samples.iter().enumerate() {
+            #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+            let phase = std::f64::consts::TAU * n as f64 / 8.0;
+            sine += f64::from(sample) * phase.sin();
+            cosine += f64::from(sample) * phase.cos();
+            power += f64::from(sample).powi(2);
+        }
+        #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+        let count = samples.len() as f64;
+        2.0 * (sine * sine + cosine * cosine) / (count * power)
+    }
+
+    #[test]
+    fn every_rate_and_width_comes_out_as_the_same_tone_at_8_khz() {
+        for (rate, channels, bits) in [
+            (8_000, 1, 16),
+            (8_000, 2, 8),
+            (11_025, 1, 16),
+            (44_100, 2, 16),
+            (48_000, 1, 24),
+            (96_000, 2, 32),
+        ] {
+            let samples = decode(tone(rate, channels, bits), 10).unwrap();
+            assert!((7_900..=8_100).contains(&samples.len()), "{rate}: {}", samples.len());
+            let middle = &samples[1_000..7_000];
+            assert!(purity(middle) > 0.99, "{rate}/{channels}/{bits}: {}", purity(middle));
+            let peak = middle.iter().map(|sample| sample.unsigned_abs()).max().unwrap();
+            assert!((15_000..=17_800).contains(&peak), "{rate}/{channels}/{bits}: peak {peak}");
+        }
+    }
+
+    #[test]
+    fn compressed_sound_at_8_khz_stays_as_it_is_bit_by_bit() {
+        let octets: Vec<u8> = (0..=255_u8).cycle().take(8_000).collect();
+        for (tag, codec) in
+            [(6_u16, duogate_channel::sound::Codec::Pcma), (7, duogate_channel::sound::Codec::Pcmu)]
+        {
+            let mut bytes = b"RIFF\0\0\0\0WAVEfmt \x12\0\0\0".to_vec();
+            bytes.extend_from_slice(&tag.to_le_bytes());
+            bytes.extend_from_slice(b"\x01\0\x40\x1f\0\0\x40\x1f\0\0\x01\0\x08\0\0\0data");
+            bytes.extend_from_slice(&8_000_u32.to_le_bytes());
+            bytes.extend_from_slice(&octets);
+            let size = u32::try_from(bytes.len() - 8).unwrap();
+            bytes[4..8].copy_from_slice(&size.to_le_bytes());
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(&bytes).unwrap();
+            let samples = decode(rewound(file), 10).unwrap();
+            let again = super::super::g711::encode(codec, &samples);
+            // µ-law has two codes for zero.
+            let equal = |(one, two): (&u8, &u8)| one == two || (*one == 0x7F && *two == 0xFF);
+            assert!(again.len() == octets.len() && octets.iter().zip(&again).all(equal), "{codec:?}");
+        }
+    }
+
+    #[test]
+    fn a_sound_beyond_the_limit_is_refused() {
+        assert!(matches!(decode(tone(16_000, 1, 16), 0), Err(FileProblem::TooLong(_))));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn damaged_files_are_refused_or_decoded_and_never_panic(
+            at in 0_usize..400, with in proptest::collection::vec(proptest::num::u8::ANY, 1..40),
+        ) {
+            let mut file = tone(8_000, 2, 16);
+            file.seek(std::io::SeekFrom::Start(at as u64)).unwrap();
+            file.write_all(&with).unwrap();
+            let _ = decode(rewound(file), 10);
+        }
+    }
+}

@@ -127,7 +127,7 @@ impl super::Reader {
 
     /// How full the outbox is.
     pub(crate) async fn totals(&self) -> super::Answer<Totals> {
-        self.ask(|connection| totals(connection)).await
+        self.ask(totals).await
     }
 }
 

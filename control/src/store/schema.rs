@@ -65,6 +65,9 @@ const MIGRATIONS: &[&str] = &["
     CREATE INDEX recordings_path ON recordings (path);
 "];
 
+/// How long another program, such as an operator's `sqlite3`, may hold the database before that is trouble.
+const LOCKED: Duration = Duration::from_secs(1);
+
 /// Opens the database for writing and brings its tables up to date.
 pub(super) fn open_for_writing(path: &Path) -> Result<Connection, StoreError> {
     let mut connection = Connection::open(path)?;
@@ -74,7 +77,7 @@ pub(super) fn open_for_writing(path: &Path) -> Result<Connection, StoreError> {
     connection.pragma_update(None, "foreign_keys", "ON")?;
     // The log is folded into the database at 4 MiB, so it stays small and a fold stays short.
     connection.pragma_update(None, "wal_autocheckpoint", 1_000)?;
-    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.busy_timeout(LOCKED)?;
     connection.set_prepared_statement_cache_capacity(32);
     migrate(&mut connection)?;
     Ok(connection)
@@ -84,7 +87,7 @@ pub(super) fn open_for_writing(path: &Path) -> Result<Connection, StoreError> {
 pub(super) fn open_for_reading(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.busy_timeout(LOCKED)?;
     connection.set_prepared_statement_cache_capacity(32);
     Ok(connection)
 }

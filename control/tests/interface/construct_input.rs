@@ -136,7 +136,7 @@ fn prompts_of_every_common_kind_are_taken() {
 /// MPEG-1 layer III at 32 kbit/s and 32 kHz: frames without any sound in them.
 fn mp3() -> Vec<u8> {
     // 144 · 32,000 / 32,000 octets a frame. Side information of zeros: no bits, silence.
-    let mut frame = vec![0_u8; 144];
+    let mut frame = [0_u8; 144];
     frame[..4].copy_from_slice(&[0xFF, 0xFB, 0x18, 0xC4]);
     frame.repeat(60)
 }

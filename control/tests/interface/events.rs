@@ -157,3 +157,62 @@ fn two_equal_requests_at_once_place_one_callback() {
     });
     assert!(results.iter().all(|result| *result == results[0]), "{results:?}");
 }
+
+#[test]
+fn a_websocket_that_does_not_keep_up_is_closed_and_its_events_wait_in_the_outbox() {
+    let node = Node::start_with("", "[limits]\nwebsocket_queue = 1\n");
+    let party = Party::start(Manner::Busy);
+    let mut slow = node.websocket();
+    slow.call("sys.subscribe", &json!(["all"]));
+    let params = json!({"to1_uri": party.uri(), "to2_uri": "sip:two@127.0.0.1:9"});
+    let request =
+        json!({"jsonrpc": "2.0", "id": 1, "method": "ext.duo_callback.construct", "params": params});
+    let batch = Value::from(vec![request; 30]).to_string();
+    let answers = node.post(&batch).json();
+    let made: Vec<String> = answers
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|a| a["result"]["res_id"].as_str().unwrap().to_owned())
+        .collect();
+    let mut seen = std::collections::BTreeSet::new();
+    let mut note = |event: &Value| {
+        let params = &event["params"];
+        seen.insert((params["res_id"].as_str().unwrap().to_owned(), params["seq"].as_u64().unwrap()));
+    };
+    loop {
+        match slow.socket.read() {
+            Ok(tungstenite::Message::Text(text)) => note(&serde_json::from_str(&text).unwrap()),
+            Ok(tungstenite::Message::Close(frame)) => {
+                let frame = frame.unwrap();
+                assert_eq!(u16::from(frame.code), 1008);
+                assert!(frame.reason.contains("too slow"), "{frame}");
+                break;
+            }
+            Ok(_) => {}
+            Err(error) => panic!("no closing frame: {error}"),
+        }
+    }
+    for res_id in &made {
+        node.wait_for_state(res_id, "Released");
+    }
+    until("the rest is collected", || {
+        // This one may be too slow as well; what it was sent counts all the same.
+        let mut socket = node.websocket();
+        let request = json!({"jsonrpc": "2.0", "id": 1, "method": "sys.subscribe", "params": ["all"]});
+        socket.socket.send(tungstenite::Message::text(request.to_string())).unwrap();
+        socket.socket.get_ref().set_read_timeout(Some(std::time::Duration::from_millis(300))).unwrap();
+        while let Ok(tungstenite::Message::Text(text)) = socket.socket.read() {
+            let message: Value = serde_json::from_str(&text).unwrap();
+            if message["method"].is_string() {
+                note(&message);
+            }
+        }
+        node.get("/metrics")
+            .body
+            .contains("duogate_outbox_events{waiting_for=\"subscriber\"} 0\n")
+            .then_some(())
+    });
+    let expected = made.iter().flat_map(|res_id| (1..=3).map(|seq| (res_id.clone(), seq))).collect();
+    assert_eq!(seen, expected, "every event came to somebody");
+}

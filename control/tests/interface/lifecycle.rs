@@ -118,3 +118,55 @@ fn sigterm_waits_then_hangs_up_and_leaves_nothing_open() {
     let view = node.wait_for_state(&res_id, "Released");
     assert_eq!(view["error"]["reason"], "shutdown", "it was ended, not found open: {view}");
 }
+
+#[test]
+fn a_store_that_cannot_be_written_refuses_new_calls_and_loses_nothing_of_the_old() {
+    let node = Node::start();
+    let (one, two) = (Party::start(Manner::Answers), Party::start(Manner::Answers));
+    let mut socket = node.websocket();
+    let params = json!({"to1_uri": one.uri(), "to2_uri": two.uri()});
+    let answer = socket.call("ext.duo_callback.construct", &params);
+    let res_id = answer["result"]["res_id"].as_str().unwrap().to_owned();
+    let mut events = socket.events_until("ext.duo_callback.on_connected");
+    let store = rusqlite::Connection::open(node.path("state/duogate.db")).unwrap();
+    store.busy_timeout(std::time::Duration::from_secs(5)).unwrap();
+    store.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let error = node.construct(&params).unwrap_err();
+    assert_eq!(
+        (&error["code"], &error["data"]["reason"]),
+        (&json!(-32603), &json!("store_failed")),
+        "{error}"
+    );
+    assert!(error["message"].as_str().unwrap().contains("locked"), "{error}");
+    let ready = node.get("/readyz");
+    assert_eq!((ready.status, &ready.json()["store_writable"]), (503, &json!(false)));
+    assert_eq!(node.call("ext.duo_callback.get", &json!([res_id])).unwrap()["state"], "Connected");
+    node.call("ext.duo_callback.drop", &json!([res_id])).unwrap();
+    node.wait_for_state(&res_id, "Released");
+    store.execute_batch("COMMIT").unwrap();
+    events.extend(socket.events_until("sys.on_chan_closed"));
+    events.extend(socket.events_until("sys.on_chan_closed"));
+    assert_eq!(numbers(&events), (1..=7).collect::<Vec<u64>>());
+    node.wait_until_ready();
+    node.construct(&params).unwrap();
+}
+
+#[test]
+fn a_gateway_that_goes_ends_its_calls_with_every_event() {
+    let mut node = Node::start();
+    let (one, two) = (Party::start(Manner::Answers), Party::start(Manner::Answers));
+    let mut socket = node.websocket();
+    let params = json!({"to1_uri": one.uri(), "to2_uri": two.uri(), "record_file": "lost.wav"});
+    socket.call("ext.duo_callback.construct", &params);
+    socket.events_until("ext.duo_callback.on_connected");
+    node.stop_gateway();
+    let mut events = socket.events_until("sys.on_chan_closed");
+    events.extend(socket.events_until("sys.on_chan_closed"));
+    let released = &events[0];
+    assert_eq!(released["method"], "ext.duo_callback.on_released");
+    assert_eq!(released["params"]["error"]["reason"], "media_lost", "{released}");
+    assert_eq!(names(&events)[1], "on_record_completed");
+    assert!(events[1]["params"]["error"].is_object(), "{}", events[1]);
+    node.start_gateway();
+    node.wait_until_ready();
+}

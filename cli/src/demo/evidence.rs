@@ -200,7 +200,10 @@ pub(crate) fn in_words(heard: &[Heard]) -> String {
             _ => words.push((name.to_owned(), stretch.from, stretch.to)),
         }
     }
-    let worth = words.iter().filter(|(name, from, to)| name != "silence" || *to - *from > TOLERANCE);
+    let audible = ["prompt", "ringback", "party 1", "party 2"];
+    // Windows across an edge between two sounds are neither of them.
+    let worth =
+        words.iter().filter(|(name, from, to)| audible.contains(&name.as_str()) || *to - *from > TOLERANCE);
     let told: Vec<String> =
         worth.map(|(name, from, to)| format!("{name} {:.1} s", (*to - *from).as_secs_f64())).collect();
     told.join(" · ")

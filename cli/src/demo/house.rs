@@ -1,6 +1,8 @@
 //! A Duogate for the demonstration: free ports, a folder, a configuration, a prompt.
 
+use std::collections::hash_map::RandomState;
 use std::fs;
+use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -96,7 +98,11 @@ fn free_udp() -> io::Result<SocketAddr> {
 
 /// An even port that begins a range in which all are free now.
 fn free_range() -> io::Result<u16> {
-    for first in (20_000..60_000).step_by(usize::from(PORTS)) {
+    // Begun anywhere, so that two demonstrations at once do not both take the first.
+    let ranges = 40_000 / PORTS;
+    let begin = u16::try_from(RandomState::new().build_hasher().finish() % u64::from(ranges)).unwrap_or(0);
+    for place in 0..ranges {
+        let first = 20_000 + (begin + place) % ranges * PORTS;
         let range = first..first + PORTS;
         let sockets: io::Result<Vec<UdpSocket>> =
             range.map(|port| UdpSocket::bind((Ipv4Addr::LOCALHOST, port))).collect();

@@ -184,7 +184,7 @@ fn up_call_list_drain_and_the_end() {
 
     one.set_script(Script::new(Tone::silence()).refuses_at(0, 486));
     let busy = run(up.path(), &["call", &one.uri("1"), &two.uri("2")]);
-    assert_eq!(busy.status.code(), Some(1));
+    assert_eq!(busy.status.code(), Some(1), "{}\n{:?}", text(&busy.stdout), one.events());
     assert!(
         text(&busy.stdout).contains("party 1 is not reached") && text(&busy.stdout).contains("486"),
         "{}",

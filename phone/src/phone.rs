@@ -225,18 +225,13 @@ pub(crate) fn random() -> u64 {
 fn converse(socket: &UdpSocket, mut line: Line, inbox: &Receiver<Order>, shared: &Shared) {
     let mut datagram = vec![0; MAX_DATAGRAM];
     while !shared.stop.load(Ordering::Acquire) {
-        let now = Instant::now();
-        for order in inbox.try_iter() {
-            match order {
-                Order::Script(script) => line.script = script,
-                Order::Call(target) => line.dial(now, target),
-                Order::Act(step) => line.act(now, step),
-            }
-        }
-        line.advance(now);
+        obey(&mut line, inbox);
+        line.advance(Instant::now());
         carry_out(socket, &mut line, shared);
         // Timeouts, and errors that ICMP reports about earlier packets, mean the same: nothing came.
         if let Ok((length, source)) = socket.recv_from(&mut datagram) {
+            // An order that was given before the datagram was sent comes before it.
+            obey(&mut line, inbox);
             let (now, calls) = (Instant::now(), line.output.len());
             line.receive(now, source, &datagram[..length]);
             let invited = |output: &Output| matches!(output, Output::Event(What::Invited { .. }));
@@ -244,6 +239,17 @@ fn converse(socket: &UdpSocket, mut line: Line, inbox: &Receiver<Order>, shared:
                 lock(&shared.log).invites.push(datagram[..length].to_vec());
             }
             carry_out(socket, &mut line, shared);
+        }
+    }
+}
+
+fn obey(line: &mut Line, inbox: &Receiver<Order>) {
+    let now = Instant::now();
+    for order in inbox.try_iter() {
+        match order {
+            Order::Script(script) => line.script = script,
+            Order::Call(target) => line.dial(now, target),
+            Order::Act(step) => line.act(now, step),
         }
     }
 }

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::fmt::{self, Display, Write};
 
-use super::text::is_token_text;
+use super::text::{has_control, is_token_text};
 use super::{Method, Name, Status};
 
 /// Why a message could not be printed.
@@ -170,18 +170,23 @@ impl fmt::Write for Guard<'_> {
         if self.bytes.len() + text.len() > MAX_MESSAGE {
             return Err(fmt::Error);
         }
-        let last = self.bytes.last().copied().unwrap_or_default();
-        let before = core::iter::once(last).chain(text.bytes());
-        let refused = |(before, byte): (u8, u8)| match byte {
-            b'\r' | b'\n' => true,
-            b'\t' | b' '..=0x7e | 0x80.. => false,
-            _ => self.origin == Origin::Ours || before != b'\\',
-        };
-        if before.zip(text.bytes()).any(refused) {
+        if has_control(text.as_bytes()) && !self.lets_through(text) {
             self.control = true;
             return Err(fmt::Error);
         }
         self.bytes.extend_from_slice(text.as_bytes());
         Ok(())
+    }
+}
+
+impl Guard<'_> {
+    /// Are all control characters escaped by a backslash, and may they be?
+    fn lets_through(&self, text: &str) -> bool {
+        let last = self.bytes.last().copied().unwrap_or_default();
+        let before = core::iter::once(last).chain(text.bytes());
+        self.origin == Origin::Copied
+            && before.zip(text.bytes()).all(|(before, byte)| {
+                !has_control(&[byte]) || (before == b'\\' && !matches!(byte, b'\r' | b'\n'))
+            })
     }
 }

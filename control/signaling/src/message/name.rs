@@ -23,6 +23,14 @@ macro_rules! names {
                 }
             }
 
+            /// From the long form as the RFCs spell it, which nearly all do.
+            fn from_usual_spelling(spelling: &str) -> Option<Self> {
+                match spelling {
+                    $($spelling => Some(Self::$variant),)*
+                    _ => None,
+                }
+            }
+
             /// The one-letter form, where there is one.
             #[must_use]
             pub const fn compact(self) -> Option<&'static str> {
@@ -89,6 +97,9 @@ impl Name {
     /// From its spelling in either form.
     #[must_use]
     pub fn from_spelling(spelling: &str) -> Self {
+        if let Some(name) = Self::from_usual_spelling(spelling) {
+            return name;
+        }
         let bytes = spelling.as_bytes();
         if bytes.len() == 1 {
             return Self::from_letter(bytes[0]);

@@ -2,7 +2,9 @@
 
 use alloc::vec::Vec;
 
-use super::text::{is_token_text, is_word, number, offset, trim};
+use memchr::memchr;
+
+use super::text::{Cursor, has_control, is_token_text, is_word, number, offset, trim};
 use super::{CSeq, Fault, Method, Name, NameAddress, ParseError, Status, Uri, Via};
 
 /// What a message may measure at most.
@@ -124,17 +126,10 @@ impl<'a> Frame<'a> {
         // Empty lines before the start line are skipped (RFC 3261 section 7.5).
         let first = datagram.iter().position(|byte| !matches!(byte, b'\r' | b'\n'));
         let first = first.ok_or(ParseError::new(Fault::Empty, 0))?;
-        let found = datagram[first..].windows(4).position(|four| four == b"\r\n\r\n");
-        let end = found.map_or(datagram.len(), |at| first + at + 2);
+        let end = head_end(datagram, first)?;
         let head = core::str::from_utf8(&datagram[..end])
             .map_err(|error| ParseError::new(Fault::NotUtf8, error.valid_up_to()))?;
-        if let Some(at) = bad_control(head.as_bytes(), first) {
-            return Err(ParseError::new(Fault::Control, at));
-        }
-        if found.is_none() {
-            return Err(ParseError::new(Fault::Unterminated, end));
-        }
-        let line_end = head[first..].find("\r\n").map_or(end, |at| first + at);
+        let line_end = memchr(b'\r', &datagram[first..end]).map_or(end, |at| first + at);
         if line_end - first > limits.header {
             return Err(ParseError::new(Fault::HeaderTooLong, first));
         }
@@ -169,20 +164,36 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// The first control character that has no business in the head: all but tabs, CR LF pairs, and what a quoted
-/// string has escaped (RFC 3261 section 25.1 `quoted-pair`).
-fn bad_control(head: &[u8], first: usize) -> Option<usize> {
+/// Where the head ends: after the line end of its last header. Control characters have no business in it, but
+/// for tabs, line ends, and what a quoted string has escaped (RFC 3261 section 25.1 `quoted-pair`).
+fn head_end(datagram: &[u8], first: usize) -> Result<usize, ParseError> {
     let mut at = first;
-    while let Some(&byte) = head.get(at) {
-        match byte {
-            b'\r' if head.get(at + 1) == Some(&b'\n') => at += 2,
-            b'\t' | b' '..=0x7e | 0x80.. => at += 1,
-            b'\r' | b'\n' => return Some(at),
-            _ if at > first && head[at - 1] == b'\\' => at += 1,
-            _ => return Some(at),
+    loop {
+        let rest = &datagram[at..];
+        let length = memchr(b'\n', rest);
+        let line = &rest[..length.unwrap_or(rest.len())];
+        let (line, whole) = match line.strip_suffix(b"\r") {
+            Some(line) => (line, true),
+            None => (line, false),
+        };
+        if has_control(line)
+            && let Some(place) = first_control(line)
+        {
+            return Err(ParseError::new(Fault::Control, at + place));
+        }
+        match length {
+            None => return Err(ParseError::new(Fault::Unterminated, datagram.len())),
+            Some(length) if !whole => return Err(ParseError::new(Fault::Control, at + length)),
+            Some(_) if line.is_empty() => return Ok(at),
+            Some(length) => at += length + 1,
         }
     }
-    None
+}
+
+/// The first control character that no backslash escapes.
+fn first_control(line: &[u8]) -> Option<usize> {
+    let escaped = |at: usize| at > 0 && line[at - 1] == b'\\' && line[at] != b'\r';
+    (0..line.len()).find(|at| has_control(&line[*at..=*at]) && !escaped(*at))
 }
 
 /// Cuts header lines apart, joining continuation lines to theirs.
@@ -198,32 +209,33 @@ fn index<'a>(head: &'a str, from: usize, limits: &Limits) -> Result<Vec<Header<'
         if end - at > limits.header {
             return Err(ParseError::new(Fault::HeaderTooLong, at));
         }
-        let line = &head[at..end];
-        let (name, value) = line.split_once(':').ok_or(ParseError::new(Fault::HeaderLine, at))?;
-        let spelling = name.trim_end_matches([' ', '\t']);
-        if !is_token_text(spelling) {
-            return Err(ParseError::new(Fault::HeaderLine, at));
-        }
-        headers.push(Header { name: Name::from_spelling(spelling), spelling, value: trim(value) });
+        headers.push(header(&head[at..end]).ok_or(ParseError::new(Fault::HeaderLine, at))?);
         at = end + 2;
     }
     Ok(headers)
 }
 
+/// `name: value`, with white space around the colon.
+fn header(line: &str) -> Option<Header<'_>> {
+    let mut cursor = Cursor::new(line);
+    let spelling = cursor.token().ok()?;
+    cursor.take_while(|byte| matches!(byte, b' ' | b'\t'));
+    let found = cursor.eat(b':');
+    found.then(|| Header { name: Name::from_spelling(spelling), spelling, value: trim(cursor.rest()) })
+}
+
 /// Where the header line that begins at `at` ends, its continuation lines included.
 fn line_end(bytes: &[u8], at: usize) -> usize {
     let mut search = at;
-    loop {
-        let Some(found) = bytes[search..].iter().position(|byte| *byte == b'\r') else {
-            return bytes.len();
-        };
-        let end = search + found;
-        // A CR has its LF: `bad_control` has seen to that.
-        match bytes.get(end + 2) {
-            Some(b' ' | b'\t') => search = end + 2,
-            _ => return end,
+    // Every LF has its CR: `head_end` has seen to that.
+    while let Some(found) = memchr(b'\n', &bytes[search..]) {
+        let next = search + found + 1;
+        match bytes.get(next) {
+            Some(b' ' | b'\t') => search = next,
+            _ => return next - 2,
         }
     }
+    bytes.len()
 }
 
 pub(super) fn start_line(line: &str) -> Result<StartLine<'_>, ParseError> {

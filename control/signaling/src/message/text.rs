@@ -5,10 +5,32 @@
 
 use super::{Fault, ParseError};
 
+/// Which octets may stand in a token: asked for nearly every octet of a message, so it is a table.
+const TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        let marks = b"-.!%*_+`'~";
+        let mut mark = 0;
+        while mark < marks.len() {
+            table[marks[mark] as usize] = true;
+            mark += 1;
+        }
+        table[byte as usize] |= byte.is_ascii_alphanumeric();
+        byte += 1;
+    }
+    table
+};
+
 /// May this octet stand in a token?
 pub(crate) const fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(byte, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~')
+    TOKEN[byte as usize]
+}
+
+/// Has the text control characters other than tabs? Without a branch for each octet, so that the compiler can
+/// look at many at once.
+pub(crate) fn has_control(text: &[u8]) -> bool {
+    text.iter().fold(false, |found, byte| found | ((*byte < b' ') & (*byte != b'\t')) | (*byte == 0x7f))
 }
 
 /// White space, line ends of folds included.
@@ -99,7 +121,7 @@ impl<'a> Cursor<'a> {
     /// Takes ASCII octets as long as `wanted` says so.
     pub(crate) fn take_while(&mut self, wanted: impl Fn(u8) -> bool) -> &'a str {
         let bytes = &self.text.as_bytes()[self.at..];
-        let length = bytes.iter().position(|byte| !(byte.is_ascii() && wanted(*byte))).unwrap_or(bytes.len());
+        let length = bytes.iter().position(|byte| !(wanted(*byte) && byte.is_ascii())).unwrap_or(bytes.len());
         let taken = &self.text[self.at..self.at + length];
         self.at += length;
         taken

@@ -4,7 +4,7 @@ use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 
 use super::text::{Cursor, number};
-use super::{Fault, Host, Parameters, ParseError};
+use super::{Fault, Host, Parameter, Parameters, ParseError};
 
 /// What every branch of RFC 3261 begins with (section 8.1.1.7).
 pub const MAGIC_COOKIE: &str = "z9hG4bK";
@@ -51,20 +51,23 @@ impl<'a> Via<'a> {
         Ok(via)
     }
 
-    /// The parameters that we act on must make sense.
+    /// The parameters that we act on must make sense, and stand once.
     fn check(&self, at: usize) -> Result<(), ParseError> {
         let bad = Err(ParseError::new(Fault::Parameter, at));
-        let count = |name: &str| self.parameters.iter().filter(|p| p.name.eq_ignore_ascii_case(name)).count();
-        if ["branch", "rport", "received"].into_iter().any(|name| count(name) > 1) {
-            return bad;
-        }
-        let port = self.parameters.value("rport");
-        if port.is_some_and(|port| number(port, u64::from(u16::MAX)).is_err()) {
-            return bad;
-        }
-        let received = self.parameters.get("received");
-        if received.is_some_and(|parameter| parameter.value.and_then(address).is_none()) {
-            return bad;
+        let mut seen = [false; 3];
+        for Parameter { name, value } in self.parameters.iter() {
+            let (place, good) = match () {
+                () if name.eq_ignore_ascii_case("branch") => (0, true),
+                () if name.eq_ignore_ascii_case("rport") => {
+                    (1, value.is_none_or(|port| number(port, u64::from(u16::MAX)).is_ok()))
+                }
+                () if name.eq_ignore_ascii_case("received") => (2, value.and_then(address).is_some()),
+                () => continue,
+            };
+            if seen[place] || !good {
+                return bad;
+            }
+            seen[place] = true;
         }
         Ok(())
     }

@@ -17,6 +17,8 @@ use evidence::{Check, Ear};
 use house::House;
 use stage::{Played, Stage};
 
+/// A pause of this program that can be heard: the phones, which are part of it, pause too.
+const STALL: Duration = Duration::from_millis(60);
 /// How long the processes may take to start.
 const START: Duration = Duration::from_secs(20);
 
@@ -81,6 +83,11 @@ async fn perform(
     for (party, ear) in ["party 1", "party 2"].iter().zip(&played.ears) {
         screen.line(format_args!("  {party}: {}", quality(ear)));
     }
+    if played.stall >= STALL {
+        let stall = played.stall.as_millis();
+        let words = format!("  this host is busy: it kept the phones from running for {stall} ms at a time");
+        screen.line(screen.paint(Look::Attention, words));
+    }
     screen.line("");
     for check in &checks {
         show(screen, check);
@@ -89,7 +96,7 @@ async fn perform(
 }
 
 fn examine(played: &Played, house: &House) -> Vec<Check> {
-    let Played { ears, times, events } = played;
+    let Played { ears, times, events, .. } = played;
     let mut checks = vec![evidence::events(events)];
     match times {
         None => {

@@ -37,6 +37,7 @@ pub(crate) struct Stage<'a> {
     events: Vec<Event>,
     /// When the callback was asked for, counted as the phones count.
     asked: Duration,
+    stall: Duration,
 }
 
 /// What came of it.
@@ -45,6 +46,8 @@ pub(crate) struct Played {
     /// None if party 2 was not connected.
     pub(crate) times: Option<Times>,
     pub(crate) events: Vec<Event>,
+    /// The longest time for which this program itself was kept from running.
+    pub(crate) stall: Duration,
 }
 
 impl<'a> Stage<'a> {
@@ -53,8 +56,8 @@ impl<'a> Stage<'a> {
         let one = Script::new(Tone::new(VOICE1)).rings_at(200).answers_at(ANSWER1);
         let two = Script::new(Tone::new(VOICE2)).rings_at(RING2).answers_at(ANSWER2).hangs_up_at(HANG_UP2);
         let start = |script| Phone::start(script, origin).map_err(Failure::system("a phone"));
-        let (phones, asked) = ([start(one)?, start(two)?], Duration::ZERO);
-        Ok(Self { screen, origin, phones, shown: [0, 0], events: Vec::new(), asked })
+        let (phones, asked, stall) = ([start(one)?, start(two)?], Duration::ZERO, Duration::ZERO);
+        Ok(Self { screen, origin, phones, shown: [0, 0], events: Vec::new(), asked, stall })
     }
 
     /// Makes the callback and follows it to its end.
@@ -77,7 +80,9 @@ impl<'a> Stage<'a> {
             if Deadline::now() >= limit {
                 return Err(Failure::Refused(format!("the callback is not over after {LIMIT:?}")));
             }
+            let glance = Instant::now();
             let next = timeout_at(Deadline::now() + GLANCE, connection.event()).await;
+            self.stall = self.stall.max(glance.elapsed().saturating_sub(GLANCE));
             self.glance();
             if let Ok(event) = next {
                 self.take(event?);
@@ -129,7 +134,7 @@ impl<'a> Stage<'a> {
     fn result(self) -> Played {
         let ear = |phone: &Phone| Ear { heard: phone.heard(&tones()), reception: phone.reception() };
         let ears = [ear(&self.phones[0]), ear(&self.phones[1])];
-        Played { ears, times: times(&self.phones[1].events()), events: self.events }
+        Played { ears, times: times(&self.phones[1].events()), events: self.events, stall: self.stall }
     }
 }
 

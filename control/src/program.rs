@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
+use crate::api::listener::Bounded;
 use crate::api::{self, Interface};
 use crate::events::Hub;
 use crate::media::link;
@@ -89,25 +90,18 @@ pub(crate) async fn run(configuration: Configuration, file: PathBuf) -> Result<(
 
 async fn start(configuration: Configuration, file: PathBuf) -> Result<Running, Failure> {
     let registry = Registry::new();
+    // First of all: a second process on the same ports or the same store must find out before it touches what
+    // the first one works with.
+    let (network, listener) = bind(&configuration, &registry).await?;
     let (commit, committed) = mpsc::channel(COMMITTED);
-    let opened = open_store(&configuration, commit, &registry)?;
+    let mut opened = open_store(&configuration, commit, &registry)?;
     let (events, link_events) = mpsc::channel(16);
     let (link, link_task) = link::link(&configuration.channel.socket, events);
-    let media = &configuration.media;
-    let recordings = Arc::new(in_folder("media.recordings", Recordings::open(&media.recordings))?);
-    let longest = configuration.limits.prompt_seconds;
-    let sounds = Sounds::open(&media.prompts, longest, media.ringback, link.clone());
-    let sounds = Arc::new(in_folder("media.prompts", sounds)?);
+    let (recordings, sounds) = open_media(&configuration, &link)?;
     let files = Arc::clone(&recordings);
     let rescued = tokio::task::spawn_blocking(move || recovery::rescue(&files)).await?;
-    recovery::release(&opened.store, opened.left_open, &rescued, clock::unix_milliseconds());
-
-    let addresses: Vec<_> = configuration.sip.listen.iter().map(|listen| listen.address).collect();
-    let refused = IntCounter::new("duogate_sip_send_failures_total", "SIP datagrams that the kernel refused");
-    let network = Network::bind(&addresses, register(&registry, refused)?)?;
-    let listener = TcpListener::bind(configuration.http.listen)
-        .await
-        .map_err(|error| format!("http.listen: {}: {error}", configuration.http.listen))?;
+    let left_open = std::mem::take(&mut opened.left_open);
+    recovery::release(&opened.store, left_open, &rescued, clock::unix_milliseconds());
 
     let endpoint = Endpoint::new(settings::signaling(&configuration), seed(), clock::now());
     let (switchboard, requests) = Switchboard::new();
@@ -125,13 +119,7 @@ async fn start(configuration: Configuration, file: PathBuf) -> Result<Running, F
     tokio::spawn(switchboard::Task::new(endpoint, parts).run());
     tokio::spawn(link_task.run());
     tokio::spawn(announce(link.clone(), configuration.clone()));
-
-    let limits = &configuration.limits;
-    let hub = Hub::new(limits.max_websockets as usize, limits.websocket_queue as usize);
-    let posts = webhook_metrics(&registry)?;
-    let webhooks = Webhooks::new(&configuration.webhook, opened.store.clone(), opened.reader.clone(), posts)?;
-    tokio::spawn(webhooks.clone().run());
-    tokio::spawn(hub.clone().run(committed, webhooks));
+    let hub = deliver(&configuration, &opened, committed, &registry)?;
 
     let (closing, closed) = watch::channel(false);
     let grace = Duration::from_secs(configuration.shutdown.grace_seconds.into());
@@ -151,6 +139,43 @@ async fn start(configuration: Configuration, file: PathBuf) -> Result<Running, F
     });
     let server = tokio::spawn(serve(listener, api::router(Arc::clone(&interface)), closed));
     Ok(Running { interface, switchboard, store: opened.store, hub, closing, server, grace })
+}
+
+async fn bind(configuration: &Configuration, registry: &Registry) -> Result<(Network, Bounded), Failure> {
+    let addresses: Vec<_> = configuration.sip.listen.iter().map(|listen| listen.address).collect();
+    let refused = IntCounter::new("duogate_sip_send_failures_total", "SIP datagrams that the kernel refused");
+    let network = Network::bind(&addresses, register(registry, refused)?)?;
+    let listener = TcpListener::bind(configuration.http.listen)
+        .await
+        .map_err(|error| format!("http.listen: {}: {error}", configuration.http.listen))?;
+    Ok((network, Bounded::new(listener, configuration.limits.max_websockets as usize)))
+}
+
+fn open_media(
+    configuration: &Configuration,
+    link: &link::Link,
+) -> Result<(Arc<Recordings>, Arc<Sounds>), Failure> {
+    let media = &configuration.media;
+    let recordings = in_folder("media.recordings", Recordings::open(&media.recordings))?;
+    let longest = configuration.limits.prompt_seconds;
+    let sounds = Sounds::open(&media.prompts, longest, media.ringback, link.clone());
+    Ok((Arc::new(recordings), Arc::new(in_folder("media.prompts", sounds)?)))
+}
+
+/// Starts what brings events to the applications.
+fn deliver(
+    configuration: &Configuration,
+    opened: &Opened,
+    committed: mpsc::Receiver<Arc<EventRow>>,
+    registry: &Registry,
+) -> Result<Hub, Failure> {
+    let limits = &configuration.limits;
+    let hub = Hub::new(limits.max_websockets as usize, limits.websocket_queue as usize);
+    let posts = webhook_metrics(registry)?;
+    let webhooks = Webhooks::new(&configuration.webhook, opened.store.clone(), opened.reader.clone(), posts)?;
+    tokio::spawn(webhooks.clone().run());
+    tokio::spawn(hub.clone().run(committed, webhooks));
+    Ok(hub)
 }
 
 fn open_store(
@@ -197,11 +222,7 @@ fn seed() -> [u8; 32] {
     seed
 }
 
-async fn serve(
-    listener: TcpListener,
-    router: Router,
-    mut closed: watch::Receiver<bool>,
-) -> std::io::Result<()> {
+async fn serve(listener: Bounded, router: Router, mut closed: watch::Receiver<bool>) -> std::io::Result<()> {
     axum::serve(listener, router)
         .with_graceful_shutdown(async move {
             // The sender lives as long as the program.

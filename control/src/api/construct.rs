@@ -17,7 +17,7 @@ use crate::clock;
 use crate::json;
 use crate::media::recordings::Claim;
 use crate::store::rows::DAY_SECONDS;
-use crate::switchboard::Order;
+use crate::switchboard::{Order, Refusal};
 
 /// One turn at a time for each idempotency key, so that of two equal requests one waits for the other.
 #[derive(Debug, Default)]
@@ -65,8 +65,18 @@ impl Interface {
     ) -> Result<Value, Failure> {
         let plan = self.switchboard.check(parameters).await?;
         let order = self.prepare(plan, owner, request).await?;
-        let view = self.switchboard.construct(order).await?;
-        Ok(json::constructed(&view))
+        let recording = order.recording.clone();
+        match self.switchboard.construct(order).await {
+            Ok(view) => Ok(json::constructed(&view)),
+            Err(refusal) => {
+                // The switchboard never saw it; in all other cases it has cleaned up itself.
+                if let (Refusal::Busy, Some((recording, path))) = (&refusal, recording) {
+                    self.link.forget(ToGateway::ForgetRecording { recording });
+                    self.recordings.dispose(&path);
+                }
+                Err(refusal.into())
+            }
+        }
     }
 
     /// Brings sounds and file to the gateway.

@@ -4,6 +4,7 @@ mod calls;
 mod cdrs;
 mod construct;
 mod error;
+pub(crate) mod listener;
 mod openapi;
 mod pages;
 mod parameters;

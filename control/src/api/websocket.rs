@@ -1,5 +1,9 @@
 //! `GET /rpc`: requests in, responses and events out, over one connection.
+//!
+//! An event leaves the outbox when the peer has answered a ping that was sent after it: then it has read the
+//! event, which the kernel's taking it does not say.
 
+use std::collections::VecDeque;
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,8 +34,11 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// How often a quiet connection is tried.
 const PING_EVERY: Duration = Duration::from_secs(20);
 
-/// Events that were sent are taken out of the outbox so many at a time, or when so much time has passed.
+/// A ping follows so many events, or so much time after the first of them.
 const COLLECT: (usize, Duration) = (64, Duration::from_millis(200));
+
+/// Events that were sent and not confirmed, at most: the peer reads, but does not answer pings.
+const UNCONFIRMED: usize = 65_536;
 
 /// Events that are read from the outbox at a time.
 const REPLAY: u32 = 256;
@@ -50,7 +57,11 @@ struct Connection {
     caller: Caller,
     id: u64,
     too_slow: watch::Receiver<bool>,
-    collected: Vec<String>,
+    /// Events sent since the last ping.
+    sent: Vec<String>,
+    /// Pings that were not answered, each with the events before it.
+    pings: VecDeque<(u64, Vec<String>)>,
+    next_ping: u64,
 }
 
 /// Serves a connection to its end.
@@ -61,10 +72,18 @@ pub(crate) async fn serve(
     listening: Listening,
 ) {
     let Listening { id, events, too_slow } = listening;
-    let mut connection = Connection { interface, socket, caller, id, too_slow, collected: Vec::new() };
+    let mut connection = Connection {
+        interface,
+        socket,
+        caller,
+        id,
+        too_slow,
+        sent: Vec::new(),
+        pings: VecDeque::new(),
+        next_ping: 0,
+    };
     let end = connection.run(events).await;
     connection.interface.hub.leave(id);
-    connection.collect();
     if let End::Closed(code, reason) = end {
         let frame = CloseFrame { code, reason: reason.into() };
         let farewell = connection.socket.send(Message::Close(Some(frame)));
@@ -73,15 +92,26 @@ pub(crate) async fn serve(
 }
 
 impl Connection {
-    async fn run(&mut self, mut events: mpsc::Receiver<Arc<EventRow>>) -> End {
+    async fn run(&mut self, events: mpsc::Receiver<Arc<EventRow>>) -> End {
         let mut work: JoinSet<Answer> = JoinSet::new();
+        let end = self.exchange(events, &mut work).await;
+        // What was asked for is done also if nobody waits for the answer any more.
+        work.detach_all();
+        end
+    }
+
+    async fn exchange(
+        &mut self,
+        mut events: mpsc::Receiver<Arc<EventRow>>,
+        work: &mut JoinSet<Answer>,
+    ) -> End {
         let mut ping = tokio::time::interval(PING_EVERY);
         let mut collect = tokio::time::interval(COLLECT.1);
         let mut shutdown = self.interface.closing.clone();
         loop {
             let outcome = tokio::select! {
                 message = self.socket.recv(), if work.len() < AT_ONCE => match message {
-                    Some(Ok(message)) => self.take(message, &mut work),
+                    Some(Ok(message)) => self.take(message, work),
                     Some(Err(_)) | None => Err(End::Gone),
                 },
                 Some(answer) = work.join_next() => match answer {
@@ -91,7 +121,7 @@ impl Connection {
                 event = next(&mut events) => self.event(&event).await,
                 _ = self.too_slow.changed() => Err(too_slow()),
                 _ = ping.tick() => self.send(Message::Ping(axum::body::Bytes::new())).await,
-                _ = collect.tick() => { self.collect(); Ok(()) }
+                _ = collect.tick() => self.ping().await,
                 () = closing(&mut shutdown) => self.last(&mut events).await,
             };
             if let Err(end) = outcome {
@@ -108,11 +138,15 @@ impl Connection {
         Err(End::Closed(close_code::AWAY, "this node stops"))
     }
 
-    fn take(&self, message: Message, work: &mut JoinSet<Answer>) -> Result<(), End> {
+    fn take(&mut self, message: Message, work: &mut JoinSet<Answer>) -> Result<(), End> {
         let body = match message {
             Message::Text(text) => axum::body::Bytes::from(text),
             Message::Binary(bytes) => bytes,
-            Message::Ping(_) | Message::Pong(_) => return Ok(()),
+            Message::Ping(_) => return Ok(()),
+            Message::Pong(payload) => {
+                self.confirmed(&payload);
+                return Ok(());
+            }
             Message::Close(_) => return Err(End::Gone),
         };
         let interface = Arc::clone(&self.interface);
@@ -144,19 +178,38 @@ impl Connection {
     async fn event(&mut self, event: &EventRow) -> Result<(), End> {
         self.send(Message::text(event.body.clone())).await?;
         if event.callback_url.is_none() {
-            self.collected.push(event.event_id.clone());
-            if self.collected.len() >= COLLECT.0 {
-                self.collect();
+            self.sent.push(event.event_id.clone());
+            if self.sent.len() >= COLLECT.0 {
+                self.ping().await?;
             }
         }
         Ok(())
     }
 
-    /// Takes the events that were sent out of the outbox. Should the store have no room for that, they are
-    /// sent once more one day: at least once is what is promised.
-    fn collect(&mut self) {
-        if !self.collected.is_empty() {
-            let events = std::mem::take(&mut self.collected);
+    /// Asks the peer whether it has read what was sent.
+    async fn ping(&mut self) -> Result<(), End> {
+        if self.sent.is_empty() {
+            return Ok(());
+        }
+        if self.pings.len() * COLLECT.0 >= UNCONFIRMED {
+            return Err(too_slow());
+        }
+        self.next_ping += 1;
+        self.pings.push_back((self.next_ping, std::mem::take(&mut self.sent)));
+        let number = self.next_ping.to_be_bytes();
+        self.send(Message::Ping(axum::body::Bytes::copy_from_slice(&number))).await
+    }
+
+    /// The peer has read all that was sent before a ping (RFC 6455 section 5.5.3: it may answer only the last
+    /// of several). Should the store have no room, the events are sent once more one day.
+    fn confirmed(&mut self, payload: &[u8]) {
+        let Ok(number) = <[u8; 8]>::try_from(payload) else { return };
+        let number = u64::from_be_bytes(number);
+        let mut events = Vec::new();
+        while let Some((_, sent)) = self.pings.pop_front_if(|(ping, _)| *ping <= number) {
+            events.extend(sent);
+        }
+        if !events.is_empty() {
             let _ = self.interface.store.submit(Job::keep(vec![Change::Collected(events)]));
         }
     }

@@ -58,9 +58,10 @@ pub(crate) enum LinkEvent {
 type Reply = oneshot::Sender<Result<(), LinkError>>;
 
 #[derive(Debug)]
-enum Ask {
-    Send { message: ToGateway, file: Option<OwnedFd>, reply: Option<Reply> },
-    Reset,
+struct Ask {
+    message: ToGateway,
+    file: Option<OwnedFd>,
+    reply: Option<Reply>,
 }
 
 /// A handle on the link. Cheap to clone.
@@ -68,6 +69,7 @@ enum Ask {
 pub(crate) struct Link {
     asks: mpsc::Sender<Ask>,
     epoch: watch::Receiver<Option<u64>>,
+    resets: watch::Sender<u64>,
 }
 
 /// The link's own task.
@@ -77,13 +79,16 @@ pub(crate) struct LinkTask {
     asks: mpsc::Receiver<Ask>,
     epoch: watch::Sender<Option<u64>>,
     events: mpsc::Sender<LinkEvent>,
+    resets: watch::Receiver<u64>,
 }
 
 /// A link to the gateway that listens at `path`.
 pub(crate) fn link(path: &Path, events: mpsc::Sender<LinkEvent>) -> (Link, LinkTask) {
     let (ask, asks) = mpsc::channel(ASKS);
     let (tell, epoch) = watch::channel(None);
-    (Link { asks: ask, epoch }, LinkTask { path: path.to_owned(), asks, epoch: tell, events })
+    let (reset, resets) = watch::channel(0);
+    let task = LinkTask { path: path.to_owned(), asks, epoch: tell, events, resets };
+    (Link { asks: ask, epoch, resets: reset }, task)
 }
 
 impl Link {
@@ -100,7 +105,7 @@ impl Link {
     /// Hands a message with a file over and waits until the gateway has accepted it.
     pub(crate) async fn hand_over(&self, message: ToGateway, file: OwnedFd) -> Result<(), LinkError> {
         let (reply, answered) = oneshot::channel();
-        let ask = Ask::Send { message, file: Some(file), reply: Some(reply) };
+        let ask = Ask { message, file: Some(file), reply: Some(reply) };
         self.asks.try_send(ask).map_err(|_| LinkError::Silent)?;
         match tokio::time::timeout(ACCEPTANCE, answered).await {
             Ok(Ok(outcome)) => outcome,
@@ -112,12 +117,12 @@ impl Link {
     /// Tells the gateway that a file will not be needed. What cannot be told now, the gateway forgets by
     /// itself when this process goes.
     pub(crate) fn forget(&self, message: ToGateway) {
-        let _ = self.asks.try_send(Ask::Send { message, file: None, reply: None });
+        let _ = self.asks.try_send(Ask { message, file: None, reply: None });
     }
 
     /// A ring is unusable: hang up and attach anew.
     pub(crate) fn reset(&self) {
-        let _ = self.asks.try_send(Ask::Reset);
+        self.resets.send_modify(|count| *count += 1);
     }
 }
 
@@ -177,16 +182,18 @@ impl LinkTask {
     /// Serves until the gateway goes; tells why.
     async fn together(&mut self, connection: &AsyncFd<Connection>) -> String {
         let mut pending = Pending::default();
+        // What was said about an attachment before this one is over.
+        self.resets.mark_unchanged();
         loop {
             let outcome = tokio::select! {
                 ask = self.asks.recv() => match ask {
                     None => return "this process ends".into(),
-                    Some(Ask::Reset) => return "a ring is unusable".into(),
-                    Some(Ask::Send { message, file, reply }) => {
+                    Some(Ask { message, file, reply }) => {
                         pending.expect(&message, reply);
                         send(connection, &message, file).await
                     }
                 },
+                _ = self.resets.changed() => return "a ring is unusable".into(),
                 message = receive(connection) => message.and_then(|message| pending.settle(message)),
             };
             if let Err(error) = outcome {
@@ -206,7 +213,7 @@ fn watched(connection: Connection) -> Result<AsyncFd<Connection>, HandoverError>
 }
 
 fn refuse(ask: Ask) {
-    if let Ask::Send { reply: Some(reply), .. } = ask {
+    if let Some(reply) = ask.reply {
         let _ = reply.send(Err(LinkError::Apart));
     }
 }

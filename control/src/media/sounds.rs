@@ -85,14 +85,30 @@ impl Kept {
         if *at == Some(epoch) {
             return Ok(());
         }
+        let handed = self.hand_over(link).await;
+        if handed.is_ok() {
+            *at = Some(epoch);
+        } else {
+            // So that the names are free for the next try.
+            self.forget(link);
+        }
+        handed
+    }
+
+    async fn hand_over(&self, link: &Link) -> Result<(), LinkError> {
         for encoded in &self.encodings {
             let file = encoded.file.try_clone().map_err(|error| LinkError::Refused(error.to_string()))?;
             let bytes = encoded.bytes as u64;
             let message = ToGateway::Sound { sound: encoded.sound, codec: encoded.codec, bytes };
             link.hand_over(message, file).await?;
         }
-        *at = Some(epoch);
         Ok(())
+    }
+
+    fn forget(&self, link: &Link) {
+        for encoded in &self.encodings {
+            link.forget(ToGateway::ForgetSound { sound: encoded.sound });
+        }
     }
 }
 
@@ -187,9 +203,7 @@ impl Sounds {
             let oldest = unused.min_by_key(|(_, sound)| sound.used.load(Ordering::Relaxed));
             let oldest = oldest.map(|(key, _)| key.clone()).ok_or(SoundError::Full)?;
             if let Some(sound) = kept.remove(&oldest).and_then(|place| place.get().cloned()) {
-                for encoded in &sound.encodings {
-                    self.link.forget(ToGateway::ForgetSound { sound: encoded.sound });
-                }
+                sound.forget(&self.link);
             }
         }
         let place = Place::default();

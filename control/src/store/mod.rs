@@ -12,11 +12,14 @@ mod schema;
 mod write;
 mod writer;
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
 use rusqlite::Connection;
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
 use tokio::sync::{mpsc, oneshot};
 
 use queue::Queue;
@@ -39,6 +42,9 @@ pub(crate) enum StoreError {
         /// Latest version known here.
         known: i64,
     },
+    /// Another control plane.
+    #[error("another process works on it")]
+    InUse,
     /// Its folder or its threads.
     #[error("the store cannot be opened: {0}")]
     Io(#[from] std::io::Error),
@@ -127,6 +133,18 @@ pub(crate) struct Opened {
     pub(crate) left_open: Vec<OpenResource>,
 }
 
+/// Makes sure that no other process works on the same store: it would end this one's calls.
+fn lock(path: &Path) -> Result<File, StoreError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let file = File::options().create(true).truncate(false).write(true).open(name)?;
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(Errno::WOULDBLOCK) => Err(StoreError::InUse),
+        Err(error) => Err(StoreError::Io(error.into())),
+    }
+}
+
 /// Room for questions that wait for the reader; each is one API request, and those are bounded before.
 const QUESTIONS: usize = 1_024;
 
@@ -142,12 +160,16 @@ pub(crate) fn open(
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
+    let lock = lock(path)?;
     let connection = schema::open_for_writing(path)?;
     let reading = schema::open_for_reading(path)?;
     let left_open = read::open_resources(&reading)?;
     let queue = Arc::new(Queue::new(room));
     let writer = writer::Writer::new(connection, Arc::clone(&queue), keeping, committed, metrics);
-    thread::Builder::new().name("store-writer".into()).spawn(move || writer.run())?;
+    thread::Builder::new().name("store-writer".into()).spawn(move || {
+        writer.run();
+        drop(lock);
+    })?;
     let (questions, mut asked) = mpsc::channel::<Question>(QUESTIONS);
     thread::Builder::new().name("store-reader".into()).spawn(move || {
         while let Some(question) = asked.blocking_recv() {

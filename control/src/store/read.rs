@@ -134,7 +134,11 @@ impl super::Reader {
 /// How full the outbox is.
 fn totals(connection: &Connection) -> rusqlite::Result<Totals> {
     connection
-        .prepare_cached("SELECT COUNT(callback_url), COUNT(*) - COUNT(callback_url) FROM outbox")?
+        .prepare_cached(
+            "SELECT hooks, total - hooks FROM
+                (SELECT COUNT(*) AS hooks FROM outbox WHERE callback_url IS NOT NULL),
+                (SELECT COUNT(*) AS total FROM outbox)",
+        )?
         .query_row([], |row| {
             let (hooks, others): (i64, i64) = (row.get(0)?, row.get(1)?);
             Ok(Totals {

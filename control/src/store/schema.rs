@@ -40,6 +40,7 @@ const MIGRATIONS: &[&str] = &["
         UNIQUE (res_id, seq)
     );
     CREATE INDEX outbox_time ON outbox (time);
+    CREATE INDEX outbox_webhooks ON outbox (res_id, seq) WHERE callback_url IS NOT NULL;
     CREATE TABLE cdrs (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         res_id TEXT NOT NULL,
@@ -62,7 +63,7 @@ const MIGRATIONS: &[&str] = &["
         completed INTEGER,
         PRIMARY KEY (res_id, path)
     ) WITHOUT ROWID;
-    CREATE INDEX recordings_path ON recordings (path);
+    CREATE INDEX recordings_completed ON recordings (completed);
 "];
 
 /// How long another program, such as an operator's `sqlite3`, may hold the database before that is trouble.

@@ -108,45 +108,67 @@ fn leave(connection: &Connection, statement: &str, events: &[String]) -> rusqlit
     Ok(())
 }
 
-/// Removes what has been kept long enough; a bounded number of rows of each kind, so that a commit stays
-/// short. Returns how many events left without having been collected or delivered.
-pub(super) fn purge(connection: &mut Connection, now: i64, keeping: &Keeping) -> rusqlite::Result<usize> {
+/// Rows of one kind that one tidying removes at most, so that its commit stays short.
+const TIDY: i64 = 5_000;
+
+/// What a tidying did.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Tidied {
+    /// Events that left without having been collected or delivered.
+    pub(super) lost: usize,
+    /// There may be more to remove.
+    pub(super) more: bool,
+}
+
+/// Removes what has been kept long enough, a bounded number of rows of each kind.
+pub(super) fn tidy(connection: &mut Connection, now: i64, keeping: &Keeping) -> rusqlite::Result<Tidied> {
     let before = |seconds: u64| now - i64::try_from(seconds.saturating_mul(1_000)).unwrap_or(i64::MAX / 2);
+    let events = i64::try_from(keeping.events).unwrap_or(i64::MAX);
+    let old_events = before(keeping.events_seconds);
     let transaction = connection.transaction()?;
-    // Children first: a resource's recordings leave with it.
-    transaction
-        .prepare_cached(
-            "DELETE FROM recordings WHERE completed IS NOT NULL AND (res_id, path) IN (
-                SELECT res_id, path FROM recordings WHERE completed < ?1 LIMIT 5000)",
-        )?
-        .execute([before(keeping.cdrs_seconds)])?;
-    transaction
-        .prepare_cached(
+    let mut tidied = Tidied::default();
+    for (statement, limit, are_events) in [
+        (
+            "DELETE FROM recordings WHERE (res_id, path) IN (
+                SELECT res_id, path FROM recordings WHERE completed < ?1 LIMIT ?2)",
+            before(keeping.cdrs_seconds),
+            false,
+        ),
+        (
             "DELETE FROM resources WHERE res_id IN (
-                SELECT res_id FROM resources WHERE released < ?1 LIMIT 5000)",
-        )?
-        .execute([before(keeping.released_seconds)])?;
-    transaction
-        .prepare_cached("DELETE FROM cdrs WHERE id IN (SELECT id FROM cdrs WHERE end_time < ?1 LIMIT 5000)")?
-        .execute([before(keeping.cdrs_seconds)])?;
-    transaction
-        .prepare_cached(
-            "DELETE FROM requests WHERE key IN (SELECT key FROM requests WHERE time < ?1 LIMIT 5000)",
-        )?
-        .execute([before(DAY_SECONDS)])?;
-    let mut lost = transaction
-        .prepare_cached(
+                SELECT res_id FROM resources WHERE released < ?1 LIMIT ?2)",
+            before(keeping.released_seconds),
+            false,
+        ),
+        (
+            "DELETE FROM cdrs WHERE id IN (SELECT id FROM cdrs WHERE end_time < ?1 LIMIT ?2)",
+            before(keeping.cdrs_seconds),
+            false,
+        ),
+        (
+            "DELETE FROM requests WHERE key IN (SELECT key FROM requests WHERE time < ?1 LIMIT ?2)",
+            before(DAY_SECONDS),
+            false,
+        ),
+        (
+            "DELETE FROM outbox WHERE place IN (SELECT place FROM outbox WHERE time < ?1 LIMIT ?2)",
+            old_events,
+            true,
+        ),
+        (
+            // Places are counted on for ever: this leaves those among the last so many events.
             "DELETE FROM outbox WHERE place IN (
-                SELECT place FROM outbox WHERE time < ?1 AND
-                    (callback_url IS NOT NULL OR time < ?2) LIMIT 5000)",
-        )?
-        .execute([before(DAY_SECONDS.min(keeping.events_seconds)), before(keeping.events_seconds)])?;
-    lost += transaction
-        .prepare_cached(
-            "DELETE FROM outbox WHERE place IN (
-                SELECT place FROM outbox WHERE callback_url IS NULL ORDER BY place DESC LIMIT 5000 OFFSET ?1)",
-        )?
-        .execute([i64::try_from(keeping.events).unwrap_or(i64::MAX)])?;
+                SELECT place FROM outbox
+                WHERE callback_url IS NULL AND place <= (SELECT MAX(place) FROM outbox) - ?1
+                ORDER BY place LIMIT ?2)",
+            events,
+            true,
+        ),
+    ] {
+        let removed = transaction.prepare_cached(statement)?.execute([limit, TIDY])?;
+        tidied.lost += if are_events { removed } else { 0 };
+        tidied.more |= i64::try_from(removed).unwrap_or(TIDY) >= TIDY;
+    }
     transaction.commit()?;
-    Ok(lost)
+    Ok(tidied)
 }

@@ -93,7 +93,7 @@ enum Wake {
     Request(Option<Request>),
     Noted(Noted),
     Located(Located),
-    Link(Option<LinkEvent>),
+    Link(LinkEvent),
     Time,
 }
 
@@ -158,7 +158,7 @@ impl Task {
             request = self.requests.recv() => Wake::Request(request),
             Some(noted) = self.noted.recv() => Wake::Noted(noted),
             Some(located) = self.located.recv() => Wake::Located(located),
-            event = self.link_events.recv() => Wake::Link(event),
+            Some(event) = self.link_events.recv() => Wake::Link(event),
             () = time => Wake::Time,
         }
     }
@@ -206,10 +206,10 @@ impl Task {
         }
     }
 
-    fn link_in(&mut self, event: Option<LinkEvent>) {
+    fn link_in(&mut self, event: LinkEvent) {
         let now = clock::now();
         match event {
-            Some(LinkEvent::Attached(sides)) => {
+            LinkEvent::Attached(sides) => {
                 self.pages.show(&sides);
                 match Gateway::attach(sides) {
                     Ok(gateway) => {
@@ -221,7 +221,7 @@ impl Task {
                     Err(error) => self.distrust(&error.to_string()),
                 }
             }
-            Some(LinkEvent::Lost) | None => {
+            LinkEvent::Lost => {
                 self.gateway = Gateway::default();
                 self.pages.hide();
                 if std::mem::take(&mut self.attached) {

@@ -80,6 +80,17 @@ fn a_taken_port_is_named() {
 }
 
 #[test]
+fn a_second_process_on_the_same_store_does_not_start() {
+    let node = Node::start();
+    let other =
+        Node::prepare("", &format!("[store]\npath = \"{}\"\n", node.path("state/duogate.db").display()));
+    let output = other.command().output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(complaint.contains("store.path") && complaint.contains("another process"), "{complaint}");
+}
+
+#[test]
 fn draining_refuses_new_calls_by_name_and_can_be_taken_back() {
     let node = Node::start();
     let party = Party::start(Manner::Busy);

@@ -127,7 +127,7 @@ fn far_end() -> [u8; 128] {
         session: SESSION,
         party: Party::One,
         far_end: duogate_channel::command::FarEnd {
-            address: "192.0.2.1:4000".parse().unwrap(),
+            address: std::net::SocketAddr::from(([192, 0, 2, 1], 4000)),
             codec: duogate_channel::sound::Codec::Pcma,
             payload_type: 8,
             telephone_event: None,

@@ -1,5 +1,6 @@
 //! Two processes, both rings, records in bursts, both sides asleep again and again: nothing may be lost, change
 //! its order, or wait for ever.
+#![allow(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 use std::path::Path;
 use std::process::Command as Process;

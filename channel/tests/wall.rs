@@ -1,4 +1,5 @@
 //! The hand-over as a whole: greeting, descriptors, refusals, and what flows afterwards.
+#![allow(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};

@@ -7,6 +7,7 @@ pub mod datagrams;
 pub mod floor;
 pub mod gateway;
 pub mod generator;
+pub mod metrics;
 pub mod process;
 pub mod rows;
 pub mod rtp;

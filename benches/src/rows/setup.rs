@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use crate::application::{self, Order};
 use crate::gateway::{fresh_address, program};
-use crate::process::{Process, remark};
+use crate::metrics::quantile_bound;
+use crate::process::Process;
 use crate::rows::MEASURED_CORE;
 use crate::rows::memory::kibi;
 use crate::table::{Table, milliseconds, quantile};
@@ -184,8 +185,8 @@ pub fn run(load: Load, folder: &Path) -> io::Result<Table> {
         (asked, seen, busy, ended)
     });
     let (asked, seen, busy) = (asked?, seen?, busy?);
-    tell_histograms(world.ports.http);
     let mut table = times(load, &asked, &seen, ended, folder);
+    own_view(world.ports.http, &mut table);
     let pairs = u64::from(load.rate) * load.talk.min(load.duration.as_secs());
     let grown = |place: usize| busy[place].saturating_sub(idle[place]) / pairs.max(1);
     let both = grown(0) + grown(1);
@@ -211,12 +212,13 @@ fn wait_for_parties(world: &mut World, load: Load) -> bool {
 }
 
 /// Duogate's own view of the same, for comparison.
-fn tell_histograms(http: u16) {
-    if let Ok((200, text)) = application::get(http, "/metrics") {
-        for line in text.lines().filter(|line| line.contains("setup") && !line.starts_with('#')) {
-            remark(line);
-        }
-    }
+fn own_view(http: u16, table: &mut Table) {
+    let text = application::get(http, "/metrics").map_or_else(|_| String::new(), |(_, text)| text);
+    let bound = |name| quantile_bound(&text, name, 0.99).unwrap_or("not told").to_owned();
+    let (first, second) =
+        (bound("duogate_construct_to_invite_seconds"), bound("duogate_answer_to_invite_seconds"));
+    let figure = format!("construct to INVITE within {first} s, answer to INVITE within {second} s");
+    table.told("set-up: p99 by Duogate's own histograms", figure);
 }
 
 fn times(

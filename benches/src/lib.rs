@@ -4,6 +4,7 @@ pub mod application;
 pub mod bencode;
 pub mod clock;
 pub mod datagrams;
+pub mod disk;
 pub mod floor;
 pub mod gateway;
 pub mod generator;

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::application::{self, Order};
+use crate::disk;
 use crate::gateway::{fresh_address, program};
 use crate::metrics::quantile_bound;
 use crate::process::Process;
@@ -173,8 +174,9 @@ pub fn run(load: Load, folder: &Path) -> io::Result<Table> {
         Order { http: world.ports.http, parties: world.ports.parties, calls: load.calls(), rate: load.rate };
     let done = AtomicBool::new(false);
     let ports = (world.ports.sip, world.ports.parties);
-    let (asked, seen, busy, ended) = std::thread::scope(|scope| {
+    let (asked, seen, busy, ended, disk) = std::thread::scope(|scope| {
         let watch = scope.spawn(|| wire::watch(&socket, ports.0, ports.1, &done));
+        let disk = scope.spawn(|| disk::watch(folder, &done));
         let asking = scope.spawn(|| application::construct_all(order));
         std::thread::sleep(Duration::from_secs(load.talk).min(load.duration));
         let busy = world.resident();
@@ -182,10 +184,12 @@ pub fn run(load: Load, folder: &Path) -> io::Result<Table> {
         let ended = wait_for_parties(&mut world, load);
         done.store(true, Ordering::Relaxed);
         let seen = watch.join().unwrap_or_else(|_| Err(io::Error::other("the watch on the wire died")));
-        (asked, seen, busy, ended)
+        let disk = disk.join().unwrap_or_else(|_| Err(io::Error::other("the watch on the disk died")));
+        (asked, seen, busy, ended, disk)
     });
-    let (asked, seen, busy) = (asked?, seen?, busy?);
+    let (asked, seen, busy, disk) = (asked?, seen?, busy?, disk?);
     let mut table = times(load, &asked, &seen, ended, folder);
+    table.told("set-up: this disk's bare fdatasync, p50 / p99 / max", three(&disk));
     own_view(world.ports.http, &mut table);
     let pairs = u64::from(load.rate) * load.talk.min(load.duration.as_secs());
     let grown = |place: usize| busy[place].saturating_sub(idle[place]) / pairs.max(1);
@@ -265,6 +269,11 @@ fn times(
     table.told("set-up: 200 to INVITE, p50 / p99 / max", three(&second));
     table.told("set-up: construct to its result, p50 / p99 / max", three(&answers));
     table
+}
+
+/// Median, 99th percentile and worst of sorted times.
+fn three(sorted: &[u64]) -> String {
+    [0.5, 0.99, 1.0].map(|share| milliseconds(quantile(sorted, share))).join(" / ")
 }
 
 /// How many calls failed by SIPp's own count, from the last line of its statistics.

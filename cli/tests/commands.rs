@@ -81,12 +81,12 @@ fn check_says_good_or_where_it_is_wrong() {
     assert_eq!(output.status.code(), Some(1));
     assert!(error.contains("bad.toml: line 3, column 1: media.prots: unknown field `prots`"), "{error}");
 
-    let several = "[sip]\nlisten = []\n[media]\nports = \"20000-20007\"\n";
+    let several = "[sip]\nlisten = []\n[media]\ncores = []\n";
     fs::write(folder.path().join("bad.toml"), several).expect("a file");
     let output = run(&folder, &["check", "bad.toml"]);
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(
-        error.contains("line 2, column 10: sip.listen") && error.contains("line 4, column 9: media.ports"),
+        error.contains("line 2, column 10: sip.listen") && error.contains("line 4, column 9: media.cores"),
         "{error}"
     );
 }

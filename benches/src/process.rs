@@ -26,11 +26,11 @@ impl Process {
         log: &Path,
     ) -> io::Result<Self> {
         let log = fs::File::create(log)?;
-        // taskset pins and then becomes the program, so the process number is the program's. Without it the
-        // program would inherit the rig's own core.
+        // Both become the program in the end, so the process number is the program's. setpriv ends it with the rig,
+        // however the rig ends; without taskset it would inherit the rig's own core.
         let cores = core.map_or_else(all_cores, |core| core.to_string());
-        let mut command = Command::new("taskset");
-        command.args(["--cpu-list", &cores]).arg(program);
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "TERM", "taskset", "--cpu-list", &cores]).arg(program);
         let child = command
             .args(arguments)
             .stdin(Stdio::null())

@@ -20,6 +20,10 @@ use crate::record::{ABI_VERSION, RecordError};
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 4;
 
+/// How often, and with which gap, the lock on the socket's folder is tried: two seconds in all.
+const LOCK_TRIES: u32 = 100;
+const LOCK_GAP: Duration = Duration::from_millis(20);
+
 /// Why talking over the hand-over socket failed.
 #[derive(Debug, thiserror::Error)]
 pub enum HandoverError {
@@ -70,6 +74,7 @@ fn new_socket() -> Result<OwnedFd, Errno> {
 pub struct Doorway {
     socket: OwnedFd,
     path: PathBuf,
+    file: (u64, u64),
 }
 
 impl Doorway {
@@ -86,7 +91,7 @@ impl Doorway {
             OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY,
             Mode::empty(),
         )?;
-        flock(&folder, FlockOperation::LockExclusive)?;
+        lock(&folder)?;
         let socket = new_socket()?;
         // Before the file exists, so that it never exists with wider access.
         fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
@@ -99,7 +104,7 @@ impl Doorway {
             bound => bound?,
         }
         listen(&socket, BACKLOG)?;
-        Ok(Self { socket, path: path.to_owned() })
+        Ok(Self { socket, path: path.to_owned(), file: identity(path)? })
     }
 
     /// Waits for a control plane.
@@ -116,8 +121,11 @@ impl Doorway {
 
 impl Drop for Doorway {
     fn drop(&mut self) {
-        // Nothing can be done, and nothing needs to be, if the file has gone already.
-        let _gone = unlink(&self.path);
+        // Another gateway may have taken the path since, after somebody had removed our file.
+        if identity(&self.path) == Ok(self.file) {
+            // Nothing can be done, and nothing needs to be, if it has gone meanwhile.
+            let _gone = unlink(&self.path);
+        }
     }
 }
 
@@ -125,6 +133,23 @@ impl AsFd for Doorway {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
+}
+
+/// Which file lies at `path`: device and inode.
+fn identity(path: &Path) -> Result<(u64, u64), Errno> {
+    let status = statat(rustix::fs::CWD, path, AtFlags::SYMLINK_NOFOLLOW)?;
+    Ok((status.st_dev, status.st_ino))
+}
+
+/// Takes the folder's lock, which nobody holds for longer than a moment.
+fn lock(folder: &OwnedFd) -> Result<(), HandoverError> {
+    for _ in 0..LOCK_TRIES {
+        match flock(folder, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => std::thread::sleep(LOCK_GAP),
+            result => return Ok(result?),
+        }
+    }
+    Err(HandoverError::WouldBlock)
 }
 
 fn remove_stale(path: &Path, address: &SocketAddrUnix) -> Result<(), HandoverError> {

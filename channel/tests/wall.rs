@@ -256,6 +256,26 @@ fn a_socket_that_a_dead_gateway_left_is_replaced_and_a_live_one_is_not() {
 }
 
 #[test]
+fn a_gateway_that_ends_leaves_its_successors_socket() {
+    let (_folder, path) = folder();
+    let first = Doorway::open(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let _second = Doorway::open(&path).unwrap();
+    drop(first);
+    assert!(Connection::open(&path).is_ok());
+}
+
+#[test]
+fn a_folder_that_somebody_keeps_locked_is_an_error_in_time() {
+    let (folder, path) = folder();
+    let holder = std::fs::File::open(folder.path()).unwrap();
+    rustix::fs::flock(&holder, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    assert!(matches!(Doorway::open(&path), Err(HandoverError::WouldBlock)));
+    drop(holder);
+    assert!(Doorway::open(&path).is_ok());
+}
+
+#[test]
 fn a_file_in_the_way_is_left_alone() {
     let (_folder, path) = folder();
     std::fs::write(&path, "precious").unwrap();

@@ -8,6 +8,7 @@
 pub mod command;
 pub mod counters;
 pub mod event;
+pub mod g711;
 pub mod identity;
 pub mod message;
 pub mod record;

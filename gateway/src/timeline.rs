@@ -2,8 +2,9 @@
 
 use std::collections::VecDeque;
 
+use duogate_channel::g711;
 use duogate_channel::sound::{Codec, RecordChannels, RecordFormat};
-use duogate_media::{BLOCK_SAMPLES, Block, g711};
+use duogate_media::{BLOCK_SAMPLES, Block};
 
 use crate::wav::Layout;
 

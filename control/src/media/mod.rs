@@ -1,7 +1,6 @@
 //! Sound files, recordings and the link to the gateway.
 
 mod decode;
-mod g711;
 pub(crate) mod link;
 pub(crate) mod problem;
 pub(crate) mod recordings;

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use duogate_channel::g711;
 use duogate_channel::identity::Sound;
 use duogate_channel::message::ToGateway;
 use duogate_channel::segment::SealedBytes;
@@ -19,7 +20,7 @@ use tokio::sync::Semaphore;
 use super::link::{Link, LinkError};
 use super::problem::FileProblem;
 use super::roots::Root;
-use super::{decode, g711, tone};
+use super::{decode, tone};
 
 /// Sounds that are kept at once. The gateway has a table of them, two places each.
 const MOST_SOUNDS: usize = 256;
@@ -222,7 +223,7 @@ impl Sounds {
                 None => tone::render(ringback),
             };
             let encode = |codec, sound| {
-                let bytes = g711::encode(codec, &samples);
+                let bytes: Vec<u8> = samples.iter().map(|sample| g711::encode(codec, *sample)).collect();
                 let file = SealedBytes::create(&bytes).map_err(FileProblem::Io)?;
                 Ok::<_, FileProblem>(Encoded { sound, codec, bytes: bytes.len(), file })
             };

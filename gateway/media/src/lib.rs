@@ -21,7 +21,6 @@
 
 extern crate alloc;
 
-pub mod g711;
 pub mod rtp;
 
 mod action;

@@ -1,10 +1,9 @@
 //! Plays a sound to a listener: 20 ms of it every 20 ms, by schedule.
 
 use duogate_channel::command::Repeat;
+use duogate_channel::g711;
 use duogate_channel::identity::Sound;
 use duogate_channel::sound::Codec;
-
-use crate::g711;
 
 /// Samples, and bytes, of one paced packet.
 pub(crate) const PACKET_SAMPLES: u16 = 160;

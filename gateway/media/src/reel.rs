@@ -8,12 +8,12 @@
 
 use alloc::boxed::Box;
 
+use duogate_channel::g711;
 use duogate_channel::sound::Codec;
 use duogate_channel::time::Instant;
 
 use crate::arrival::{Order, SAMPLE_NANOSECONDS};
 use crate::block::{BLOCK_SAMPLES, Block, Take, Tap};
-use crate::g711;
 
 /// How long a packet may be late and still find its place: 150 ms, of which 60 are for reordering.
 const LATE: i64 = 1200;

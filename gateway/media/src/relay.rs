@@ -1,6 +1,7 @@
 //! The way of a received packet: the hottest path there is.
 
 use duogate_channel::command::FarEnd;
+use duogate_channel::g711;
 use duogate_channel::sound::Codec;
 use duogate_channel::time::Instant;
 
@@ -8,7 +9,7 @@ use crate::action::Socket;
 use crate::arrival::Order;
 use crate::block::Tap;
 use crate::core::Core;
-use crate::g711;
+
 use crate::recordings::NONE;
 use crate::reel::Said;
 use crate::rtp::{HEADER_BYTES, Malformed, Packet};

@@ -1,7 +1,6 @@
 //! The media core from outside: a file per behavior.
 #![allow(clippy::unwrap_used)] // In a test a failed unwrap is a failed assertion.
 
-mod companding;
 mod continuity;
 mod packets;
 mod playing;

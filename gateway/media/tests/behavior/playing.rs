@@ -2,10 +2,10 @@
 
 use duogate_channel::command::{Command, Repeat, Source};
 use duogate_channel::event::{Event, PlayOutcome};
+use duogate_channel::g711::{ALAW_TO_ULAW, silence};
 use duogate_channel::identity::{Party, Sound};
 use duogate_channel::sound::Codec;
 use duogate_media::Limits;
-use duogate_media::g711::{ALAW_TO_ULAW, silence};
 
 use crate::support::{Listener, MILLISECOND, PACKET, World, far_end, limits, parse};
 

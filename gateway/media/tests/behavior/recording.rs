@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use duogate_channel::command::{Command, Repeat};
+use duogate_channel::g711::silence;
 use duogate_channel::identity::{Party, Recording, Session};
 use duogate_channel::sound::{Codec, RecordChannels, RecordFormat};
-use duogate_media::g711::silence;
 
 use crate::support::{EVENT_TYPES, MILLISECOND, PACKET, Speech, World, limits};
 

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 
 use duogate_channel::command::{Command, Source};
 use duogate_channel::event::{Event, LegStatistics};
+use duogate_channel::g711::ALAW_TO_ULAW;
 use duogate_channel::identity::{Party, Session};
 use duogate_channel::sound::Codec;
-use duogate_media::g711::ALAW_TO_ULAW;
 use duogate_media::{DropReason, Origin, Verdict};
 
 use crate::support::{EVENT_TYPES, Listener, MILLISECOND, PACKET, Speech, World, far_end, limits, parse};

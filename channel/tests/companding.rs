@@ -1,7 +1,7 @@
 //! G.711 held against the decision values of ITU-T Recommendation G.711, tables 1a and 2a.
 
+use duogate_channel::g711::{ALAW_TO_ULAW, ULAW_TO_ALAW, decode, encode, silence, translate};
 use duogate_channel::sound::Codec;
-use duogate_media::g711::{ALAW_TO_ULAW, ULAW_TO_ALAW, decode, encode, silence, translate};
 
 /// Decision values of the positive half, from the lowest interval up: so many intervals of such a step, and where
 /// they begin, in the Recommendation's own units.

@@ -2,7 +2,7 @@
 //!
 //! Linear samples have 16 bits; the Recommendation's 13 bits (A-law) and 14 bits (µ-law) are the upper ones.
 
-use duogate_channel::sound::Codec;
+use crate::sound::Codec;
 
 /// Linear value of each A-law byte.
 pub const ALAW_TO_LINEAR: [i16; 256] = decoding_alaw();

@@ -111,6 +111,13 @@ impl Configuration {
         if findings.is_empty() { Ok(configuration) } else { Err(findings) }
     }
 
+    /// The trunk that takes bare numbers and `tel:` URIs: the one that says so, else the first. None if there is
+    /// no trunk at all.
+    #[must_use]
+    pub fn default_trunk(&self) -> Option<&Trunk> {
+        self.trunks.iter().find(|trunk| trunk.default).or_else(|| self.trunks.first())
+    }
+
     /// Makes every relative path absolute, seen from `folder`.
     ///
     /// # Errors

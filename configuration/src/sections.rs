@@ -319,7 +319,7 @@ pub struct Trunk {
     /// URIs with these hosts go over this trunk. Names and addresses, without ports.
     #[serde(default)]
     pub hosts: Vec<String>,
-    /// Does this trunk take bare numbers and `tel:` URIs? At most one trunk does.
+    /// Does this trunk take bare numbers and `tel:` URIs? At most one trunk says so; if none does, it is the first.
     #[serde(default)]
     pub default: bool,
     /// Where requests are sent, `HOST` or `HOST:PORT`, whatever the URI's host; none: where the URI says.

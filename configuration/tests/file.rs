@@ -85,3 +85,18 @@ fn what_is_commented_out_is_right_too() {
     assert_eq!(configuration.webhook.secret.unwrap().expose(), "a long random text");
     assert_eq!(configuration.trunks[0].proxy.as_deref(), Some("192.0.2.10:5060"));
 }
+
+#[test]
+fn numbers_go_to_the_trunk_that_says_so_or_else_to_the_first() {
+    let trunk = |name: &str, more: &str| {
+        format!("[[trunk]]\nname = \"{name}\"\nhosts = [\"{name}.example\"]\n{more}\n")
+    };
+    for (text, expected) in [
+        (String::new(), "loopback"),
+        (trunk("a", "") + &trunk("b", ""), "a"),
+        (trunk("a", "") + &trunk("b", "default = true"), "b"),
+    ] {
+        let configuration = Configuration::parse(&text).expect(&text);
+        assert_eq!(configuration.default_trunk().map(|trunk| trunk.name.as_str()), Some(expected), "{text}");
+    }
+}

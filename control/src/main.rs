@@ -22,6 +22,7 @@ mod supervisor;
 mod switchboard;
 mod webhooks;
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -73,7 +74,8 @@ fn start_log(configuration: &Configuration) {
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(configuration.log.level.name()));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match configuration.log.format {
-        LogFormat::Text => log.init(),
+        // Colors are for people who look on; in a file they would be in the way.
+        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
         LogFormat::Json => log.json().init(),
     }
 }

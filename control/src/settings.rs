@@ -31,11 +31,7 @@ pub(crate) fn signaling(configuration: &Configuration) -> Settings {
         trunks: configuration.trunks.iter().map(|written| trunk(written, configuration)).collect(),
         policy: Policy {
             allow_any_destination: configuration.policy.allow_any_destination,
-            default_trunk: configuration
-                .trunks
-                .iter()
-                .find(|trunk| trunk.default)
-                .map(|trunk| Arc::from(trunk.name.as_str())),
+            default_trunk: configuration.default_trunk().map(|trunk| Arc::from(trunk.name.as_str())),
             webhook_hosts: configuration.policy.webhook_hosts.clone(),
         },
         timers: Timers {

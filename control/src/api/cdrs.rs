@@ -1,10 +1,9 @@
 //! `GET /v1/cdrs`: call detail records as JSON or CSV (RFC 4180).
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use duogate_configuration::Right;
@@ -12,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::Interface;
 use super::error::Failure;
-use super::rest::{integer, known};
+use super::rest::{Asked, integer, known};
 use super::tokens::Caller;
 use super::transport::allow;
 use crate::store::rows::StoredCdr;
@@ -46,7 +45,7 @@ pub(super) async fn cdrs(
     State(interface): State<Arc<Interface>>,
     who: Extension<Caller>,
     headers: HeaderMap,
-    query: Query<HashMap<String, String>>,
+    query: Asked,
 ) -> Result<Response, Failure> {
     allow(&who, &[Right::Read])?;
     let mut asked = known(query, &["since", "until", "cursor", "limit"])?;
@@ -80,9 +79,20 @@ fn time(name: &str, text: Option<String>) -> Result<Option<i64>, Failure> {
     }
 }
 
+/// Is CSV named, and not less liked than JSON (RFC 9110 section 12.5.1)?
 fn wants_csv(headers: &HeaderMap) -> bool {
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
-    accept.split(',').any(|kind| kind.split(';').next().unwrap_or("").trim().eq_ignore_ascii_case("text/csv"))
+    let weight = |wanted: &str| {
+        accept.split(',').find_map(|kind| {
+            let mut parts = kind.split(';').map(str::trim);
+            parts.next()?.eq_ignore_ascii_case(wanted).then(|| {
+                let weight = parts.find_map(|part| part.strip_prefix("q="));
+                weight.map_or(1.0, |weight| weight.parse::<f32>().unwrap_or(0.0))
+            })
+        })
+    };
+    let csv = weight("text/csv").unwrap_or(0.0);
+    csv > 0.0 && csv >= weight("application/json").unwrap_or(0.0)
 }
 
 fn csv(page: &[StoredCdr], next: Option<i64>) -> Response {
@@ -123,6 +133,19 @@ mod tests {
             (cell(&Value::Null), cell(&json!(1.5)), cell(&json!(true))),
             (String::new(), "1.5".into(), "true".into())
         );
+    }
+
+    #[test]
+    fn csv_is_for_those_who_like_it_best() {
+        let wants = |accept: &'static str| {
+            wants_csv(&HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]))
+        };
+        for accept in ["text/csv", "Text/CSV; header=present", "text/html, text/csv;q=0.5, */*;q=0.1"] {
+            assert!(wants(accept), "{accept}");
+        }
+        for accept in ["", "*/*", "application/json, text/csv;q=0.1", "text/csv;q=0", "text/csvx"] {
+            assert!(!wants(accept), "{accept}");
+        }
     }
 
     #[test]

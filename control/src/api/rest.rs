@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::body::Body;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, Request, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use duogate_configuration::{Configuration, Right};
 use serde_json::{Value, json};
@@ -21,15 +22,22 @@ use crate::settings;
 
 type Shared = State<Arc<Interface>>;
 type Who = Extension<Caller>;
-type Asked = Query<HashMap<String, String>>;
+pub(super) type Asked = Result<Query<HashMap<String, String>>, QueryRejection>;
+type Named = Result<Path<String>, PathRejection>;
 type Outcome = Result<Response, Failure>;
 
 /// Takes the query's parameters; one that is not known is refused by name.
 pub(super) fn known(query: Asked, names: &[&str]) -> Result<HashMap<String, String>, Failure> {
-    match query.0.keys().find(|name| !names.contains(&name.as_str())) {
+    let Query(asked) = query.map_err(|_| Failure::parameters("the query cannot be read"))?;
+    match asked.keys().find(|name| !names.contains(&name.as_str())) {
         Some(unknown) => Err(Failure::parameter(unknown, "unknown parameter")),
-        None => Ok(query.0),
+        None => Ok(asked),
     }
+}
+
+/// The resource that a path names. One that is no text is none of ours.
+fn named(path: Named) -> Result<String, Failure> {
+    path.map(|Path(res_id)| res_id).map_err(|_| Failure::not_found("no such resource"))
 }
 
 pub(super) fn integer(name: &str, text: Option<String>) -> Result<Option<i64>, Failure> {
@@ -48,16 +56,17 @@ pub(super) async fn callbacks(State(interface): Shared, who: Who, query: Asked) 
 }
 
 /// `GET /v1/callbacks/{res_id}`.
-pub(super) async fn callback(State(interface): Shared, who: Who, Path(res_id): Path<String>) -> Outcome {
+pub(super) async fn callback(State(interface): Shared, who: Who, path: Named) -> Outcome {
     allow(&who, &[Right::Read])?;
+    let res_id = named(path)?;
     let view = interface.look(res_id).await?.ok_or_else(|| Failure::not_found("no such resource"))?;
     Ok(axum::Json(view).into_response())
 }
 
 /// `DELETE /v1/callbacks/{res_id}`: ends both calls.
-pub(super) async fn end_callback(State(interface): Shared, who: Who, Path(res_id): Path<String>) -> Outcome {
+pub(super) async fn end_callback(State(interface): Shared, who: Who, path: Named) -> Outcome {
     allow(&who, &[Right::Call, Right::Operate])?;
-    interface.drop_call(res_id, None).await?;
+    interface.drop_call(named(path)?, None).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -65,11 +74,11 @@ pub(super) async fn end_callback(State(interface): Shared, who: Who, Path(res_id
 pub(super) async fn recording(
     State(interface): Shared,
     who: Who,
-    Path(res_id): Path<String>,
-    request: Request,
+    path: Named,
+    mut request: Request,
 ) -> Outcome {
     allow(&who, &[Right::Read])?;
-    let rows = interface.reader.recordings(res_id).await?;
+    let rows = interface.reader.recordings(named(path)?).await?;
     let row = rows.into_iter().find(|row| row.completed.is_some());
     let row = row.ok_or_else(|| Failure::not_found("no recording of that resource"))?;
     // Opened for its checks: beneath the root, no symbolic link, a regular file.
@@ -80,11 +89,25 @@ pub(super) async fn recording(
         Ok(Err(problem)) => return Err(Failure::not_found(format!("the recording is not there: {problem}"))),
         Err(_) => return Err(Failure::not_found("the recording cannot be read")),
     }
+    if !has_one_range(request.headers()) {
+        request.headers_mut().remove(header::RANGE);
+    }
     let file = interface.recordings.path().join(&row.path);
     match ServeFile::new(file).try_call(request).await {
         Ok(response) => Ok(response.map(Body::new)),
         Err(error) => Err(Failure::not_found(format!("the recording cannot be read: {error}"))),
     }
+}
+
+/// One range of bytes. Anything else in its place, and several at once, may be passed over (RFC 9110 section
+/// 14.2): then the whole file is the answer.
+fn has_one_range(headers: &HeaderMap) -> bool {
+    let range = headers.get(header::RANGE).and_then(|value| value.to_str().ok());
+    let Some((first, last)) = range.and_then(|range| range.strip_prefix("bytes=")?.split_once('-')) else {
+        return false;
+    };
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    digits(first) && digits(last) && !(first.is_empty() && last.is_empty())
 }
 
 /// `GET /v1/trunks`.

@@ -33,11 +33,14 @@ pub(crate) struct Claim {
 }
 
 impl Recordings {
-    /// Opens the root, making it if it is not there.
+    /// Opens the root, making it if it is not there. It is this process's own from then on: a second control
+    /// plane would take recordings under way for left over.
     pub(crate) fn open(path: &Path) -> std::io::Result<Self> {
         // Names are never used twice, also not by two lives of this process at one gateway.
         let base = u64::try_from(clock::unix_milliseconds()).unwrap_or(1) << 20;
-        Ok(Self { root: Root::open(path)?, next: AtomicU64::new(base | 1) })
+        let root = Root::open(path)?;
+        root.lock()?;
+        Ok(Self { root, next: AtomicU64::new(base | 1) })
     }
 
     /// Where the root is.

@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, ResolveFlags};
+use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, RenameFlags, ResolveFlags, flock};
 use rustix::io::Errno;
 
 use super::problem::FileProblem;
@@ -37,6 +37,25 @@ impl Root {
         let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
         let folder = rustix::fs::openat(CWD, &path, flags, Mode::empty())?;
         Ok(Self { path, folder })
+    }
+
+    /// Keeps other control planes out of this folder as long as it is open.
+    ///
+    /// # Errors
+    /// One is there already.
+    pub(crate) fn lock(&self) -> io::Result<()> {
+        match flock(&self.folder, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(()),
+            Err(Errno::WOULDBLOCK) => {
+                let message = format!("{}: another control plane uses this folder", self.path.display());
+                Err(io::Error::new(io::ErrorKind::WouldBlock, message))
+            }
+            // Some network file systems lock no folders: nothing can be kept out of those.
+            Err(error) => {
+                tracing::warn!(path = %self.path.display(), %error, "the folder cannot be locked");
+                Ok(())
+            }
+        }
     }
 
     /// Where the root is.

@@ -72,11 +72,38 @@ fn an_address_that_others_reach_needs_tokens() {
 
 #[test]
 fn a_taken_port_is_named() {
+    let (node, other) = (Node::start(), Node::prepare("", ""));
+    let text = std::fs::read_to_string(node.path("duogate.toml")).unwrap();
+    let free = std::fs::read_to_string(other.path("duogate.toml")).unwrap();
+    let sip = |text: &str| text.lines().find(|line| line.contains("udp:")).unwrap().to_owned();
+    for (key, taken) in [
+        ("sip.listen", free.replace(&sip(&free), &sip(&text))),
+        ("http.listen", text.replace(&sip(&text), &sip(&free))),
+    ] {
+        std::fs::write(other.path("duogate.toml"), taken).unwrap();
+        let output = other.command().output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{key}");
+        let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(complaint.contains(key) && complaint.contains("in use"), "{complaint}");
+        assert!(!complaint.contains('\u{1b}'), "a log that is no terminal has no colors: {complaint}");
+    }
+}
+
+/// Else it would take recordings under way for left over.
+#[test]
+fn a_second_process_on_the_same_recordings_ends_before_it_touches_any() {
     let node = Node::start();
-    let output = node.command().output().unwrap();
+    let root = node.path("recordings");
+    let other = Node::prepare("", &format!("[media]\nrecordings = {root:?}\n"));
+    std::fs::write(root.join("under-way.wav.part"), b"sound").unwrap();
+    let output = other.command().output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(complaint.contains("sip.listen") || complaint.contains("http.listen"), "{complaint}");
+    assert!(
+        complaint.contains("media.recordings") && complaint.contains("another control plane"),
+        "{complaint}"
+    );
+    assert_eq!(std::fs::read(root.join("under-way.wav.part")).unwrap(), b"sound");
 }
 
 #[test]
@@ -144,6 +171,10 @@ fn records_come_as_json_and_csv_page_by_page() {
     let rest = node.get(&format!("/v1/cdrs?cursor={next}")).json();
     assert_eq!((rest["cdrs"].as_array().unwrap().len(), &rest["next"]), (1, &serde_json::Value::Null));
     assert_eq!(node.get("/v1/cdrs?since=4000000000").json()["cdrs"], json!([]));
+    for path in ["/v1/callbacks/%ff", "/v1/recordings/%ff", "/v1/recordings/..%2fduogate.toml"] {
+        let answer = node.get(path);
+        assert_eq!((answer.status, &answer.json()["error"]["code"]), (404, &json!(-32001)), "{path}");
+    }
     let csv = node.request("GET", "/v1/cdrs", "Accept: text/csv\r\n", "");
     assert!(csv.header("content-type").unwrap().starts_with("text/csv"));
     assert!(csv.body.contains("\"a,\"\"b\"\"\"") && csv.body.contains(",486,busy,"), "{}", csv.body);

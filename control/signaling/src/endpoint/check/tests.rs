@@ -91,6 +91,7 @@ const INVALID: &[Case] = &[
     ("to1_uri", |given| given.to1_uri = vec!["http://127.0.0.1".into()]),
     ("to1_uri", |given| given.to1_uri = vec!["sips:a@127.0.0.1".into()]),
     ("to1_uri", |given| given.to1_uri = vec!["sip:a@127.0.0.1?Subject=x".into()]),
+    ("to1_uri", |given| given.to1_uri = vec!["sip:a@127.0.0.1;transport=tcp".into()]),
     ("to1_uri", |given| given.to1_uri = vec!["a@127.0.0.1:0".into()]),
     ("to1_uri", |given| given.to1_uri = vec!["a@127.0.0.1:70000".into()]),
     ("to1_uri", |given| given.to1_uri = vec!["a".repeat(600)]),
@@ -160,6 +161,7 @@ fn short_forms_are_understood() {
         ("127.0.0.1:5080", "sip:127.0.0.1:5080", "127.0.0.1", Some(5080)),
         ("Carrier.Example", "sip:Carrier.Example", "Carrier.Example", None),
         ("a@[2001:db8::1]", "sip:a@[2001:db8::1]", "[2001:db8::1]", None),
+        ("a@127.0.0.1;transport=UDP", "sip:a@127.0.0.1;transport=UDP", "127.0.0.1", None),
         ("tel:+49-30-1", "sip:+49301@127.0.0.1", "127.0.0.1", None),
         ("(030)1", "sip:0301@127.0.0.1", "127.0.0.1", None),
         ("*21#", "sip:*21%23@127.0.0.1", "127.0.0.1", None),
@@ -178,6 +180,16 @@ fn a_number_needs_a_default_trunk() {
     settings.policy.default_trunk = None;
     let given = Parameters { to1_uri: vec!["4711".into()], ..good() };
     assert_eq!(check(&settings, &given).unwrap_err().parameter(), Some("to1_uri"));
+}
+
+#[test]
+fn a_default_trunk_without_hosts_takes_numbers_to_its_proxy() {
+    let mut settings = settings();
+    settings.trunks[0].hosts.clear();
+    settings.trunks[0].address = Some("proxy.example".into());
+    let given = Parameters { to1_uri: vec!["4711".into()], to2_uri: vec!["4712".into()], ..good() };
+    let plan = check(&settings, &given).unwrap();
+    assert_eq!(plan.parties[0].to[0].uri, "sip:4711@proxy.example");
 }
 
 #[test]

@@ -61,6 +61,10 @@ fn target(settings: &Settings, parameter: &'static str, text: &str) -> Result<Ta
     if !uri.headers().is_empty() || uri.parameters().has("method") {
         return Err(ApiError::invalid(parameter, "headers and method have no place in a URI to call"));
     }
+    // Section 19.1.5: a transport that is named is the one to use.
+    if uri.parameters().value("transport").is_some_and(|named| !named.eq_ignore_ascii_case("udp")) {
+        return Err(ApiError::invalid(parameter, "asks for a transport that is not served, only udp is"));
+    }
     let Some(host) = uri.host() else { return Err(ApiError::invalid(parameter, "has no host")) };
     let host = host.to_string();
     let trunk = settings.trunks.iter().find(|trunk| serves(trunk, &host));
@@ -85,7 +89,7 @@ fn serves(trunk: &Trunk, host: &str) -> bool {
     trunk.hosts.iter().any(|served| bare(served) == bare(host))
 }
 
-/// A number goes to the first host of the default trunk.
+/// A number goes to the first host of the default trunk; one that names no host has its proxy's.
 fn numbered(
     settings: &Settings,
     parameter: &'static str,
@@ -103,7 +107,8 @@ fn numbered(
         .iter()
         .find(|trunk| trunk.name == *name)
         .ok_or_else(|| forbidden("the default trunk is not configured"))?;
-    let host = trunk.hosts.first().ok_or_else(|| forbidden("the default trunk has no host"))?;
+    let host = trunk.hosts.first().or(trunk.address.as_ref());
+    let host = host.ok_or_else(|| forbidden("the default trunk has no host"))?;
     let host = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.clone() };
     let uri = format!("sip:{}@{host}", Escaped(number));
     Ok(Target { given: given.into(), uri, host, port: None, trunk: Some(trunk.name.clone()) })

@@ -83,6 +83,14 @@ pub struct FarEnd {
     pub receive: bool,
 }
 
+impl FarEnd {
+    /// Does sound flow both ways? Otherwise one side holds the other.
+    #[must_use]
+    pub const fn talks(&self) -> bool {
+        self.send && self.receive
+    }
+}
+
 /// What a party hears.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Source {

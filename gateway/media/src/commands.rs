@@ -1,6 +1,8 @@
 //! What each command of the control plane does.
 
+use ::core::net::SocketAddr;
 use ::core::time::Duration;
+
 use duogate_channel::command::{Command, FarEnd, Source};
 use duogate_channel::event::{Event, PlayOutcome, RecordOutcome};
 use duogate_channel::identity::{Party, Recording, Session};
@@ -16,6 +18,12 @@ use crate::wheel::tick_from;
 
 /// A command named a session or recording that does not exist (any more).
 struct Stale;
+
+/// Can an address be sent to? A party that holds in the old way (RFC 3264 section 8.4) names one that cannot, maybe
+/// from its first answer on; the kernel would take it for this host.
+pub(crate) const fn is_somewhere(address: SocketAddr) -> bool {
+    !address.ip().is_unspecified() && address.port() != 0
+}
 
 impl Core {
     pub(crate) fn obey(&mut self, now: Instant, command: Command, tap: &mut impl Tap) {
@@ -43,19 +51,24 @@ impl Core {
         now: Instant,
         session: Session,
         party: Party,
-        far_end: FarEnd,
+        mut far_end: FarEnd,
     ) -> Result<(), Stale> {
+        let somewhere = is_somewhere(far_end.address);
+        far_end.send &= somewhere;
         let slot = self.table.find(session).ok_or(Stale)?;
         let joined = slot.state == State::Joined;
         let leg = slot.leg(party);
         let moved = leg.far_end.is_none_or(|known| known.address != far_end.address);
-        let speaks = far_end.receive && !leg.far_end.is_some_and(|known| known.receive);
+        let talks = far_end.talks() && !leg.far_end.is_some_and(|known| known.talks());
         leg.far_end = Some(far_end);
         leg.refresh();
-        if moved && let Some(socket) = leg.socket {
+        if moved
+            && somewhere
+            && let Some(socket) = leg.socket
+        {
             self.sockets.connect(socket);
         }
-        if joined && speaks {
+        if joined && talks {
             self.watch(now, session.slot, party);
         }
         Ok(())

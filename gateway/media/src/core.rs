@@ -7,6 +7,7 @@ use duogate_channel::time::Instant;
 
 use crate::action::{Action, BindError, Socket};
 use crate::block::{Take, Tap};
+use crate::commands::is_somewhere;
 use crate::counters::Counters;
 use crate::events::Events;
 use crate::limits::{Limits, LimitsError};
@@ -139,6 +140,9 @@ impl Core {
                 Told::Connect(name) => {
                     let (place, party) = leg_of(name);
                     let Some(far_end) = self.table.slots[place as usize].leg(party).far_end else { continue };
+                    if !is_somewhere(far_end.address) {
+                        continue;
+                    }
                     Action::Connect { socket, address: far_end.address }
                 }
             });

@@ -115,8 +115,9 @@ impl Core {
         let slot = &mut self.table.slots[place as usize];
         let joined = slot.state == State::Joined;
         let leg = slot.leg(party);
-        // A party that was told not to send is watched again when it may.
-        if !joined || leg.silent_told || !leg.far_end.is_some_and(|far_end| far_end.receive) {
+        // A party on hold, whoever holds, need not send: many send nothing then, or only while music plays. It is
+        // watched again when sound flows both ways.
+        if !joined || leg.silent_told || !leg.far_end.is_some_and(|far_end| far_end.talks()) {
             return;
         }
         let due = leg.figures.last.max(leg.watched_since) + self.limits.silence_timeout;

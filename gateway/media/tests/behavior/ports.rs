@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use duogate_channel::command::{Command, Source};
+use duogate_channel::command::{Command, FarEnd, Repeat, Source};
 use duogate_channel::event::{Event, Refusal};
 use duogate_channel::identity::{Party, Session, Tag};
 use duogate_channel::sound::Codec;
@@ -189,4 +189,34 @@ fn a_far_end_is_connected_before_anything_is_forwarded() {
     world.core.command(world.now, Command::FarEnd { session, party: Party::Two, far_end: moved }, &mut NoTap);
     world.core.command(world.now, Command::Close { session }, &mut NoTap);
     assert_eq!(world.core.poll_action(), None);
+}
+
+#[test]
+fn a_far_end_that_is_nowhere_is_neither_connected_nor_sent_to() {
+    let mut world = World::new(limits());
+    world.sounds.0.insert(1, (Codec::Pcma, vec![0x11; 800]));
+    let session = world.open();
+    let known = far_end(Party::One, Codec::Pcma);
+    for nowhere in ["0.0.0.0:4000", "[::]:4000", "192.0.2.1:0"] {
+        world.actions.clear();
+        let far_end = FarEnd { address: nowhere.parse().unwrap(), ..known };
+        world.command(Command::FarEnd { session, party: Party::One, far_end });
+        world.play(session, Party::One, 1, Repeat::Forever);
+        world.pass(Duration::from_secs(1));
+        assert_eq!((&world.actions[..], world.sent.packets.len()), (&[][..], 0), "{nowhere}");
+    }
+    let socket = world.socket(session, Party::One);
+    world.command(Command::FarEnd { session, party: Party::One, far_end: known });
+    assert_eq!(world.actions, [Action::Connect { socket, address: known.address }]);
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.sent.packets.len(), 50, "the prompt has gone on and is heard now");
+    // Nowhere again before the shell has looked: there is nothing to connect.
+    world.actions.clear();
+    let mut moved = known;
+    moved.address.set_port(9);
+    world.core.command(world.now, Command::FarEnd { session, party: Party::One, far_end: moved }, &mut NoTap);
+    moved.address.set_port(0);
+    world.core.command(world.now, Command::FarEnd { session, party: Party::One, far_end: moved }, &mut NoTap);
+    world.drain();
+    assert_eq!(world.actions, []);
 }

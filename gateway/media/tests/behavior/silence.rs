@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use duogate_channel::command::Command;
+use duogate_channel::command::{Command, FarEnd};
 use duogate_channel::event::Event;
 use duogate_channel::identity::Party;
 use duogate_channel::sound::Codec;
@@ -55,6 +55,30 @@ fn a_party_on_hold_need_not_send_and_is_watched_again_afterwards() {
     assert_eq!(silent(&world), []);
     world.talk(session, Party::Two, &mut speech, 20);
     assert_eq!(silent(&world), [Party::One]);
+}
+
+#[test]
+fn nobody_on_hold_is_silent_whichever_way_the_sound_still_flows() {
+    for (send, receive) in [(false, true), (true, false), (false, false)] {
+        let mut world = World::new(limits());
+        let session = world.pair(BOTH);
+        world.command(Command::Join { session });
+        let mut speech = Speech::new(1, 1, 1);
+        world.talk(session, Party::Two, &mut speech, 100);
+        let hold = FarEnd { send, receive, ..far_end(Party::One, Codec::Pcma) };
+        world.command(Command::FarEnd { session, party: Party::One, far_end: hold });
+        for _ in 0..500 {
+            let _ = world.say(session, Party::Two, speech.next());
+            world.pass(PACKET);
+        }
+        assert_eq!(silent(&world), [], "send {send}, receive {receive}");
+        let back = far_end(Party::One, Codec::Pcma);
+        world.command(Command::FarEnd { session, party: Party::One, far_end: back });
+        world.talk(session, Party::Two, &mut speech, 240);
+        assert_eq!(silent(&world), [], "the watch begins anew: send {send}, receive {receive}");
+        world.talk(session, Party::Two, &mut speech, 20);
+        assert_eq!(silent(&world), [Party::One], "send {send}, receive {receive}");
+    }
 }
 
 #[test]

@@ -18,8 +18,6 @@ pub(crate) const T2: Duration = Duration::from_secs(4);
 pub(crate) const GIVE_UP: Duration = Duration::from_secs(32);
 /// What this phone answers.
 pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE";
-/// The payload type that this phone offers for telephone-event.
-const EVENT_TYPE: u8 = 101;
 
 /// ```text
 /// callee: Invited ──answer──► Answered ──ACK──► Confirmed ──BYE──► Ended
@@ -220,7 +218,7 @@ impl Call {
 
     /// Our offer.
     pub(crate) fn our_offer(&self, script: &Script) -> String {
-        self.description.offer(&script.codecs, script.keys.then_some(EVENT_TYPE))
+        self.description.offer(&script.codecs, script.keys.then_some(script.event_type))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The side of a phone that is called (RFC 3261 sections 9.2, 12.2.2, 13.3, 15.1.2).
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Instant;
 
 use duogate_signaling::message::{Builder, Message, Method, Name, Status};
@@ -81,6 +81,21 @@ impl Line {
         }
         self.repeat(now, Some(bytes), to);
         self.event(What::Answered);
+    }
+
+    /// Answers with the address that is none; the real one comes with the next description.
+    pub(crate) fn answer_held(&mut self, now: Instant) {
+        let Some(call) = &mut self.call else { return };
+        let address = call.description.address;
+        let nowhere = match address.ip() {
+            IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        };
+        call.description.address.set_ip(nowhere);
+        self.answer(now);
+        if let Some(call) = &mut self.call {
+            call.description.address = address;
+        }
     }
 
     pub(crate) fn refuse(&mut self, now: Instant, status: u16, what: What) {

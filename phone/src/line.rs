@@ -24,6 +24,10 @@ pub(crate) enum Output {
     Speak(Tone),
     /// Keys are pressed.
     Press(String),
+    /// No packets are sent, or they are again.
+    Mute(bool),
+    /// Another port for RTP is wanted; [`Line::move_to`] is to be told.
+    Move,
     /// Sound ends.
     Stop,
     /// Something happened.
@@ -257,15 +261,28 @@ impl Line {
             (Step::Provisional(status), Stage::Invited) => self.provisional(status, None),
             (Step::EarlyMedia(status, tone), Stage::Invited) => self.provisional(status, Some(tone)),
             (Step::Answer, Stage::Invited) => self.answer(now),
+            (Step::AnswerHeld, Stage::Invited) => self.answer_held(now),
             (Step::Refuse(status), Stage::Invited) => self.refuse(now, status, What::Refused(status)),
             (Step::HangUp, Stage::Confirmed) => self.hang_up(now),
             (Step::HangUp, Stage::Calling) => self.give_up(now),
             (Step::Hold, Stage::Confirmed) => self.change(now, Direction { send: true, receive: false }),
+            (Step::Direct(direction), Stage::Confirmed) => self.change(now, direction),
+            (Step::Move, Stage::Confirmed) => self.output.push_back(Output::Move),
+            (Step::Mute(mute), _) => self.output.push_back(Output::Mute(mute)),
             (Step::Resume, Stage::Confirmed) => self.change(now, Direction::BOTH),
             (Step::Speak(tone), _) => self.output.push_back(Output::Speak(tone)),
             (Step::Press(keys), _) => self.output.push_back(Output::Press(keys)),
             _ => {}
         }
+    }
+
+    /// RTP is received at another address from now on: the peer is told.
+    pub(crate) fn move_to(&mut self, now: Instant, rtp: SocketAddr) {
+        self.rtp = rtp;
+        let Some(call) = &mut self.call else { return };
+        call.description.address = rtp;
+        let direction = call.description.direction;
+        self.change(now, direction);
     }
 
     pub(crate) fn agreed(&mut self, agreement: Agreement, tone: Option<Tone>) {

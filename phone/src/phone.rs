@@ -33,7 +33,6 @@ pub struct Event {
 #[derive(Debug)]
 pub struct Phone {
     sip: SocketAddr,
-    rtp: SocketAddr,
     orders: Sender<Order>,
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
@@ -51,6 +50,8 @@ enum Order {
 pub(crate) struct Shared {
     pub(crate) origin: Instant,
     pub(crate) stop: AtomicBool,
+    /// The socket for RTP; another one after a move.
+    media: Mutex<Arc<UdpSocket>>,
     pub(crate) sound: Mutex<Sounding>,
     /// Told when there is something to send.
     pub(crate) speaks: Condvar,
@@ -69,6 +70,16 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
+impl Shared {
+    pub(crate) fn media(&self) -> Arc<UdpSocket> {
+        Arc::clone(&lock(&self.media))
+    }
+
+    fn rtp(&self) -> io::Result<SocketAddr> {
+        self.media().local_addr()
+    }
+}
+
 impl Phone {
     /// A phone on free ports of 127.0.0.1. Times in what it tells are counted from `origin`.
     ///
@@ -85,12 +96,12 @@ impl Phone {
     pub fn start_at(ip: IpAddr, script: Script, origin: Instant) -> io::Result<Self> {
         let signaling = UdpSocket::bind((ip, 0))?;
         signaling.set_read_timeout(Some(TICK))?;
-        let media = Arc::new(even_port(ip)?);
-        media.set_read_timeout(Some(Duration::from_millis(50)))?;
+        let media = even_port(ip)?;
         let (sip, rtp) = (signaling.local_addr()?, media.local_addr()?);
         let shared = Arc::new(Shared {
             origin,
             stop: AtomicBool::new(false),
+            media: Mutex::new(Arc::new(media)),
             sound: Mutex::new(Sounding::new(origin)),
             speaks: Condvar::new(),
             log: Mutex::default(),
@@ -98,12 +109,11 @@ impl Phone {
         });
         let (orders, inbox) = channel();
         let line = Line::new(sip, rtp, script, random());
-        let mut phone = Self { sip, rtp, orders, shared: Arc::clone(&shared), threads: Vec::new() };
+        let mut phone = Self { sip, orders, shared: Arc::clone(&shared), threads: Vec::new() };
         let (hearing, speaking) = (Arc::clone(&shared), Arc::clone(&shared));
-        let ear_socket = Arc::clone(&media);
         phone.spawn("signaling", move || converse(&signaling, line, &inbox, &shared))?;
-        phone.spawn("ear", move || sound::hear(&ear_socket, &hearing))?;
-        phone.spawn("voice", move || sound::speak(&media, &speaking))?;
+        phone.spawn("ear", move || sound::hear(&hearing))?;
+        phone.spawn("voice", move || sound::speak(&speaking))?;
         Ok(phone)
     }
 
@@ -120,9 +130,11 @@ impl Phone {
     }
 
     /// Where it receives RTP.
-    #[must_use]
-    pub const fn rtp_address(&self) -> SocketAddr {
-        self.rtp
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn rtp_address(&self) -> io::Result<SocketAddr> {
+        self.shared.rtp()
     }
 
     /// A URI that leads to it.
@@ -184,6 +196,12 @@ impl Phone {
         ear.heard(tones)
     }
 
+    /// All that it heard in its latest call, sample by sample from its origin on.
+    #[must_use]
+    pub fn samples(&self) -> Vec<i16> {
+        lock(&self.shared.sound).ear.samples().to_vec()
+    }
+
     /// RTP packets that it sent in its latest call.
     #[must_use]
     pub fn sent(&self) -> u64 {
@@ -202,12 +220,16 @@ impl Drop for Phone {
     }
 }
 
+/// How long the ear waits for a packet before it looks whether the phone has stopped or moved.
+const LISTEN: Duration = Duration::from_millis(50);
+
 /// A socket on a free even port: RTP's (RFC 3550 section 11).
 fn even_port(ip: IpAddr) -> io::Result<UdpSocket> {
     let mut odd = Vec::new();
     for _ in 0..100 {
         let socket = UdpSocket::bind((ip, 0))?;
         if socket.local_addr()?.port() % 2 == 0 {
+            socket.set_read_timeout(Some(LISTEN))?;
             return Ok(socket);
         }
         // Kept open for a while, so that the system does not hand it out again.
@@ -271,9 +293,22 @@ fn carry_out(socket: &UdpSocket, line: &mut Line, shared: &Shared) {
             }
             Output::Agree(agreement) => lock(&shared.sound).agree(agreement),
             Output::Speak(tone) => lock(&shared.sound).speak(tone),
+            Output::Mute(muted) => lock(&shared.sound).mute(muted),
+            Output::Move => relocate(line, shared),
             Output::Press(keys) => lock(&shared.sound).press(&keys),
             Output::Stop => lock(&shared.sound).stop(),
         }
         shared.speaks.notify_all();
+    }
+}
+
+/// Another port for RTP. Without one the phone stays where it is, and its owner misses the re-INVITE.
+fn relocate(line: &mut Line, shared: &Shared) {
+    let moved = shared.rtp().and_then(|rtp| even_port(rtp.ip()));
+    if let Ok(socket) = moved
+        && let Ok(rtp) = socket.local_addr()
+    {
+        *lock(&shared.media) = Arc::new(socket);
+        line.move_to(Instant::now(), rtp);
     }
 }

@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use crate::g711::Codec;
+use crate::sdp::Direction;
 use crate::tone::Tone;
+
+/// The payload type that a phone offers for telephone-event, unless its script has another.
+const EVENT_TYPE: u8 = 101;
 
 /// One thing that a phone does.
 #[derive(Clone, PartialEq, Debug)]
@@ -14,14 +18,22 @@ pub enum Step {
     EarlyMedia(u16, Tone),
     /// Answers, and speaks the script's tone.
     Answer,
+    /// Answers with the media address `0.0.0.0`, which is to say on hold (RFC 3264 section 8.4).
+    AnswerHeld,
     /// Refuses with a final status of 300 or more.
     Refuse(u16),
     /// Ends an answered call. Before the ACK it waits for it (RFC 3261 section 15).
     HangUp,
     /// Puts the peer on hold: re-INVITE with `sendonly`, and silence.
     Hold,
+    /// Asks by re-INVITE that sound flow this way only, as the phone sees it.
+    Direct(Direction),
     /// Ends the hold.
     Resume,
+    /// Receives and sends RTP at another port from now on, and says so by re-INVITE.
+    Move,
+    /// Sends no packets from now on, without a word about it; or sends them again.
+    Mute(bool),
     /// Speaks another tone.
     Speak(Tone),
     /// Presses keys, as telephone-events.
@@ -35,6 +47,8 @@ pub struct Script {
     pub codecs: Vec<Codec>,
     /// Does it know telephone-event?
     pub keys: bool,
+    /// The payload type of telephone-event in its own offers.
+    pub event_type: u8,
     /// What it speaks once the call is answered.
     pub voice: Tone,
     /// What it does, and when.
@@ -45,13 +59,26 @@ impl Script {
     /// A phone with both laws and keys, that speaks `voice` and does nothing by itself: it does not even ring.
     #[must_use]
     pub fn new(voice: Tone) -> Self {
-        Self { codecs: vec![Codec::Pcma, Codec::Pcmu], keys: true, voice, steps: Vec::new() }
+        Self {
+            codecs: vec![Codec::Pcma, Codec::Pcmu],
+            keys: true,
+            event_type: EVENT_TYPE,
+            voice,
+            steps: Vec::new(),
+        }
     }
 
     /// With other codecs.
     #[must_use]
     pub fn codecs(mut self, codecs: &[Codec]) -> Self {
         self.codecs = codecs.to_vec();
+        self
+    }
+
+    /// With another payload type for telephone-event in its own offers.
+    #[must_use]
+    pub const fn event_type(mut self, event_type: u8) -> Self {
+        self.event_type = event_type;
         self
     }
 

@@ -1,6 +1,6 @@
 //! A phone's sound: the threads that send and receive it, and what they share.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,7 @@ pub(crate) struct Sounding {
     agreement: Option<Agreement>,
     talker: Option<Talker>,
     tone: Option<Tone>,
+    muted: bool,
     sent: u64,
     /// Packets that came between our offer and the answer to it, which may be slower (RFC 3264 section 5.1).
     ahead: Option<Vec<(Instant, SocketAddr, Vec<u8>)>>,
@@ -31,7 +32,8 @@ const AHEAD: usize = 50;
 
 impl Sounding {
     pub(crate) fn new(origin: Instant) -> Self {
-        Self { ear: Ear::new(origin), agreement: None, talker: None, tone: None, sent: 0, ahead: None }
+        let ear = Ear::new(origin);
+        Self { ear, agreement: None, talker: None, tone: None, muted: false, sent: 0, ahead: None }
     }
 
     /// A new call: what was heard in the last one is forgotten. Did we offer, or were we offered?
@@ -61,7 +63,15 @@ impl Sounding {
         }
         self.open();
         if let Some(talker) = &mut self.talker {
-            talker.quiet(!speak);
+            talker.quiet(!speak || self.muted);
+        }
+    }
+
+    pub(crate) fn mute(&mut self, muted: bool) {
+        self.muted = muted;
+        let speak = self.agreement.is_some_and(|agreement| agreement.speak);
+        if let Some(talker) = &mut self.talker {
+            talker.quiet(!speak || muted);
         }
     }
 
@@ -84,7 +94,8 @@ impl Sounding {
                 sequence: u16::from_be_bytes([q0, q1]),
                 timestamp: u32::from_be_bytes([t0, t1, t2, t3]),
             };
-            let talker = Talker::new(Instant::now(), start, agreement.codec, agreement.event_type, tone);
+            let mut talker = Talker::new(Instant::now(), start, agreement.codec, agreement.event_type, tone);
+            talker.quiet(self.muted || !agreement.speak);
             self.talker = Some(talker);
         }
     }
@@ -113,9 +124,10 @@ impl Sounding {
 }
 
 /// The thread that hears.
-pub(crate) fn hear(socket: &UdpSocket, shared: &Shared) {
+pub(crate) fn hear(shared: &Shared) {
     let mut datagram = vec![0; MAX_DATAGRAM];
     while !shared.stop.load(Ordering::Acquire) {
+        let socket = shared.media();
         // Timeouts, and errors that ICMP reports about our own packets, mean the same: nothing came.
         let Ok((length, source)) = socket.recv_from(&mut datagram) else { continue };
         let at = Instant::now();
@@ -124,14 +136,14 @@ pub(crate) fn hear(socket: &UdpSocket, shared: &Shared) {
 }
 
 /// The thread that speaks.
-pub(crate) fn speak(socket: &UdpSocket, shared: &Shared) {
+pub(crate) fn speak(shared: &Shared) {
     while !shared.stop.load(Ordering::Acquire) {
         let now = Instant::now();
         let mut sound = lock(&shared.sound);
         if let Some((packet, peer)) = sound.packet(now) {
             drop(sound);
             // A packet that cannot be sent is a lost one.
-            let _ = socket.send_to(&packet, peer);
+            let _ = shared.media().send_to(&packet, peer);
             continue;
         }
         match sound.talker.as_ref().map(|talker| talker.due().saturating_duration_since(now)) {

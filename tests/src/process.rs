@@ -36,6 +36,14 @@ impl Process {
         self.child.id()
     }
 
+    /// What it prints to its standard output, which its command must have piped.
+    ///
+    /// # Panics
+    /// If it is not piped, or was taken before.
+    pub fn output(&mut self) -> std::process::ChildStdout {
+        self.child.stdout.take().expect("a piped output, taken once")
+    }
+
     /// Sends a signal to the process.
     pub fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);

@@ -65,7 +65,7 @@ pub(super) async fn metrics(State(interface): Shared, who: Extension<Caller>) ->
 /// `GET /`: a page that shows what goes on. Everything it shows it asks for over the REST interface.
 pub(super) async fn console() -> Response {
     const POLICY: &str = "default-src 'none'; connect-src 'self'; style-src 'unsafe-inline'; \
-                          script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+                          script-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
     let policy = HeaderValue::from_static(POLICY);
     ([(header::CONTENT_SECURITY_POLICY, policy)], Html(include_str!("console.html"))).into_response()
 }

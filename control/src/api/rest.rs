@@ -116,6 +116,7 @@ pub(super) async fn trunks(State(interface): Shared, who: Who) -> Outcome {
     let status = interface.switchboard.status().await?;
     let calls: HashMap<String, u32> = status.trunk_calls.into_iter().collect();
     let settings = interface.settings();
+    let default = settings.default_trunk().map(|trunk| &trunk.name);
     let trunks: Vec<Value> = settings
         .trunks
         .iter()
@@ -123,7 +124,7 @@ pub(super) async fn trunks(State(interface): Shared, who: Who) -> Outcome {
             json!({
                 "name": trunk.name,
                 "hosts": trunk.hosts,
-                "default": trunk.default,
+                "default": default == Some(&trunk.name),
                 "proxy": trunk.proxy,
                 "caller_id": trunk.caller_id,
                 "max_calls": trunk.max_calls,

@@ -1,6 +1,7 @@
 //! Files of recordings, from their first byte to their name.
 
 use std::fs::File;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -18,6 +19,7 @@ const DEEPEST: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Recordings {
     root: Root,
+    _lock: Option<OwnedFd>,
     next: AtomicU64,
 }
 
@@ -39,8 +41,8 @@ impl Recordings {
         // Names are never used twice, also not by two lives of this process at one gateway.
         let base = u64::try_from(clock::unix_milliseconds()).unwrap_or(1) << 20;
         let root = Root::open(path)?;
-        root.lock()?;
-        Ok(Self { root, next: AtomicU64::new(base | 1) })
+        let lock = root.lock()?;
+        Ok(Self { root, _lock: lock, next: AtomicU64::new(base | 1) })
     }
 
     /// Where the root is.

@@ -22,6 +22,9 @@ const LONGEST_NAME: usize = 255 - PART.len();
 /// What the name of a recording ends in while it is being written.
 pub(crate) const PART: &str = ".part";
 
+/// The file that marks a folder as taken. Not the folder itself is locked: a gateway locks the one of its socket.
+const LOCK: &str = ".duogate.lock";
+
 /// A folder, held open, beneath which everything happens.
 #[derive(Debug)]
 pub(crate) struct Root {
@@ -39,21 +42,27 @@ impl Root {
         Ok(Self { path, folder })
     }
 
-    /// Keeps other control planes out of this folder as long as it is open.
+    /// Keeps other control planes out of this folder until the file that it gives is closed. None: the folder
+    /// cannot be written or knows no locks, and nobody can be kept out.
     ///
     /// # Errors
     /// One is there already.
-    pub(crate) fn lock(&self) -> io::Result<()> {
-        match flock(&self.folder, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(()),
+    pub(crate) fn lock(&self) -> io::Result<Option<OwnedFd>> {
+        let flags = OFlags::CREATE | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let locked =
+            rustix::fs::openat(&self.folder, LOCK, flags, Mode::RUSR | Mode::WUSR).and_then(|file| {
+                flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+                Ok(file)
+            });
+        match locked {
+            Ok(file) => Ok(Some(file)),
             Err(Errno::WOULDBLOCK) => {
                 let message = format!("{}: another control plane uses this folder", self.path.display());
                 Err(io::Error::new(io::ErrorKind::WouldBlock, message))
             }
-            // Some network file systems lock no folders: nothing can be kept out of those.
             Err(error) => {
                 tracing::warn!(path = %self.path.display(), %error, "the folder cannot be locked");
-                Ok(())
+                Ok(None)
             }
         }
     }

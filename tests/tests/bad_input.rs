@@ -1,0 +1,227 @@
+//! Whatever strangers, further processes and applications send: the call that is up hears nothing of it.
+
+use std::net::UdpSocket;
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use duogate_channel::handover::Connection;
+use duogate_channel::message::{Rejection, ToControl, ToGateway};
+use duogate_channel::record::ABI_VERSION;
+use duogate_phone::phone::Phone;
+use duogate_phone::tone::Tone;
+use duogate_phone::{Script, What};
+use duogate_tests::application::Application;
+use duogate_tests::duogate::Duogate;
+use duogate_tests::process::program;
+use duogate_tests::story::Story;
+use duogate_tests::{ports, wav};
+use serde_json::json;
+
+/// How long one step may take here.
+const STEP: Duration = Duration::from_secs(8);
+
+/// A connected, recorded callback between two phones that speak.
+struct Call {
+    duogate: Duogate,
+    application: Application,
+    phones: [Phone; 2],
+    res_id: String,
+    connected: Vec<duogate_tests::application::Event>,
+}
+
+impl Call {
+    fn start() -> Self {
+        let duogate = Duogate::start();
+        let phone = |hertz| {
+            let script = Script::new(Tone::new(hertz)).answers_at(20);
+            Phone::start(script, Instant::now()).expect("a phone on loopback")
+        };
+        let phones = [phone(440), phone(700)];
+        let mut application = duogate.application();
+        let res_id = application.construct(&json!({
+            "to1_uri": phones[0].uri("1"), "to2_uri": phones[1].uri("2"), "record_file": "call.wav"
+        }));
+        let connected = application.events_until("on_connected", STEP);
+        Self { duogate, application, phones, res_id, connected }
+    }
+
+    /// The RTP ports that the parties were told to send to.
+    fn media_ports(&self) -> Vec<u16> {
+        let ports = self.phones.iter().map(|phone| {
+            let invite = phone.invites().concat();
+            let text = String::from_utf8_lossy(&invite).into_owned();
+            let line = text.lines().find_map(|line| line.strip_prefix("m=audio ")).expect("an offer");
+            line.split(' ').next().and_then(|port| port.parse().ok()).expect("a port")
+        });
+        ports.collect()
+    }
+
+    /// It is still up, sound flows both ways and not a packet is missing; it then ends in good order with its
+    /// recording.
+    fn demand_untouched(mut self) {
+        let before = self.phones.each_ref().map(|phone| phone.reception().packets);
+        let deadline = Instant::now() + STEP;
+        for (phone, before) in self.phones.iter().zip(before) {
+            while phone.reception().packets < before + 10 {
+                assert!(Instant::now() < deadline, "sound has stopped:\n{}", self.duogate.logs());
+                std::thread::sleep(duogate_tests::process::POLL);
+            }
+            let reception = phone.reception();
+            assert_eq!((reception.lost, reception.violations.len()), (0, 0), "{:?}", reception.violations);
+        }
+        let view = self.application.resource("get", &self.res_id).expect("get");
+        assert_eq!(view["state"], "Connected");
+        self.application.resource("drop", &self.res_id).expect("drop");
+        let story = Story::continued(self.connected, &mut self.application, &self.res_id, 2);
+        story.demand_release(603, 0);
+        assert!(story.field("on_record_completed", "error").is_null(), "{story:#?}");
+        assert_eq!(wav::read(&self.duogate.recording("call.wav")).channels.len(), 2);
+        assert!(self.phones.iter().all(|phone| phone.wait(STEP, |what| *what == What::Ended)));
+    }
+}
+
+/// Octets without any order, the same at every run.
+fn noise(seed: u32, length: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(2_654_435_761) | 1;
+    let mut octet = || {
+        // xorshift, Marsaglia 2003.
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state.to_le_bytes()[1]
+    };
+    (0..length).map(|_| octet()).collect()
+}
+
+#[test]
+fn garbage_on_every_port_does_not_reach_a_call() {
+    let call = Call::start();
+    let stranger = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    let send = |port: u16, datagram: &[u8]| {
+        // A full buffer at the other side is as good as any loss.
+        let _ = stranger.send_to(datagram, ("127.0.0.1", port));
+    };
+    let sip = call.duogate.sip_port();
+    let ports: Vec<u16> =
+        call.media_ports().into_iter().flat_map(|port| [port, port + 1]).chain([sip]).collect();
+    let unfinished: &[&[u8]] = &[
+        b"",
+        b"\r\n\r\n",
+        b"INVITE sip:x@y SIP/2.0\r\n\r\n",
+        b"SIP/2.0 200 OK\r\n\r\n",
+        b"BYE sip:127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:1;branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\n\
+          To: <sip:c@d>;tag=2\r\nCall-ID: none\r\nCSeq: 1 BYE\r\nContent-Length: 4000000000\r\n\r\n",
+        &[0x80; 12],
+        &[0xFF; 1_500],
+    ];
+    for round in 0..60 {
+        for port in &ports {
+            send(*port, &noise(round, (round as usize * 37) % 1_400));
+            unfinished.iter().for_each(|datagram| send(*port, datagram));
+        }
+        send(sip, &noise(round, 60_000));
+    }
+    let refused = call.duogate.metric("duogate_sip_datagrams_malformed_total");
+    assert!(refused.is_none_or(|refused| refused > 0.0), "garbage is counted: {refused:?}");
+    call.demand_untouched();
+}
+
+fn control(call: &Call, configuration: &str) -> Output {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("duogate.toml");
+    std::fs::write(&file, configuration).expect("a file in the temporary folder");
+    let socket = call.duogate.folder().join("run/gateway.sock");
+    assert!(socket.exists());
+    let mut command = Command::new("timeout");
+    // It goes on trying to attach until it is ended.
+    command.args(["--signal=TERM", "2"]).arg(program("duogate-control")).arg("--config").arg(file);
+    command.output().expect("it runs")
+}
+
+#[test]
+fn a_second_control_plane_is_turned_away_and_told_why() {
+    let call = Call::start();
+    let socket = call.duogate.folder().join("run/gateway.sock");
+    let output = control(
+        &call,
+        &format!(
+            "[http]\nlisten = \"127.0.0.1:{}\"\n[sip]\nlisten = [\"udp:127.0.0.1:{}\"]\n[channel]\nsocket = {socket:?}\n",
+            ports::free_tcp_port(),
+            ports::free_udp_port()
+        ),
+    );
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("another control plane is attached"), "{said}");
+    call.demand_untouched();
+}
+
+#[test]
+fn a_second_control_plane_with_the_same_configuration_ends_at_once() {
+    let call = Call::start();
+    let mut command = Command::new(program("duogate-control"));
+    command.arg("--config").arg(call.duogate.folder().join("duogate.toml"));
+    let output = command.output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("sip.listen") && said.contains("in use"), "the first thing that is taken: {said}");
+    call.demand_untouched();
+}
+
+#[test]
+fn a_second_gateway_ends_at_once() {
+    let call = Call::start();
+    let mut command = Command::new(program("duogate-gateway"));
+    command.arg("--config").arg(call.duogate.folder().join("duogate.toml"));
+    let output = command.output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("gateway.sock") && said.contains("already"), "{said}");
+    call.demand_untouched();
+}
+
+#[test]
+fn a_control_plane_of_another_abi_version_is_told_both_versions() {
+    let call = Call::start();
+    let connection =
+        Connection::open(&call.duogate.folder().join("run/gateway.sock")).expect("the gateway listens");
+    connection.set_timeout(Some(STEP)).expect("a socket option");
+    connection.send(&ToGateway::Hello { abi: ABI_VERSION + 1, pid: std::process::id() }, &[]).expect("sent");
+    let (answer, _) = connection.receive::<ToControl>().expect("an answer");
+    let mismatch = Rejection::AbiMismatch { theirs: ABI_VERSION + 1, ours: ABI_VERSION };
+    assert!(
+        answer == ToControl::Reject(mismatch) || answer == ToControl::Reject(Rejection::AlreadyAttached),
+        "{answer:?}"
+    );
+    call.demand_untouched();
+}
+
+#[test]
+fn a_bad_request_is_named_and_costs_the_call_nothing() {
+    let mut call = Call::start();
+    let bomb = "[".repeat(60_000);
+    let large = "x".repeat(70_000);
+    for (body, status, part) in
+        [(bomb.as_str(), 200, "-32700"), (&large, 413, "65536"), ("{\"jsonrpc\":\"1.0\"}", 200, "-32600")]
+    {
+        let (found, said) = call.duogate.post("/rpc", body).expect("an answer");
+        assert_eq!(found, status, "{said}");
+        assert!(said.contains(part), "{said}");
+    }
+    let good = json!({"to1_uri": "a@127.0.0.1:9", "to2_uri": "b@127.0.0.1:9"});
+    for (name, value, code, problem) in [
+        ("record_file", json!("call.wav"), -32005, "exists"),
+        ("record_file", json!("../call.wav"), -32602, ""),
+        ("ring_play_file", json!("none.wav"), -32005, "missing"),
+        ("user_data", json!("用".repeat(1_366)), -32602, ""),
+        ("callback_url", json!("http://192.0.2.1/"), -32006, ""),
+        ("form1_uri", json!("sip:a@b"), -32602, ""),
+    ] {
+        let mut params = good.clone();
+        params[name] = value;
+        let error = call.application.call("ext.duo_callback.construct", &params).expect_err("a refusal");
+        assert_eq!((error.code, &error.data["parameter"]), (code, &json!(name)), "{error:?}");
+        assert_eq!(error.data["problem"].as_str().unwrap_or(""), problem, "{error:?}");
+        assert!(error.message.contains(name), "{error:?}");
+    }
+    call.demand_untouched();
+}

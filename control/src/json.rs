@@ -244,10 +244,33 @@ pub(crate) fn dialog(leg: &LegNote) -> Value {
         "remote_uri": leg.remote_uri,
         "remote_target": leg.remote_target,
         "routes": leg.routes,
+        "branch": format!("{:016x}", leg.branch),
         "local_sequence": leg.local_sequence,
         "remote_sequence": leg.remote_sequence,
         "address": leg.address.map(|address| address.to_string()),
         "listener": leg.listener,
         "answered": leg.answered,
     })
+}
+
+/// A dialog as [`dialog`] wrote it. What is missing or damaged is empty: such a row describes no call.
+pub(crate) fn dialog_of(value: &Value) -> LegNote {
+    let text = |name: &str| value[name].as_str().unwrap_or_default().to_owned();
+    let number = |name: &str| value[name].as_u64();
+    let routes = value["routes"].as_array().into_iter().flatten();
+    LegNote {
+        call_id: text("call_id"),
+        local_tag: text("local_tag"),
+        remote_tag: text("remote_tag"),
+        local_uri: text("local_uri"),
+        remote_uri: text("remote_uri"),
+        remote_target: text("remote_target"),
+        routes: routes.filter_map(Value::as_str).map(str::to_owned).collect(),
+        branch: u64::from_str_radix(&text("branch"), 16).unwrap_or(0),
+        local_sequence: number("local_sequence").and_then(|number| u32::try_from(number).ok()).unwrap_or(1),
+        remote_sequence: number("remote_sequence").and_then(|number| u32::try_from(number).ok()),
+        address: text("address").parse().ok(),
+        listener: number("listener").and_then(|number| u16::try_from(number).ok()).unwrap_or(u16::MAX),
+        answered: value["answered"] == true,
+    }
 }

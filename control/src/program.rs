@@ -98,10 +98,15 @@ async fn start(configuration: Configuration, file: PathBuf) -> Result<Running, F
     let (events, link_events) = mpsc::channel(16);
     let (link, link_task) = link::link(&configuration.channel.socket, events);
     let (recordings, sounds) = open_media(&configuration, &link)?;
-    let files = Arc::clone(&recordings);
-    let rescued = tokio::task::spawn_blocking(move || recovery::rescue(&files)).await?;
     let left_open = std::mem::take(&mut opened.left_open);
-    recovery::release(&opened.store, left_open, &rescued, clock::unix_milliseconds());
+    let orphans = recovery::orphans(&left_open, clock::unix_milliseconds());
+    let estate = recovery::Estate {
+        open: left_open,
+        files: recordings.left_over(),
+        recordings: Arc::clone(&recordings),
+        store: opened.store.clone(),
+        link: link.clone(),
+    };
 
     let endpoint = Endpoint::new(settings::signaling(&configuration), seed(), clock::now());
     let (switchboard, requests) = Switchboard::new();
@@ -111,6 +116,7 @@ async fn start(configuration: Configuration, file: PathBuf) -> Result<Running, F
         link: link.clone(),
         link_events,
         requests,
+        orphans,
         store: opened.store.clone(),
         recordings: Arc::clone(&recordings),
         metrics: CallMetrics::new(&registry)?,
@@ -118,6 +124,7 @@ async fn start(configuration: Configuration, file: PathBuf) -> Result<Running, F
     };
     tokio::spawn(switchboard::Task::new(endpoint, parts).run());
     tokio::spawn(link_task.run());
+    tokio::spawn(estate.settle());
     tokio::spawn(announce(link.clone(), configuration.clone()));
     let hub = deliver(&configuration, &opened, committed, &registry)?;
 

@@ -1,29 +1,119 @@
-//! What a former control plane left open is ended properly: every promised event, the records of its legs,
-//! the files of its recordings. (To take such calls over instead is what the journal's dialogs are kept for.)
+//! What a former control plane left open is ended properly: its calls with BYE or CANCEL, every promised event,
+//! the records of its legs, the files of its recordings. (To take such calls over instead is what the journal's
+//! dialogs are kept for.)
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use duogate_signaling::resource::note::LegNote;
 use serde_json::{Map, Value, json};
+use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::json;
+use crate::media::link::Link;
 use crate::media::problem::FileProblem;
 use crate::media::recordings::Recordings;
 use crate::store::rows::{CdrRow, Change, EventRow, OpenResource, RecordingRow, ResourceRow};
 use crate::store::{Job, Store};
+use crate::{clock, json};
 
 /// What became of a recording that broke off: its duration in seconds and its size.
 type Rescued = HashMap<PathBuf, Option<(f64, u64)>>;
 
 /// The SIP status of a call that a dead process left: 500.
-const CAUSE: u16 = 500;
+pub(crate) const CAUSE: u16 = 500;
 
-/// Repairs the files of recordings that broke off. Blocking.
-pub(crate) fn rescue(recordings: &Recordings) -> Rescued {
+/// How long a gateway may take to be there. If it lives it still writes the recordings, until its sessions are
+/// closed.
+const GATEWAY: Duration = Duration::from_secs(5);
+
+/// How long it may then take to finish the files. One that died does not, so this is what a repair costs.
+const FINISHING: Duration = Duration::from_secs(1);
+
+/// How often the files are looked at meanwhile.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// Timer H of RFC 3261: a party that was not answered for so long has ended the call, and would take a repeated
+/// INVITE for a new one.
+const FORGOTTEN: f64 = 32.0;
+
+/// A call of the former process.
+#[derive(Clone, Debug)]
+pub(crate) struct Orphan {
+    /// What the journal says about it.
+    pub(crate) row: LegNote,
+    /// The RTP port that the party was offered.
+    pub(crate) port: u16,
+}
+
+/// The calls that have to be ended.
+pub(crate) fn orphans(open: &[OpenResource], now: i64) -> Vec<Orphan> {
+    let mut orphans = Vec::new();
+    for resource in open {
+        for (number, detail) in &resource.dialogs {
+            let row = json::dialog_of(detail);
+            let index = usize::from(*number == 2);
+            let begun = party(&resource.view, index)["begin_time"].as_f64().unwrap_or(0.0);
+            let longest = resource.note["max_ring_seconds"].as_f64().unwrap_or(0.0);
+            let recent = json::seconds(now) - begun < longest + FORGOTTEN;
+            // Of a released resource, what was not answered had got its CANCEL.
+            if row.answered || (recent && resource.state != "Released") {
+                let port = resource.note["media"]["ports"][index].as_u64();
+                let port = port.and_then(|port| u16::try_from(port).ok()).unwrap_or(0);
+                orphans.push(Orphan { row, port });
+            }
+        }
+    }
+    orphans
+}
+
+/// What there is to be ended, and with what.
+#[derive(Debug)]
+pub(crate) struct Estate {
+    /// The resources.
+    pub(crate) open: Vec<OpenResource>,
+    /// Files that were not finished, whose resources are mostly among those.
+    pub(crate) files: Vec<PathBuf>,
+    /// Where the files lie.
+    pub(crate) recordings: Arc<Recordings>,
+    /// For the rows and events.
+    pub(crate) store: Store,
+    /// To know when the gateway has been told to close the sessions.
+    pub(crate) link: Link,
+}
+
+impl Estate {
+    /// Ends it all: first what needs no file, then, when the gateway has finished them, the rest.
+    pub(crate) async fn settle(self) {
+        let Self { open, files, recordings, store, link } = self;
+        if !open.is_empty() {
+            tracing::warn!(resources = open.len(), "a former control plane left calls open; they are ended");
+        }
+        let (recorded, others): (Vec<_>, Vec<_>) =
+            open.into_iter().partition(|resource| resource.recording.is_some());
+        release(&store, others, &Rescued::new(), clock::unix_milliseconds());
+        if recorded.is_empty() && files.is_empty() {
+            return;
+        }
+        // Without a gateway, nobody writes.
+        let _ = timeout(GATEWAY, link.attached()).await;
+        let rescued = tokio::task::spawn_blocking(move || rescue(&recordings, files)).await;
+        // It does not panic; if it did, the events would still be owed.
+        release(&store, recorded, &rescued.unwrap_or_default(), clock::unix_milliseconds());
+    }
+}
+
+/// Repairs the files of recordings that broke off, once their writer is done with them. Blocking.
+fn rescue(recordings: &Recordings, files: Vec<PathBuf>) -> Rescued {
+    let deadline = Instant::now() + FINISHING;
     let mut rescued = HashMap::new();
-    for (path, outcome) in recordings.rescue_all() {
-        let kept = match outcome {
+    for path in files {
+        while recordings.is_open(&path) && Instant::now() < deadline {
+            std::thread::sleep(LOOK);
+        }
+        let kept = match recordings.rescue(&path) {
             Ok(Some(length)) => {
                 tracing::warn!(path = %path.display(), "a recording that broke off was repaired");
                 Some((length.duration.as_secs_f64(), length.bytes))
@@ -41,10 +131,7 @@ pub(crate) fn rescue(recordings: &Recordings) -> Rescued {
 }
 
 /// Releases what was left open, each resource with its events in one job.
-pub(crate) fn release(store: &Store, open: Vec<OpenResource>, rescued: &Rescued, now: i64) {
-    if !open.is_empty() {
-        tracing::warn!(resources = open.len(), "a former control plane left calls open; they are ended");
-    }
+fn release(store: &Store, open: Vec<OpenResource>, rescued: &Rescued, now: i64) {
     for resource in open {
         let job = Job::keep(changes(resource, rescued, now));
         if store.submit(job).is_err() {
@@ -107,7 +194,7 @@ fn changes(resource: OpenResource, rescued: &Rescued, now: i64) -> Vec<Change> {
     }
     for index in 0..2 {
         if note["channel_open"][index] == true {
-            let params = channel(&view, index, now);
+            let params = channel(&resource, index, now);
             let mut body = params.clone();
             if let Value::Object(fields) = &mut body {
                 fields.insert("res_id".into(), resource.res_id.clone().into());
@@ -171,15 +258,17 @@ fn recorded(view: &Value, recording: &RecordingRow, rescued: &Rescued, now: i64)
     })
 }
 
-fn channel(view: &Value, index: usize, now: i64) -> Value {
-    let party = party(view, index);
+fn channel(resource: &OpenResource, index: usize, now: i64) -> Value {
+    let party = party(&resource.view, index);
+    let dialog = resource.dialogs.iter().find(|(number, _)| usize::from(*number) == index + 1);
+    let dialog = dialog.map_or(&Value::Null, |(_, detail)| detail);
     json!({
         "party": index + 1,
-        "call_id": null,
-        "from_uri": null,
+        "call_id": dialog["call_id"],
+        "from_uri": dialog["local_uri"],
         "to_uri": party["to_uri"],
         "trunk": null,
-        "address": null,
+        "address": dialog["address"],
         "begin_time": party["begin_time"],
         "ring_time": party["ring_time"],
         "answer_time": party["answer_time"],
@@ -235,6 +324,11 @@ mod tests {
             created: 1_000,
             last_seq: 3,
             callback_url: None,
+            state: "Answer1".into(),
+            dialogs: vec![
+                (1, json!({"call_id": "c1", "local_uri": "sip:n@a", "answered": true})),
+                (2, json!({"call_id": "c2", "local_uri": "sip:n@a", "answered": false})),
+            ],
             view: json!({
                 "state": "Answer1", "user_data": "u", "record_file": "a.wav", "begin_time": 1.0,
                 "connect_time": null, "party1": {"to_uri": "x", "begin_time": 1.0, "answer_time": 2.0},
@@ -242,7 +336,7 @@ mod tests {
             }),
             note: json!({
                 "released": false, "dial_open": [false, true], "record_open": true,
-                "channel_open": [true, true]
+                "channel_open": [true, true], "max_ring_seconds": 50, "media": {"ports": [20_000, 20_002]}
             }),
             recording: Some(RecordingRow {
                 res_id: "n-ext.duo_callback-1".into(),
@@ -281,8 +375,22 @@ mod tests {
         assert_eq!(numbers, [4, 5, 6, 7, 8]);
         assert!(events.iter().all(|event| event["params"]["user_data"] == "u"));
         assert_eq!(events[2]["params"]["bytes"], 24_058);
+        assert_eq!(events[4]["params"]["call_id"], "c2");
         let Some(Change::Resource(row)) = changes.last() else { panic!("the row comes last") };
         assert_eq!((row.state, row.view["state"].as_str()), ("Released", Some("Released")));
+    }
+
+    #[test]
+    fn calls_are_ended_unless_the_party_has_forgotten_them() {
+        let called = |open: &[OpenResource], now: i64| {
+            let orphans = orphans(open, now).into_iter();
+            orphans.map(|orphan| (orphan.row.call_id, orphan.port)).collect::<Vec<_>>()
+        };
+        let both = [("c1".to_owned(), 20_000), ("c2".to_owned(), 20_002)];
+        assert_eq!(called(&[open()], 10_000), both);
+        assert_eq!(called(&[open()], 90_000), both[..1], "it stopped ringing long ago");
+        let released = OpenResource { state: "Released".into(), ..open() };
+        assert_eq!(called(&[released], 10_000), both[..1], "its CANCEL was sent");
     }
 
     #[test]

@@ -93,17 +93,18 @@ impl Recordings {
         self.root.read(&self.root.relative(path)?)
     }
 
-    /// Rescues every file that a former process left unfinished; tells each with what became of it. Blocking.
-    pub(crate) fn rescue_all(&self) -> Vec<(PathBuf, Result<Option<Length>, FileProblem>)> {
+    /// Is a gateway writing this recording, or was one until it died? Blocking.
+    pub(crate) fn is_open(&self, path: &Path) -> bool {
+        let file = self.root.edit(&part(path));
+        file.is_ok_and(|mut file| wav::is_open(&mut file).unwrap_or(false))
+    }
+
+    /// Every file that a former process left unfinished, if asked before the first [`Recordings::claim`].
+    /// Blocking.
+    pub(crate) fn left_over(&self) -> Vec<PathBuf> {
         let mut found = Vec::new();
         left_over(self.root.path(), Path::new(""), 0, &mut found);
         found
-            .into_iter()
-            .map(|path| {
-                let outcome = self.rescue(&path);
-                (path, outcome)
-            })
-            .collect()
     }
 }
 
@@ -179,10 +180,10 @@ mod tests {
     fn left_overs_are_found_and_those_without_sound_go() {
         let (_folder, recordings) = recordings();
         recordings.claim("deep/er/c.wav").unwrap();
-        let rescued = recordings.rescue_all();
-        assert_eq!(rescued.len(), 1);
-        assert_eq!(rescued[0].0, Path::new("deep/er/c.wav"));
-        assert!(matches!(rescued[0].1, Ok(None)));
+        let found = recordings.left_over();
+        assert_eq!(found, [Path::new("deep/er/c.wav")]);
+        assert!(!recordings.is_open(&found[0]));
+        assert!(matches!(recordings.rescue(&found[0]), Ok(None)));
         assert!(!recordings.path().join("deep/er/c.wav.part").exists());
     }
 }

@@ -16,6 +16,9 @@ pub(crate) struct Length {
 /// The longest header that the recorder writes: `fmt ` with its extension, `fact`, `data`.
 const LONGEST_HEADER: usize = 58;
 
+/// What the header says in place of a size while the file is being written.
+const UNFINISHED: u32 = u32::MAX;
+
 /// Where the fields stand, all little-endian.
 const RIFF_SIZE: usize = 4;
 const FORMAT_TAG: usize = 20;
@@ -33,6 +36,11 @@ pub(crate) fn repair(file: &mut File) -> io::Result<Option<Length>> {
     let Some(octets) = size.checked_sub(layout.header).filter(|octets| *octets >= layout.block) else {
         return Ok(None);
     };
+    let said = layout.data_octets(&header[..read]);
+    if let Some(data) = said.filter(|data| *data > 0 && data + data % 2 == octets) {
+        // Its writer closed it after all.
+        return Ok(Some(layout.length(data)));
+    }
     // A frame that was cut in two is left out.
     let data = octets - octets % layout.block;
     let end = layout.header + data;
@@ -48,9 +56,16 @@ pub(crate) fn repair(file: &mut File) -> io::Result<Option<Length>> {
         write_at(file, fact, fits(data / layout.block))?;
     }
     file.sync_all()?;
-    let frames = data / layout.block;
-    let duration = Duration::from_nanos(frames.saturating_mul(1_000_000_000) / layout.rate);
-    Ok(Some(Length { duration, bytes: end + data % 2 }))
+    Ok(Some(layout.length(data)))
+}
+
+/// Is a writer still at work on a recording of ours, or was it until it died?
+pub(crate) fn is_open(file: &mut File) -> io::Result<bool> {
+    let mut header = [0; LONGEST_HEADER];
+    file.seek(SeekFrom::Start(0))?;
+    let read = read_up_to(file, &mut header)?;
+    let Some(layout) = Layout::of(&header[..read]) else { return Ok(false) };
+    Ok(layout.data_octets(&header[..read]).is_none())
 }
 
 struct Layout {
@@ -76,6 +91,18 @@ impl Layout {
         };
         let is_ours = at(length - 8, 4)? == b"data" && (1..=8).contains(&block) && rate > 0;
         is_ours.then_some(Self { header: length as u64, block, rate, fact })
+    }
+
+    /// What the header says about its samples; `None` while they are being written.
+    fn data_octets(&self, header: &[u8]) -> Option<u64> {
+        let end = self.header_length();
+        let field = header.get(end - 4..end)?.try_into().ok().map(u32::from_le_bytes)?;
+        (field != UNFINISHED).then_some(u64::from(field))
+    }
+
+    fn length(&self, data: u64) -> Length {
+        let nanoseconds = (data / self.block).saturating_mul(1_000_000_000) / self.rate;
+        Length { duration: Duration::from_nanos(nanoseconds), bytes: self.header + data + data % 2 }
     }
 
     fn header_length(&self) -> usize {
@@ -149,6 +176,17 @@ mod tests {
         assert_eq!(bytes[46..50], 801_u32.to_le_bytes());
         assert_eq!(bytes[54..58], 801_u32.to_le_bytes());
         assert_eq!(bytes[4..8], (58 + 802 - 8_u32).to_le_bytes());
+    }
+
+    #[test]
+    fn a_file_that_its_writer_closed_is_left_as_it_is() {
+        let mut file = unfinished(6, 1, &[0xD5; 801]);
+        assert!(is_open(&mut file).unwrap());
+        let length = repair(&mut file).unwrap().unwrap();
+        assert!(!is_open(&mut file).unwrap());
+        assert_eq!(repair(&mut file).unwrap(), Some(length), "the octet of padding is no sample");
+        assert_eq!(length.duration, Duration::from_nanos(801 * 125_000));
+        assert!(!is_open(&mut tempfile::tempfile().unwrap()).unwrap(), "nobody has begun to write it");
     }
 
     #[test]

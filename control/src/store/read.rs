@@ -154,8 +154,9 @@ pub(super) fn open_resources(connection: &Connection) -> rusqlite::Result<Vec<Op
         "SELECT res_id, path, created, completed FROM recordings
          WHERE res_id = ?1 AND completed IS NULL",
     )?;
+    let mut dialogs = connection.prepare("SELECT party, detail FROM dialogs WHERE res_id = ?1")?;
     let mut resources = connection.prepare(
-        "SELECT res_id, created, last_seq, callback_url, view, note FROM resources
+        "SELECT res_id, created, last_seq, callback_url, view, note, state FROM resources
          WHERE released IS NULL ORDER BY created",
     )?;
     let rows = resources.query_map([], |row| {
@@ -163,7 +164,11 @@ pub(super) fn open_resources(connection: &Connection) -> rusqlite::Result<Vec<Op
         let last_seq: i64 = row.get(2)?;
         Ok(OpenResource {
             recording: recordings.query_row([&res_id], recording).optional()?,
+            dialogs: dialogs
+                .query_map([&res_id], |row| Ok((row.get(0)?, json(row, 1)?)))?
+                .collect::<Result<_, _>>()?,
             res_id,
+            state: row.get(6)?,
             created: row.get(1)?,
             last_seq: u64::try_from(last_seq).unwrap_or(0),
             callback_url: row.get(3)?,

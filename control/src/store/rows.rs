@@ -34,6 +34,10 @@ pub(crate) struct OpenResource {
     pub(crate) last_seq: u64,
     /// Where its events go.
     pub(crate) callback_url: Option<String>,
+    /// The row's state.
+    pub(crate) state: String,
+    /// The dialogs of its legs, by party.
+    pub(crate) dialogs: Vec<(u8, Value)>,
     /// The row's view.
     pub(crate) view: Value,
     /// The row's note.

@@ -31,6 +31,7 @@ use crate::media::recordings::Recordings;
 use crate::metrics::{CallMetrics, Pages};
 use crate::names::{Located, Names};
 use crate::network::{self, Network};
+use crate::recovery::{self, Orphan};
 use crate::store::Store;
 use calls::{Calls, Noted};
 use gateway::Gateway;
@@ -56,6 +57,8 @@ pub(crate) struct Parts {
     pub(crate) link_events: mpsc::Receiver<LinkEvent>,
     /// Requests of the interfaces.
     pub(crate) requests: mpsc::Receiver<Request>,
+    /// Calls that a former process left behind.
+    pub(crate) orphans: Vec<Orphan>,
     /// The store.
     pub(crate) store: Store,
     /// Files of recordings.
@@ -75,6 +78,7 @@ pub(crate) struct Task {
     link: Link,
     link_events: mpsc::Receiver<LinkEvent>,
     requests: mpsc::Receiver<Request>,
+    orphans: Vec<Orphan>,
     names: Names,
     located: mpsc::Receiver<Located>,
     /// Questions that found no room.
@@ -110,6 +114,7 @@ impl Task {
             link: parts.link,
             link_events: parts.link_events,
             requests: parts.requests,
+            orphans: parts.orphans,
             names,
             located,
             unlocated: Vec::new(),
@@ -123,6 +128,7 @@ impl Task {
 
     /// Runs until every handle on the switchboard is gone.
     pub(crate) async fn run(mut self) {
+        self.end_orphans();
         loop {
             self.settle();
             match self.wait().await {
@@ -143,6 +149,16 @@ impl Task {
                 self.endpoint.advance(clock::now());
                 self.drain();
             }
+        }
+    }
+
+    /// Before anything of theirs is read, so that their parties' answers find them.
+    fn end_orphans(&mut self) {
+        for Orphan { row, port } in std::mem::take(&mut self.orphans) {
+            if self.endpoint.end_orphan(clock::now(), &row, port, recovery::CAUSE).is_err() {
+                tracing::warn!(call_id = row.call_id, "a call of a former control plane cannot be ended");
+            }
+            self.drain();
         }
     }
 

@@ -57,6 +57,17 @@ impl Dialog {
         dialog
     }
 
+    /// A dialog as it was noted down: the party's tag, its target, the route set, and the numbers of our latest
+    /// request and of the party's.
+    pub(crate) fn with(
+        remote_tag: String,
+        target: UriBuf,
+        routes: Vec<String>,
+        (local_cseq, remote_cseq): (u32, Option<u32>),
+    ) -> Self {
+        Self { remote_tag, target, routes, local_cseq, remote_cseq }
+    }
+
     /// Takes route set and target from a later response to the same INVITE: a 2xx decides them anew
     /// (RFC 3261 section 13.2.2.4).
     pub(crate) fn confirm(&mut self, response: &Message<'_>) {

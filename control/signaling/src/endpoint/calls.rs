@@ -145,6 +145,7 @@ fn complete(note: &mut LegNote, leg: leg::Snapshot) {
     note.remote_uri = leg.remote_uri;
     note.remote_target = leg.remote_target;
     note.routes = leg.routes;
+    note.branch = leg.branch;
     note.local_sequence = leg.local_sequence;
     note.remote_sequence = leg.remote_sequence;
     note.answered = leg.answered;

@@ -200,7 +200,7 @@ impl Endpoint {
 }
 
 /// Our own Call-IDs are 32 hexadecimal digits and nothing else.
-fn call_id_of(text: &str) -> Option<u128> {
+pub(super) fn call_id_of(text: &str) -> Option<u128> {
     let lower = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'a'..=b'f');
     if text.len() != 32 || !text.bytes().all(lower) {
         return None;

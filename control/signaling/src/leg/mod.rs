@@ -11,6 +11,7 @@
 
 mod face;
 mod forks;
+mod orphan;
 pub mod outside;
 mod requests;
 mod responses;
@@ -34,6 +35,7 @@ use crate::transaction::{self, ClientId, Delivery, Layer, Path};
 
 pub use face::{Dial, Identity, Input, MediaOffer, Output};
 use forks::{Dismissed, EarlyDialogs};
+pub use orphan::Kept;
 use requests::Pending;
 use responses::{Answer, Failure};
 pub use snapshot::Snapshot;
@@ -86,6 +88,13 @@ impl Leg {
     /// Places a call: the INVITE is the first output.
     #[must_use]
     pub fn dial(now: Instant, dial: Dial, identity: Identity) -> Self {
+        let mut leg = Self::new(dial, identity);
+        leg.invite(now);
+        leg.settle(now);
+        leg
+    }
+
+    fn new(dial: Dial, identity: Identity) -> Self {
         let Dial { target, path, caller, local, offer, user_agent, mut timers } = dial;
         let call_id = format!("{:032x}", identity.call_id);
         let tag = format!("{:016x}", identity.tag);
@@ -93,7 +102,7 @@ impl Leg {
         timers.limit = TRANSACTIONS;
         // RFC 8866 section 5.2 wants a numeric session; 63 bits, because some read it as a signed number.
         let session = identity.tag >> 1;
-        let mut leg = Self {
+        Self {
             call,
             path,
             branch: (identity.branch, 0),
@@ -112,10 +121,7 @@ impl Leg {
             progress: 0,
             failure: Failure::default(),
             outputs: VecDeque::new(),
-        };
-        leg.invite(now);
-        leg.settle(now);
-        leg
+        }
     }
 
     fn invite(&mut self, now: Instant) {

@@ -23,6 +23,8 @@ pub struct Snapshot {
     pub remote_target: String,
     /// Route set, in the order of use, each `<uri>`.
     pub routes: Vec<String>,
+    /// What the branches of our requests begin with; with it, the INVITE can be repeated as it was.
+    pub branch: u64,
     /// Our last CSeq.
     pub local_sequence: u32,
     /// The party's last CSeq, if it sent any.
@@ -47,6 +49,7 @@ impl Leg {
             remote_uri: call.target.to_string(),
             remote_target: dialog.map_or(call.target.as_str(), |dialog| dialog.target()).to_string(),
             routes: dialog.map_or_else(Vec::new, |dialog| dialog.routes().to_vec()),
+            branch: self.branch.0,
             local_sequence: dialog.map_or(super::INVITE_CSEQ, |dialog| dialog.local_sequence()),
             remote_sequence: dialog.and_then(|dialog| dialog.remote_sequence()),
             path: self.path,

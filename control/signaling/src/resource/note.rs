@@ -66,6 +66,8 @@ pub struct LegNote {
     pub remote_target: String,
     /// Route set, in the order of use.
     pub routes: Vec<String>,
+    /// What the branches of our requests begin with; 0 before the INVITE.
+    pub branch: u64,
     /// Our last CSeq.
     pub local_sequence: u32,
     /// The party's last CSeq, if it sent any.

@@ -9,6 +9,7 @@ mod early;
 mod ending;
 mod inside;
 mod node;
+mod orphans;
 mod outside;
 mod party;
 mod races;

@@ -9,7 +9,8 @@ use duogate_channel::identity::{Session, Shard, Tag};
 use duogate_channel::sound::Codec;
 use duogate_channel::time::{Instant, UnixTime};
 use duogate_signaling::clock::Now;
-use duogate_signaling::endpoint::{Endpoint, Limits, Listener, Output, Policy, Settings};
+use duogate_signaling::endpoint::{Endpoint, Limits, Listener, NotACall, Output, Policy, Settings};
+use duogate_signaling::resource::note::{LegNote, Note};
 use duogate_signaling::resource::parameters::Parameters;
 use duogate_signaling::resource::plan::{Prepared, Waits};
 use duogate_signaling::resource::report::Event;
@@ -30,6 +31,8 @@ pub(crate) struct Node {
     /// Datagrams sent and not yet looked at.
     pub(crate) sent: Vec<(String, Text)>,
     pub(crate) events: Vec<Event>,
+    /// The journal's row as it was written last.
+    pub(crate) journal: Option<Note>,
 }
 
 fn settings() -> Settings {
@@ -48,17 +51,24 @@ fn settings() -> Settings {
 }
 
 impl Node {
-    /// A callback has been constructed, and party 1's INVITE is there to be looked at.
-    pub(crate) fn calling() -> Self {
+    /// A process that has just started: all that it draws by chance depends on `seed`.
+    pub(crate) fn started(seed: u8) -> Self {
         let now = Instant::from_nanoseconds(1_000_000_000);
         let mut node = Self {
-            endpoint: Endpoint::new(settings(), [7; 32], reading(now)),
+            endpoint: Endpoint::new(settings(), [seed; 32], reading(now)),
             now,
             tag: Tag(0),
             sent: Vec::new(),
             events: Vec::new(),
+            journal: None,
         };
         node.endpoint.media_attached(node.reading(), &[10]);
+        node
+    }
+
+    /// A callback has been constructed, and party 1's INVITE is there to be looked at.
+    pub(crate) fn calling() -> Self {
+        let mut node = Self::started(7);
         let parameters = Parameters {
             to1_uri: vec![format!("1001@{ONE}")],
             to2_uri: vec![format!("1002@{TWO}")],
@@ -145,6 +155,13 @@ impl Node {
         assert_eq!(self.reported("on_released"), 1);
     }
 
+    /// Ends what the journal of a process that died says about one party's call.
+    pub(crate) fn end_orphan(&mut self, row: &LegNote, port: u16) -> Result<(), NotACall> {
+        let outcome = self.endpoint.end_orphan(self.reading(), row, port, 500);
+        self.drain();
+        outcome
+    }
+
     fn drain(&mut self) {
         while let Some(output) = self.endpoint.poll_output() {
             match output {
@@ -153,7 +170,8 @@ impl Node {
                 }
                 Output::Media { shard, command } => self.program(shard, command),
                 Output::Report(report) => self.events.push(report.event),
-                Output::Note(_) | Output::Measured(_) => {}
+                Output::Note(note) => self.journal = Some(*note),
+                Output::Measured(_) => {}
                 Output::Locate { host, .. } => panic!("{host} needs no locating"),
             }
         }

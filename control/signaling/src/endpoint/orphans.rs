@@ -1,0 +1,100 @@
+//! Calls that a former process left behind: ended as a living one would have ended them.
+
+use alloc::boxed::Box;
+use core::net::SocketAddr;
+
+use duogate_channel::identity::Party;
+
+use super::Endpoint;
+use super::legs::call_id_of;
+use super::output::Listener;
+use super::slots::LegSlot;
+use crate::clock::Now;
+use crate::leg::{Dial, Identity, Input, Kept, Leg, MediaOffer};
+use crate::message::UriBuf;
+use crate::resource::note::LegNote;
+use crate::transaction::{Path, Transport};
+
+/// The serial number of no resource: what such a leg says, nobody needs to hear.
+const NOBODY: u64 = 0;
+
+/// What the journal says cannot be made into a call: it was never placed, or the row is damaged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NotACall;
+
+impl Endpoint {
+    /// Ends a call of a former process by what its journal says: BYE if it was answered, CANCEL if it was not.
+    /// `port` is the RTP port that was offered, `cause` goes into the Reason header (RFC 3326).
+    ///
+    /// Not for an unanswered call that the party may have forgotten: to it, the INVITE would be a new one.
+    ///
+    /// # Errors
+    /// The row does not describe a call.
+    pub fn end_orphan(&mut self, now: Now, row: &LegNote, port: u16, cause: u16) -> Result<(), NotACall> {
+        let mut identity = identity(row)?;
+        let dial = self.dial_again(row, port)?;
+        if self.legs.contains_key(&identity.call_id) {
+            return Err(NotACall);
+        }
+        let leg = if row.answered {
+            identity.branch = Identity::draw(&mut self.random).branch;
+            Leg::adopt(dial, identity, kept(row)?)
+        } else {
+            Leg::dial(now.instant, dial, identity)
+        };
+        let slot = LegSlot {
+            leg: Box::new(leg),
+            serial: NOBODY,
+            party: Party::One,
+            attempt: 0,
+            trunk: None,
+            deadline: None,
+        };
+        self.legs.insert(identity.call_id, slot);
+        self.handle_leg(now, identity.call_id, Input::Release { cause });
+        self.work_off(now);
+        Ok(())
+    }
+
+    fn dial_again(&self, row: &LegNote, port: u16) -> Result<Dial, NotACall> {
+        let address: SocketAddr = row.address.ok_or(NotACall)?;
+        let listener = Listener(row.listener);
+        let local = self.settings.listeners.get(usize::from(row.listener)).ok_or(NotACall)?;
+        Ok(Dial {
+            target: uri(&row.remote_uri)?,
+            path: Path { listener, transport: Transport::Udp, address },
+            caller: uri(&row.local_uri)?,
+            local: *local,
+            offer: MediaOffer {
+                address: self.settings.media_address,
+                port,
+                codecs: self.settings.codecs.clone(),
+            },
+            user_agent: self.settings.user_agent.clone(),
+            timers: self.settings.timers,
+        })
+    }
+}
+
+fn identity(row: &LegNote) -> Result<Identity, NotACall> {
+    let call_id = call_id_of(&row.call_id).ok_or(NotACall)?;
+    let tag = u64::from_str_radix(&row.local_tag, 16).map_err(|_| NotACall)?;
+    if row.branch == 0 {
+        return Err(NotACall);
+    }
+    Ok(Identity { call_id, tag, branch: row.branch })
+}
+
+fn uri(text: &str) -> Result<UriBuf, NotACall> {
+    UriBuf::parse(text).map_err(|_| NotACall)
+}
+
+fn kept(row: &LegNote) -> Result<Kept, NotACall> {
+    Ok(Kept {
+        remote_tag: row.remote_tag.clone(),
+        remote_target: uri(&row.remote_target)?,
+        routes: row.routes.clone(),
+        local_sequence: row.local_sequence,
+        remote_sequence: row.remote_sequence,
+    })
+}

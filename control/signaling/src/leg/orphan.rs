@@ -1,0 +1,44 @@
+//! Calls of a process that has died, taken over to be ended.
+//!
+//! One that was answered gets its BYE from what the journal knows of the dialog. One that was not is dialled again
+//! with its former identity: to the party this INVITE is a repetition of the first (RFC 3261 section 17.2.3), so
+//! nothing rings anew, and its answer tells whether CANCEL or BYE is due.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::responses::Answer;
+use super::state::State;
+use super::{Dial, Identity, Leg};
+use crate::dialog::Dialog;
+use crate::message::UriBuf;
+
+/// What the journal knows of an answered dialog (RFC 3261 section 12).
+#[derive(Clone, PartialEq, Debug)]
+pub struct Kept {
+    /// The party's tag.
+    pub remote_tag: String,
+    /// Where requests in the dialog go.
+    pub remote_target: UriBuf,
+    /// Route set, in the order of use, each `<uri>`.
+    pub routes: Vec<String>,
+    /// Our last CSeq.
+    pub local_sequence: u32,
+    /// The party's last CSeq, if it sent any.
+    pub remote_sequence: Option<u32>,
+}
+
+impl Leg {
+    /// Takes over an answered call; it says nothing until it is released or the party does something. Of
+    /// `identity` the branch must be a new one, Call-ID and tag those of the call.
+    #[must_use]
+    pub fn adopt(dial: Dial, identity: Identity, kept: Kept) -> Self {
+        let mut leg = Self::new(dial, identity);
+        let ack_branch = leg.next_branch();
+        let Kept { remote_tag, remote_target, routes, local_sequence, remote_sequence } = kept;
+        let dialog = Dialog::with(remote_tag, remote_target, routes, (local_sequence, remote_sequence));
+        leg.chosen = Some(Answer { dialog, ack_branch });
+        leg.state = State::Confirmed;
+        leg
+    }
+}

@@ -257,7 +257,8 @@ impl Shard {
     /// Has everything been ended that had to be?
     #[must_use]
     pub fn is_over(&self, now: Instant) -> bool {
-        self.stopping.is_some_and(|deadline| self.tap.running() == 0 || now >= deadline)
+        let told = || !self.wall.is_attached() || self.core.event().is_none();
+        self.stopping.is_some_and(|deadline| (self.tap.running() == 0 && told()) || now >= deadline)
     }
 
     /// Obeys commands, a bounded number.

@@ -346,11 +346,9 @@ fn all_alive(pages: &[PageWriter], stuck: &mut [bool]) -> bool {
     !stuck.contains(&true)
 }
 
-/// Ends everything in order: no more control planes, then the sessions, then what is left to write.
+/// Ends everything in order: first the sessions, while the control plane still hears how they and their recordings
+/// ended; then it is sent away; then what is left to write is written.
 fn close(house: House) {
-    house.closing.store(true, Ordering::Release);
-    house.bell.ring();
-    let _ = house.attach.join();
     for inbox in &house.inboxes {
         // A shard whose inbox is full does not run any more.
         let _ = inbox.leave(Notice::Stop);
@@ -358,6 +356,9 @@ fn close(house: House) {
     for shard in house.shards {
         let _ = shard.join();
     }
+    house.closing.store(true, Ordering::Release);
+    house.bell.ring();
+    let _ = house.attach.join();
     house.desk.closing.store(true, Ordering::Release);
     house.desk.bell.wake();
     match house.recorder.join() {

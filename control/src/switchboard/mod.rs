@@ -40,6 +40,9 @@ pub(crate) use request::{Order, Refusal, Request, Status, Switchboard};
 /// Requests and durable notes handled before all else has its turn again.
 const BATCH: usize = 64;
 
+/// Batches of events read from a ring whose gateway has gone: all that its 4,096 places can hold.
+const LAST_BATCHES: usize = 16;
+
 /// How soon a full command ring is tried again.
 const BACKLOG_PAUSE: Duration = Duration::from_millis(2);
 
@@ -135,7 +138,9 @@ impl Task {
                 Wake::Request(None) => return,
                 Wake::Request(Some(request)) => self.requests_in(request),
                 Wake::Datagrams(index) => self.datagrams_in(index),
-                Wake::Shard(Ok(index)) => self.events_in(index),
+                Wake::Shard(Ok(index)) => {
+                    self.events_in(index);
+                }
                 Wake::Shard(Err(error)) => self.distrust(&error.to_string()),
                 Wake::Noted(noted) => self.notes_in(noted),
                 Wake::Located((query, found)) => {
@@ -187,10 +192,12 @@ impl Task {
         }
     }
 
-    fn events_in(&mut self, index: usize) {
+    /// Takes a batch of a shard's events; tells whether there were any.
+    fn events_in(&mut self, index: usize) -> bool {
         let mut events = std::mem::take(&mut self.events);
         let outcome = self.gateway.take(index, &mut events);
         let shard = Shard(u16::try_from(index).unwrap_or(u16::MAX));
+        let any = !events.is_empty();
         for event in events.drain(..) {
             self.endpoint.media(clock::now(), shard, event);
             self.drain();
@@ -198,6 +205,18 @@ impl Task {
         self.events = events;
         if let Err(error) = outcome {
             self.distrust(&error.to_string());
+        }
+        any
+    }
+
+    /// What a gateway wrote before it went is still in the rings: how its recordings ended, above all.
+    fn last_words(&mut self) {
+        for index in 0..self.gateway.sessions().len() {
+            for _ in 0..LAST_BATCHES {
+                if !self.events_in(index) {
+                    break;
+                }
+            }
         }
     }
 
@@ -238,6 +257,7 @@ impl Task {
                 }
             }
             LinkEvent::Lost => {
+                self.last_words();
                 self.gateway = Gateway::default();
                 self.pages.hide();
                 if std::mem::take(&mut self.attached) {

@@ -247,7 +247,8 @@ impl Phase {
             (Opening | Calling1 | Prompting | Calling2 | Joining | Connected, S::Shutdown) => {
                 T::Release(Why::Shutdown)
             }
-            (Opening | Calling1 | Prompting | Calling2 | Joining | Connected, S::MediaLost) => {
+            // A session that the gateway closes unasked: it is ending.
+            (Opening | Calling1 | Prompting | Calling2 | Joining | Connected, S::MediaLost | S::Closed) => {
                 T::Release(Why::MediaLost)
             }
 
@@ -267,9 +268,7 @@ impl Phase {
             (Calling2 | Joining | Connected | Closing | Filing | Draining | Over, S::Cancel) => T::Stay,
             (Closing | Filing | Draining | Over, S::Drop | S::Shutdown) => T::Stay,
             (Filing | Draining | Over, S::MediaLost) => T::Stay,
-            (Opening | Calling1 | Prompting | Calling2 | Joining | Connected, S::Closed | S::Quiet) => {
-                T::Stay
-            }
+            (Opening | Calling1 | Prompting | Calling2 | Joining | Connected, S::Quiet) => T::Stay,
             (Closing | Draining | Over, S::Filed) => T::Stay,
             (Filing | Draining | Over, S::Closed) => T::Stay,
             (Closing | Filing | Over, S::Quiet) | (Over, S::Expired) => T::Stay,

@@ -48,6 +48,9 @@ const MOST_UNCOLLECTED: u64 = 1_000_000;
 /// retransmissions of BYE.
 const ENDING: Duration = Duration::from_secs(8);
 
+/// The same for who is told twice: the gateway's answers, which take milliseconds, so that no event is left owing.
+const HASTE: Duration = Duration::from_secs(1);
+
 /// How long interfaces and store may take to end.
 const CLOSING: Duration = Duration::from_secs(5);
 
@@ -270,6 +273,7 @@ async fn stop(running: Running, signals: &mut Signals) -> Result<(), Failure> {
         () = signals.end() => {
             tracing::warn!("told twice: ending at once");
             switchboard.shut_down().await;
+            calls_over(&switchboard, HASTE).await;
         }
     }
     // Events that were reported are on the disk, then with their listeners, before those are sent away.

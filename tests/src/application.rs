@@ -132,6 +132,25 @@ impl Application {
         }
     }
 
+    /// Asks for the events of all resources, those included that nobody has collected.
+    ///
+    /// # Panics
+    /// If that is refused.
+    pub fn subscribe_all(&mut self) {
+        self.call("sys.subscribe", &json!({"resources": "all"})).expect("anybody may subscribe");
+    }
+
+    /// After the end of the server: all events that had come and were not read.
+    #[must_use]
+    pub fn rest(&mut self) -> Vec<Event> {
+        while let Ok(message) = self.socket.read() {
+            if let Message::Text(text) = message {
+                self.keep(&serde_json::from_str(&text).expect("the server sends JSON"));
+            }
+        }
+        self.events.drain(..).collect()
+    }
+
     fn keep(&mut self, message: &Value) {
         let Some(method) = message["method"].as_str() else {
             panic!("neither the answer waited for nor an event: {message}");

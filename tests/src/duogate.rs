@@ -38,7 +38,7 @@ impl Changes {
         Self::default()
     }
 
-    /// Adds a line (`key = value`) to a section of the configuration.
+    /// Adds a line (`key = value`) to a section of the configuration, in place of the one that has this key.
     #[must_use]
     pub fn with(mut self, section: &'static str, line: &str) -> Self {
         self.0.push((section, line.to_owned()));
@@ -59,6 +59,15 @@ impl Duogate {
     /// If they are not ready in time; the panic shows the end of their logs.
     #[must_use]
     pub fn start_with(changes: &Changes) -> Self {
+        Self::start_prepared(changes, |_| {})
+    }
+
+    /// The same, after something was done with the folder that they will use.
+    ///
+    /// # Panics
+    /// As [`Duogate::start_with`].
+    #[must_use]
+    pub fn start_prepared(changes: &Changes, prepare: impl FnOnce(&Path)) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (http_port, sip_port) = (ports::free_tcp_port(), ports::free_udp_port());
         for name in ["prompts", "recordings", "run", "state"] {
@@ -66,6 +75,7 @@ impl Duogate {
         }
         fs::write(folder.path().join("duogate.toml"), configuration(http_port, sip_port, changes))
             .expect("a file in the temporary folder");
+        prepare(folder.path());
         let mut duogate = Self { folder, http_port, sip_port, gateway: None, control: None };
         duogate.start_gateway();
         duogate.start_control();
@@ -75,17 +85,31 @@ impl Duogate {
 
     /// Starts the gateway (again).
     pub fn start_gateway(&mut self) {
-        self.gateway = Some(self.launch("duogate-gateway"));
+        self.gateway = Some(self.launch("duogate-gateway", &[]));
+    }
+
+    /// Starts the gateway by a program that changes something about itself and then becomes the gateway.
+    pub fn start_gateway_under(&mut self, changer: &[&str]) {
+        self.gateway = Some(self.launch("duogate-gateway", changer));
     }
 
     /// Starts the control plane (again).
     pub fn start_control(&mut self) {
-        self.control = Some(self.launch("duogate-control"));
+        self.control = Some(self.launch("duogate-control", &[]));
     }
 
     /// Ends the gateway as `kill -9` does.
     pub fn kill_gateway(&mut self) {
         self.gateway = None;
+    }
+
+    /// Hands the gateway's process over; it is killed when dropped.
+    ///
+    /// # Panics
+    /// If it was killed already.
+    #[must_use]
+    pub fn take_gateway(&mut self) -> Process {
+        self.gateway.take().expect("the gateway was started")
     }
 
     /// Ends the control plane as `kill -9` does.
@@ -116,14 +140,22 @@ impl Duogate {
         self.control().signal(Signal::TERM);
     }
 
-    fn launch(&self, name: &str) -> Process {
+    fn launch(&self, name: &str, changer: &[&str]) -> Process {
         let log = fs::OpenOptions::new()
             .create(true)
             .append(true)
             .open(self.folder.path().join(format!("{name}.log")))
             .expect("a log file in the temporary folder");
         let errors = log.try_clone().expect("a second handle of the log file");
-        let mut command = Command::new(program(name));
+        let program = program(name);
+        let mut command = match changer {
+            [] => Command::new(program),
+            [changer, arguments @ ..] => {
+                let mut command = Command::new(changer);
+                command.args(arguments).arg(program);
+                command
+            }
+        };
         command.arg("--config").arg(self.folder.path().join("duogate.toml"));
         command.stdin(Stdio::null()).stdout(log).stderr(errors);
         Process::start(name, &mut command)
@@ -241,10 +273,14 @@ fn configuration(http_port: u16, sip_port: u16, changes: &Changes) -> String {
         ("webhook", String::new()),
         ("[trunk]", "name = \"loopback\"\nhosts = [\"127.0.0.1\"]".to_owned()),
     ];
+    let key = |line: &str| line.split('=').next().unwrap_or_default().trim().to_owned();
     let mut text = String::new();
     for (section, lines) in sections {
-        let _ = writeln!(text, "[{section}]\n{lines}");
-        for (_, line) in changes.0.iter().filter(|(name, _)| *name == section) {
+        let changed: Vec<&str> =
+            changes.0.iter().filter(|(name, _)| *name == section).map(|(_, line)| line.as_str()).collect();
+        let kept = lines.lines().filter(|line| changed.iter().all(|changed| key(changed) != key(line)));
+        let _ = writeln!(text, "[{section}]");
+        for line in kept.chain(changed.iter().copied()) {
             let _ = writeln!(text, "{line}");
         }
     }

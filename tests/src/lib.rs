@@ -6,8 +6,12 @@
 pub mod application;
 pub mod baresip;
 pub mod duogate;
+pub mod patience;
 pub mod ports;
+pub mod private;
 pub mod process;
+pub mod receiver;
+pub mod scene;
 pub mod sipp;
 pub mod story;
 pub mod wav;

@@ -48,6 +48,33 @@ impl Story {
         story
     }
 
+    /// The same across the end of a server: what was seen `before` may come once more, since nobody knows whether it
+    /// arrived, but then it must be the same. Events of other resources are passed over.
+    ///
+    /// # Panics
+    /// As [`Story::read`], or if an event comes again with other contents.
+    #[must_use]
+    pub fn across(before: Vec<Event>, application: &mut Application, res_id: &str, legs: usize) -> Self {
+        let mut events: Vec<Event> =
+            before.into_iter().filter(|event| event.fields["res_id"] == res_id).collect();
+        while !over(&events, legs) {
+            let Some(event) = application.next_event(END_LIMIT) else {
+                panic!("{res_id} was not over {END_LIMIT:?} after its last event: {events:#?}");
+            };
+            let known = events.iter().find(|known| known.fields["event_id"] == event.fields["event_id"]);
+            match known {
+                Some(known) => {
+                    assert_eq!(known.fields, event.fields, "an event that comes again is the same");
+                }
+                None if event.fields["res_id"] == res_id => events.push(event),
+                None => {}
+            }
+        }
+        let story = Self { events };
+        story.check(res_id);
+        story
+    }
+
     fn check(&self, res_id: &str) {
         let mut ids = std::collections::HashSet::new();
         for (place, event) in self.events.iter().enumerate() {

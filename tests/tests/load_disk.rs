@@ -1,0 +1,94 @@
+//! Disks that are full or must not be written: whoever needs them is told, and calls go on.
+
+use duogate_phone::{Step, What};
+use duogate_tests::duogate::{Changes, Duogate};
+use duogate_tests::patience::until;
+use duogate_tests::private::{fill, mount_small, set_writable, with_own_mounts};
+use duogate_tests::scene::{STEP, Scene, answers};
+use duogate_tests::story::Story;
+use duogate_tests::wav;
+use serde_json::json;
+
+/// A scene whose folder of this name is a small file system.
+fn scene_with_small(folder: &str, kibibytes: u32) -> Scene {
+    let folder = folder.to_owned();
+    let prepare = move |root: &std::path::Path| mount_small(&root.join(&folder), kibibytes);
+    Scene::of(Duogate::start_prepared(&Changes::none(), prepare), [answers(0), answers(1)])
+}
+
+#[test]
+fn recordings_on_a_full_disk_end_and_calls_go_on() {
+    with_own_mounts("recordings_on_a_full_disk_end_and_calls_go_on", || {
+        let mut scene = scene_with_small("recordings", 40);
+        let res_id = scene.connect(&json!({"record_file": "talk.wav", "record_format": "pcm16"}));
+        scene.until("on_record_completed");
+        let completed = scene.seen.last().expect("the one waited for").clone();
+        assert_eq!(completed.fields["error"]["reason"], "write_failed", "{completed:?}");
+        scene.demand_sound();
+        assert_eq!(scene.view(&res_id)["state"], "Connected");
+        let path = scene.duogate.recording("talk.wav");
+        assert_eq!(completed.fields["bytes"], std::fs::metadata(&path).expect("what there is").len());
+        assert!(wav::read(&path).channels[0].len() > 4_000, "what was written is kept, and plays");
+        let log = scene.duogate.logs();
+        assert!(log.contains("a recording cannot be written; the call goes on"), "{log}");
+
+        scene.phones[0].act(Step::HangUp);
+        let story = Story::across(std::mem::take(&mut scene.seen), &mut scene.application, &res_id, 2);
+        story.demand_release(200, 1);
+        assert_eq!(story.count("on_record_completed"), 1);
+        scene.demand(1, &What::Ended);
+    });
+}
+
+#[test]
+fn recordings_where_nothing_may_be_written_are_refused() {
+    with_own_mounts("recordings_where_nothing_may_be_written_are_refused", || {
+        let mut scene = scene_with_small("recordings", 400);
+        let folder = scene.duogate.folder().join("recordings");
+        set_writable(&folder, false);
+        let parameters = scene.parameters(&json!({"record_file": "talk.wav"}));
+        let refusal =
+            scene.application.call("ext.duo_callback.construct", &parameters).expect_err("read-only");
+        assert_eq!((refusal.code, &refusal.data["reason"]), (-32005, &json!("media_file")));
+        assert_eq!(refusal.data["parameter"], "record_file");
+        assert!(refusal.message.contains("ead-only"), "{}", refusal.message);
+        let res_id = scene.connect(&json!({}));
+        assert_eq!(scene.view(&res_id)["state"], "Connected", "without a recording it works");
+        set_writable(&folder, true);
+        scene.phones[0].act(Step::HangUp);
+        scene.until("on_released");
+        let _ = scene.connect(&json!({"record_file": "talk.wav"}));
+    });
+}
+
+#[test]
+fn a_full_disk_under_the_store_refuses_new_calls_and_loses_no_event() {
+    with_own_mounts("a_full_disk_under_the_store_refuses_new_calls_and_loses_no_event", || {
+        let mut scene = scene_with_small("state", 3_000);
+        let res_id = scene.connect(&json!({"user_data": "u"}));
+        let filler = scene.duogate.folder().join("state/filler");
+        fill(&filler);
+        let parameters = scene.parameters(&json!({"user_data": "x".repeat(4_000)}));
+        let refusal = loop {
+            // What the database still has room for may be taken.
+            match scene.application.call("ext.duo_callback.construct", &parameters) {
+                Ok(_) => {}
+                Err(refusal) => break refusal,
+            }
+        };
+        assert_eq!(refusal.data["reason"], "store_failed", "{refusal:?}");
+        assert!(refusal.message.contains("full"), "it says what is wrong: {}", refusal.message);
+        scene.demand_sound();
+        let view = scene.view(&res_id);
+        assert_eq!(view["state"], "Connected");
+        scene.phones[0].act(Step::HangUp);
+        scene.demand(1, &What::Ended);
+
+        std::fs::remove_file(&filler).expect("room again");
+        let story = Story::across(std::mem::take(&mut scene.seen), &mut scene.application, &res_id, 2);
+        story.demand_release(200, 1);
+        until("new calls", STEP, || {
+            scene.application.call("ext.duo_callback.construct", &parameters).is_ok()
+        });
+    });
+}

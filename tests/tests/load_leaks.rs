@@ -1,0 +1,175 @@
+//! Nothing outlives its resource, and strangers' noise changes nothing.
+
+use std::net::UdpSocket;
+use std::time::{Duration, Instant};
+
+use duogate_phone::tone::Tone;
+use duogate_phone::{Script, Step};
+use duogate_tests::application::Application;
+use duogate_tests::duogate::{Changes, Duogate};
+use duogate_tests::patience::until;
+use duogate_tests::scene::{STEP, Scene, answers, phone, rings};
+use serde_json::{Value, json};
+
+/// How long many callbacks may take here.
+const LONG: Duration = Duration::from_secs(25);
+
+/// Open descriptors of a process.
+fn descriptors(pid: u32) -> usize {
+    std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
+}
+
+/// Resident memory of a process in KiB.
+fn memory(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).expect("a process has memory")
+}
+
+fn both(duogate: &mut Duogate) -> [u32; 2] {
+    [duogate.gateway().id(), duogate.control().id()]
+}
+
+/// Constructs and reads until so many callbacks are released.
+fn run(application: &mut Application, count: usize, mut parameters: impl FnMut(usize) -> Value) {
+    let (mut released, mut constructed) = (0, 0);
+    let deadline = Instant::now() + LONG;
+    while released < count {
+        assert!(Instant::now() < deadline, "only {released} of {count} were released");
+        // A few at a time: this is not about speed.
+        if constructed < count && constructed < released + 8 {
+            application.construct(&parameters(constructed));
+            constructed += 1;
+            continue;
+        }
+        let event = application.next_event(STEP).expect("a callback ends");
+        released += usize::from(event.name == "on_released");
+    }
+}
+
+#[test]
+fn after_fifty_callbacks_of_all_endings_nothing_is_left() {
+    let changes = Changes::none().with("media", "rest_seconds = 1");
+    let mut scene = Scene::with(&changes, [answers(0), answers(1)]);
+    scene.demand_new_callback();
+    scene.demand_no_media();
+    scene.demand_figure("ports_resting", 0.0);
+    let pids = both(&mut scene.duogate);
+    let before = pids.map(descriptors);
+
+    let silent = || Script::new(Tone::silence());
+    let busy = phone(silent().refuses_at(0, 486));
+    let ringing = phone(rings(0));
+    let talkers: Vec<_> = (0..16).map(|index| phone(answers(index % 2).hangs_up_at(400))).collect();
+    let calls = |index: usize| {
+        let one = &talkers[index % 8];
+        let two = &talkers[8 + index % 8];
+        let mut parameters = match index % 4 {
+            0 => json!({"to1_uri": busy.uri("1"), "to2_uri": two.uri("2")}),
+            1 => json!({"to1_uri": ringing.uri("1"), "to2_uri": two.uri("2"), "max_ring_seconds": 1}),
+            2 => json!({"to1_uri": one.uri("1"), "to2_uri": busy.uri("2")}),
+            _ => json!({"to1_uri": one.uri("1"), "to2_uri": two.uri("2")}),
+        };
+        parameters["record_file"] = json!(format!("{index}.wav"));
+        parameters["record_mode"] = json!(index % 3);
+        parameters
+    };
+    run(&mut scene.application, 50, calls);
+
+    scene.demand_no_media();
+    scene.demand_figure("ports_resting", 0.0);
+    scene.demand_figure("recorder_queued_blocks", 0.0);
+    until("as many descriptors as before", STEP, || {
+        pids.map(descriptors).iter().zip(before).all(|(now, before)| *now <= before)
+    });
+    let left: Vec<_> = std::fs::read_dir(scene.duogate.folder().join("recordings"))
+        .expect("the folder")
+        .flatten()
+        .filter(|entry| entry.file_name().to_string_lossy().ends_with(".part"))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+    scene.demand_new_callback();
+}
+
+#[test]
+fn five_hundred_callbacks_take_no_memory_with_them() {
+    let mut duogate = Duogate::start_with(&Changes::none().with("media", "rest_seconds = 0"));
+    let mut application = duogate.application();
+    let busy = phone(Script::new(Tone::silence()).refuses_at(0, 486));
+    let other = phone(rings(1));
+    let parameters = |_| json!({"to1_uri": busy.uri("1"), "to2_uri": other.uri("2")});
+    // The first ones fill caches and pools.
+    run(&mut application, 150, parameters);
+    let pids = both(&mut duogate);
+    let before = pids.map(memory);
+    run(&mut application, 500, parameters);
+    let after = pids.map(memory);
+    assert!(after[0] <= before[0] + 1_024, "gateway: {} KiB, then {} KiB", before[0], after[0]);
+    // What runs out for 32 s after a refusal (RFC 3261, timer D) is there still: a few KiB a callback.
+    assert!(after[1] <= before[1] + 8_192, "control plane: {} KiB, then {} KiB", before[1], after[1]);
+}
+
+#[test]
+fn garbage_at_every_port_touches_no_call() {
+    let mut scene = Scene::new([answers(0), answers(1)]);
+    let res_id = scene.connect(&json!({}));
+    let pids = both(&mut scene.duogate);
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    let rtp = [0, 1].map(|party: usize| {
+        let invite = String::from_utf8_lossy(&scene.phones[party].invites()[0]).into_owned();
+        let line =
+            invite.lines().find_map(|line| line.strip_prefix("m=audio ")).expect("an offer").to_owned();
+        line.split(' ').next().and_then(|port| port.parse::<u16>().ok()).expect("a port")
+    });
+    let invite = scene.phones[0].invites()[0].clone();
+    let targets = [scene.duogate.sip_port(), rtp[0], rtp[1], rtp[0] + 1];
+    let mut seed = 0x9e37_79b9_u32;
+    let mut random = || {
+        seed ^= seed << 13;
+        seed ^= seed >> 17;
+        seed ^= seed << 5;
+        seed
+    };
+    let mut spray = |count: usize| {
+        for _ in 0..count {
+            let length = random() as usize % 1_400;
+            let mut noise: Vec<u8> = (0..length).map(|_| random().to_le_bytes()[1]).collect();
+            if random() % 3 == 0 {
+                // Nearly a message: one with a few octets changed.
+                noise.clone_from(&invite);
+                for _ in 0..3 {
+                    let place = random() as usize % noise.len();
+                    noise[place] = random().to_le_bytes()[2];
+                }
+            } else if random() % 3 == 0 && noise.len() > 12 {
+                // Nearly RTP.
+                noise[0] = 0x80;
+                noise[1] = 8;
+            }
+            for port in targets {
+                // A closed port may answer an earlier one with an error.
+                let _ = socket.send_to(&noise, ("127.0.0.1", port));
+            }
+        }
+    };
+    spray(500);
+    scene.demand_sound();
+    let before = pids.map(memory);
+    spray(3_000);
+    scene.demand_sound();
+    let after = pids.map(memory);
+    for (before, after) in before.iter().zip(after) {
+        assert!(after <= before + 4_096, "{before} KiB, then {after} KiB");
+    }
+    assert_eq!(scene.view(&res_id)["state"], "Connected");
+    let malformed = scene.duogate.metric("duogate_sip_datagrams_total{kind=\"malformed\"}");
+    assert!(malformed > Some(100.0), "they arrived: {malformed:?}");
+    for phone in &scene.phones {
+        let reception = phone.reception();
+        assert_eq!(reception.violations, [], "{reception:?}");
+    }
+    scene.phones[0].act(Step::HangUp);
+    scene.until("on_released");
+    let release = scene.seen.last().expect("the one waited for");
+    assert_eq!((&release.fields["cause"], &release.fields["released_by"]), (&json!(200), &json!(1)));
+}

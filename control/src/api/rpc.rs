@@ -3,10 +3,10 @@
 use duogate_configuration::Right;
 use serde_json::{Value, json};
 
-use super::Interface;
 use super::error::Failure;
 use super::parameters::{self, Given};
 use super::tokens::Caller;
+use super::{Interface, LARGEST_BODY};
 use crate::events::Subscription;
 use duogate_signaling::resource::view::State;
 
@@ -51,12 +51,14 @@ impl Interface {
             let failure = Failure::request(message);
             return Answer { body: Some(response(&Value::Null, Err(failure))), ..Answer::default() };
         }
-        // One key cannot stand for several requests.
-        let context = Context { idempotency_key: None, ..context.clone() };
+        if context.idempotency_key.is_some() {
+            let failure = Failure::request("an Idempotency-Key stands for one request, not for a batch");
+            return Answer { body: Some(response(&Value::Null, Err(failure))), ..Answer::default() };
+        }
         let mut responses = Vec::new();
         let mut replay = false;
         for request in requests {
-            let answer = self.single(request, &context).await;
+            let answer = self.single(request, context).await;
             replay |= answer.replay;
             responses.extend(answer.body);
         }
@@ -220,6 +222,9 @@ fn response(id: &Value, outcome: Result<Value, Failure>) -> Value {
 }
 
 fn parse(body: &[u8]) -> Result<Value, Failure> {
+    if body.len() > LARGEST_BODY {
+        return Err(Failure::request(format!("larger than {LARGEST_BODY} bytes")));
+    }
     // Before the parser is let loose: it would build every level.
     if depth(body) > DEEPEST {
         return Err(Failure::parse(format!("nested more than {DEEPEST} levels deep")));

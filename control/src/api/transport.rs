@@ -127,8 +127,8 @@ pub(crate) async fn upgrade(
     };
     let leaving = (interface.hub.clone(), listening.id);
     upgrade
-        .max_message_size(websocket::LARGEST_MESSAGE)
-        .max_frame_size(websocket::LARGEST_MESSAGE)
+        .max_message_size(websocket::LARGEST_READ)
+        .max_frame_size(websocket::LARGEST_READ)
         .on_failed_upgrade(move |_| leaving.0.leave(leaving.1))
         .on_upgrade(move |socket| websocket::serve(interface, socket, caller, listening))
 }

@@ -19,8 +19,11 @@ use crate::events::Listening;
 use crate::store::Job;
 use crate::store::rows::{Change, EventRow};
 
-/// Largest message; as for POST.
-pub(crate) const LARGEST_MESSAGE: usize = 64 << 10;
+/// Larger ones, up to this, are read to be refused in words; still larger ones end the connection.
+pub(crate) const LARGEST_READ: usize = 2 * LARGEST_MESSAGE;
+
+/// Largest message that is taken; as for POST.
+pub(crate) const LARGEST_MESSAGE: usize = super::LARGEST_BODY;
 
 /// Requests of one connection that are worked on at once. Further ones wait in the socket.
 const AT_ONCE: usize = 32;
@@ -112,7 +115,9 @@ impl Connection {
             let outcome = tokio::select! {
                 message = self.socket.recv(), if work.len() < AT_ONCE => match message {
                     Some(Ok(message)) => self.take(message, work),
-                    Some(Err(_)) | None => Err(End::Gone),
+                    // The peer may have gone, or sent what is no message; it is told in case it is still there.
+                    Some(Err(_)) => Err(End::Closed(close_code::PROTOCOL, "not a message, or far too large")),
+                    None => Err(End::Gone),
                 },
                 Some(answer) = work.join_next() => match answer {
                     Ok(answer) => self.answer(answer).await,

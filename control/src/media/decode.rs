@@ -14,6 +14,7 @@ use symphonia::core::meta::MetadataOptions;
 
 use super::problem::FileProblem;
 use super::tone::SAMPLE_RATE;
+use super::wav;
 
 /// Sample rates that are taken, in Hz. Below is no telephone sound, above is no recorder.
 const RATES: std::ops::RangeInclusive<u32> = 4_000..=192_000;
@@ -41,6 +42,10 @@ pub(crate) fn decode(file: File, longest_seconds: u32) -> Result<Vec<i16>, FileP
     }
     if size > LARGEST_FILE {
         return Err(FileProblem::TooLong(format!("{size} bytes, the limit is {LARGEST_FILE}")));
+    }
+    // Before the demuxer calculates with them: it believes every header.
+    if let Some((rate, channels)) = wav::shape(&file).map_err(FileProblem::Io)? {
+        fits(rate, channels.into())?;
     }
     let decoded = samples(file, longest_seconds)?;
     if decoded.mono.is_empty() {
@@ -108,13 +113,18 @@ fn open_track(format: &dyn FormatReader) -> Result<OpenTrack, FileProblem> {
     Ok((track.id, track.num_frames, decoder))
 }
 
-fn check_shape(decoded: &mut Decoded, rate: u32, channels: usize) -> Result<(), FileProblem> {
+fn fits(rate: u32, channels: usize) -> Result<(), FileProblem> {
     if !RATES.contains(&rate) {
         return Err(FileProblem::Unsupported(format!("a sample rate of {rate} Hz")));
     }
     if channels == 0 || channels > MOST_CHANNELS {
         return Err(FileProblem::Unsupported(format!("{channels} channels")));
     }
+    Ok(())
+}
+
+fn check_shape(decoded: &mut Decoded, rate: u32, channels: usize) -> Result<(), FileProblem> {
+    fits(rate, channels)?;
     if decoded.rate != 0 && decoded.rate != rate {
         return Err(FileProblem::Unsupported("a sample rate that changes".into()));
     }
@@ -276,6 +286,19 @@ mod tests {
     #[test]
     fn a_sound_beyond_the_limit_is_refused() {
         assert!(matches!(decode(tone(16_000, 1, 16), 0), Err(FileProblem::TooLong(_))));
+    }
+
+    #[test]
+    fn a_header_that_promises_what_nobody_has_is_refused_by_that() {
+        for (place, value, word) in
+            [(22_u64, 0x8000_u16, "32768 channels"), (22, 0, "0 channels"), (24, 100, "100 Hz")]
+        {
+            let mut file = tone(8_000, 2, 16);
+            file.seek(std::io::SeekFrom::Start(place)).unwrap();
+            file.write_all(&value.to_le_bytes()).unwrap();
+            let problem = decode(rewound(file), 10).unwrap_err();
+            assert!(matches!(&problem, FileProblem::Unsupported(text) if text.contains(word)), "{problem}");
+        }
     }
 
     proptest::proptest! {

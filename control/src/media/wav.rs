@@ -1,7 +1,8 @@
-//! Repairs WAV files whose writer died: their header says "until the end of the file".
+//! What the headers of WAV files say; repairs those whose writer died: theirs says "until the end of the file".
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
 /// What a repaired file holds.
@@ -66,6 +67,37 @@ pub(crate) fn is_open(file: &mut File) -> io::Result<bool> {
     let read = read_up_to(file, &mut header)?;
     let Some(layout) = Layout::of(&header[..read]) else { return Ok(false) };
     Ok(layout.data_octets(&header[..read]).is_none())
+}
+
+/// Chunks that may stand before the format: more than any writer of sound files has.
+const MOST_CHUNKS: usize = 64;
+
+/// The sample rate in Hz and the channels that the header of a WAV promises. None: it is no WAV, or has no format
+/// near its beginning.
+pub(crate) fn shape(file: &File) -> io::Result<Option<(u32, u16)>> {
+    let at = |place: u64| -> io::Result<Option<[u8; 16]>> {
+        let mut bytes = [0; 16];
+        match file.read_exact_at(&mut bytes, place) {
+            Ok(()) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+            Err(error) => Err(error),
+        }
+    };
+    let Some([b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'A', b'V', b'E', ..]) = at(0)? else {
+        return Ok(None);
+    };
+    let mut place = 12;
+    for _ in 0..MOST_CHUNKS {
+        let Some(chunk) = at(place)? else { return Ok(None) };
+        let [name @ .., s0, s1, s2, s3, _, _, c0, c1, r0, r1, r2, r3] = chunk;
+        if name == *b"fmt " {
+            return Ok(Some((u32::from_le_bytes([r0, r1, r2, r3]), u16::from_le_bytes([c0, c1]))));
+        }
+        // Chunks begin at even places.
+        let size = u64::from(u32::from_le_bytes([s0, s1, s2, s3]));
+        place += 8 + size + size % 2;
+    }
+    Ok(None)
 }
 
 struct Layout {

@@ -72,6 +72,9 @@ fn batches_answer_each_request_and_no_notification() {
     assert_eq!(answers[2]["id"], 2);
     let quiet = node.post(&json!([exists(None)]).to_string());
     assert_eq!((quiet.status, quiet.body.as_str()), (204, ""));
+    let key = "Content-Type: application/json\r\nIdempotency-Key: k\r\n";
+    let keyed = node.request("POST", "/rpc", key, &json!([exists(Some(1))]).to_string()).json();
+    assert_eq!(code(&keyed), -32600, "one key cannot stand for several requests");
     let many: Vec<Value> = (0..101).map(|id| exists(Some(id))).collect();
     assert_eq!(code(&node.post(&Value::from(many).to_string()).json()), -32600);
 }
@@ -86,6 +89,9 @@ fn a_websocket_speaks_the_same() {
     assert_eq!(code(&socket.call("sys.subscribe", &json!({"resources": "some"}))), -32602);
     assert_eq!(code(&socket.call("sys.unsubscribe", &json!({"x": 1}))), -32602);
     assert!(socket.call("sys.unsubscribe", &json!([])).get("result").is_some());
+    let large = socket.text(&format!("\"{}\"", "x".repeat(65_535)));
+    assert_eq!((code(&large), large["error"]["message"].as_str()), (-32600, Some("larger than 65536 bytes")));
+    assert_eq!(socket.call("ext.duo_callback.exists", &json!(["x"]))["result"], false, "it goes on");
     assert_eq!(
         node.call("sys.subscribe", &json!([])).unwrap_err()["code"],
         -32600,

@@ -227,6 +227,12 @@ impl Socket {
         }
     }
 
+    /// Sends a text as it is and gives the message that comes next.
+    pub(crate) fn text(&mut self, text: &str) -> Value {
+        self.socket.send(Message::text(text)).unwrap();
+        self.read()
+    }
+
     pub(crate) fn call(&mut self, method: &str, params: &Value) -> Value {
         let request = json!({"jsonrpc": "2.0", "id": "call", "method": method, "params": params});
         self.socket.send(Message::text(request.to_string())).unwrap();

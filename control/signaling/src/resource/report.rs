@@ -280,7 +280,7 @@ impl Reason {
             Self::NoCommonCodec => "no_common_codec",
             Self::NoRoute => "no_route",
             Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
+            Self::Cancelled => "canceled",
             Self::Dropped => "dropped",
             Self::HungUp => "hung_up",
             Self::AnswerLimit => "answer_limit",

@@ -84,7 +84,7 @@ fn initiated_ends_by_cancel_and_by_drop() {
     stage.feed(Input::Cancel);
     ends(
         stage,
-        &["on_dial1_completed 487 cancelled", "on_released 487 by 0 cancelled", "on_chan_closed 1 487"],
+        &["on_dial1_completed 487 canceled", "on_released 487 by 0 canceled", "on_chan_closed 1 487"],
     );
     let mut stage = Stage::calling1(&Script::default());
     stage.feed(Input::Drop { cause: 480 });
@@ -99,7 +99,7 @@ fn answer1_may_be_cancelled_only_while_the_prompt_before_the_call_plays() {
     assert!(stage.callback.may_cancel());
     stage.feed(Input::Cancel);
     assert_eq!(stage.hang_ups, [(One, 487)]);
-    ends(stage, &[DIALLED1, "on_released 487 by 0 cancelled", "on_chan_closed 1 487"]);
+    ends(stage, &[DIALLED1, "on_released 487 by 0 canceled", "on_chan_closed 1 487"]);
 
     let mut stage = Stage::calling2(&Script::default());
     assert!(!stage.callback.may_cancel());

@@ -13,7 +13,7 @@ help: ## what can be made
 demo: ## one callback between two built-in phones, watched as it happens
 	@scripts/check-host
 	@scripts/install-debian $(BUILD_TOOLS)
-	@cargo build --quiet --release -p duogate-gateway -p duogate-control -p duogate-cli
+	cargo build --release -p duogate-gateway -p duogate-control -p duogate-cli
 	@target/release/duogate demo
 
 check: ## format and lints
@@ -32,5 +32,5 @@ test: check ## format, lints, and every test, with SIPp and baresip
 bench: ## the figures, beside Duogate's opponents
 	@scripts/check-host
 	@scripts/install-debian $(BENCH_TOOLS)
-	@cargo build --quiet --release --workspace
+	cargo build --release --workspace
 	@target/release/rig

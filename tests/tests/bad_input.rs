@@ -1,6 +1,6 @@
-//! Whatever strangers, further processes and applications send: the call that is up hears nothing of it.
+//! Whatever further processes and applications try: the call that is up hears nothing of it. (Garbage at its ports
+//! is in `load_leaks.rs`.)
 
-use std::net::UdpSocket;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
@@ -45,17 +45,6 @@ impl Call {
         Self { duogate, application, phones, res_id, connected }
     }
 
-    /// The RTP ports that the parties were told to send to.
-    fn media_ports(&self) -> Vec<u16> {
-        let ports = self.phones.iter().map(|phone| {
-            let invite = phone.invites().concat();
-            let text = String::from_utf8_lossy(&invite).into_owned();
-            let line = text.lines().find_map(|line| line.strip_prefix("m=audio ")).expect("an offer");
-            line.split(' ').next().and_then(|port| port.parse().ok()).expect("a port")
-        });
-        ports.collect()
-    }
-
     /// It is still up, sound flows both ways and not a packet is missing; it then ends in good order with its
     /// recording.
     fn demand_untouched(mut self) {
@@ -78,52 +67,6 @@ impl Call {
         assert_eq!(wav::read(&self.duogate.recording("call.wav")).channels.len(), 2);
         assert!(self.phones.iter().all(|phone| phone.wait(STEP, |what| *what == What::Ended)));
     }
-}
-
-/// Octets without any order, the same at every run.
-fn noise(seed: u32, length: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(2_654_435_761) | 1;
-    let mut octet = || {
-        // xorshift, Marsaglia 2003.
-        state ^= state << 13;
-        state ^= state >> 17;
-        state ^= state << 5;
-        state.to_le_bytes()[1]
-    };
-    (0..length).map(|_| octet()).collect()
-}
-
-#[test]
-fn garbage_on_every_port_does_not_reach_a_call() {
-    let call = Call::start();
-    let stranger = UdpSocket::bind("127.0.0.1:0").expect("a socket");
-    let send = |port: u16, datagram: &[u8]| {
-        // A full buffer at the other side is as good as any loss.
-        let _ = stranger.send_to(datagram, ("127.0.0.1", port));
-    };
-    let sip = call.duogate.sip_port();
-    let ports: Vec<u16> =
-        call.media_ports().into_iter().flat_map(|port| [port, port + 1]).chain([sip]).collect();
-    let unfinished: &[&[u8]] = &[
-        b"",
-        b"\r\n\r\n",
-        b"INVITE sip:x@y SIP/2.0\r\n\r\n",
-        b"SIP/2.0 200 OK\r\n\r\n",
-        b"BYE sip:127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:1;branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\n\
-          To: <sip:c@d>;tag=2\r\nCall-ID: none\r\nCSeq: 1 BYE\r\nContent-Length: 4000000000\r\n\r\n",
-        &[0x80; 12],
-        &[0xFF; 1_500],
-    ];
-    for round in 0..60 {
-        for port in &ports {
-            send(*port, &noise(round, (round as usize * 37) % 1_400));
-            unfinished.iter().for_each(|datagram| send(*port, datagram));
-        }
-        send(sip, &noise(round, 60_000));
-    }
-    let refused = call.duogate.metric("duogate_sip_datagrams_malformed_total");
-    assert!(refused.is_none_or(|refused| refused > 0.0), "garbage is counted: {refused:?}");
-    call.demand_untouched();
 }
 
 fn control(call: &Call, configuration: &str) -> Output {
@@ -188,10 +131,7 @@ fn a_control_plane_of_another_abi_version_is_told_both_versions() {
     connection.send(&ToGateway::Hello { abi: ABI_VERSION + 1, pid: std::process::id() }, &[]).expect("sent");
     let (answer, _) = connection.receive::<ToControl>().expect("an answer");
     let mismatch = Rejection::AbiMismatch { theirs: ABI_VERSION + 1, ours: ABI_VERSION };
-    assert!(
-        answer == ToControl::Reject(mismatch) || answer == ToControl::Reject(Rejection::AlreadyAttached),
-        "{answer:?}"
-    );
+    assert_eq!(answer, ToControl::Reject(mismatch));
     call.demand_untouched();
 }
 

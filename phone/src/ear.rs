@@ -14,6 +14,11 @@ const MAX_SAMPLES: u64 = 600 * RATE as u64;
 const REMEMBERED: usize = 512;
 /// How far a stream's clock may stray from the wall clock before it counts as torn.
 const MAX_DRIFT: Duration = Duration::from_millis(200);
+/// In so many packets one after the other: half a second. What a busy host kept waiting comes late for once, and what
+/// follows comes in time again.
+const DRIFTING: u32 = 25;
+/// Packets at the beginning among which the most punctual one says how the stream's clock stands to the wall clock.
+const SETTLING: u32 = 25;
 /// The longest packet that is expected, in samples: 60 ms.
 const MAX_PAYLOAD: usize = 480;
 
@@ -102,7 +107,10 @@ struct Stream {
     last: (i64, i64, Option<u16>),
     last_arrival: Instant,
     last_transit: Option<f64>,
-    drifted: bool,
+    /// The transit of the most punctual packet at the beginning, and how many packets may still be it.
+    punctual: (f64, u32),
+    /// Packets in a row that were too far away from it.
+    drifting: u32,
 }
 
 impl Ear {
@@ -245,8 +253,12 @@ impl Ear {
             self.worst_jitter = self.worst_jitter.max(self.jitter);
         }
         stream.last_transit = Some(transit);
-        if transit.abs() > MAX_DRIFT.as_secs_f64() * f64::from(RATE) && !stream.drifted {
-            stream.drifted = true;
+        if let (punctual, left @ 1..) = stream.punctual {
+            stream.punctual = (punctual.min(transit), left - 1);
+        }
+        let far = (transit - stream.punctual.0).abs() > MAX_DRIFT.as_secs_f64() * f64::from(RATE);
+        stream.drifting = if far { stream.drifting.saturating_add(1) } else { 0 };
+        if stream.drifting == DRIFTING {
             self.violations.add(Violation::Drift);
         }
     }
@@ -322,7 +334,8 @@ impl Stream {
             last: (sequence, 0, None),
             last_arrival: at,
             last_transit: None,
-            drifted: false,
+            punctual: (0.0, SETTLING),
+            drifting: 0,
         }
     }
 

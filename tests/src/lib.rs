@@ -14,4 +14,5 @@ pub mod receiver;
 pub mod scene;
 pub mod sipp;
 pub mod story;
+pub mod talk;
 pub mod wav;

@@ -1,7 +1,8 @@
 //! Starts everything, waits for the end, ends everything.
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -166,10 +167,10 @@ fn open_media(
     link: &link::Link,
 ) -> Result<(Arc<Recordings>, Arc<Sounds>), Failure> {
     let media = &configuration.media;
-    let recordings = in_folder("media.recordings", Recordings::open(&media.recordings))?;
+    let recordings = in_folder("media.recordings", &media.recordings, Recordings::open(&media.recordings))?;
     let longest = configuration.limits.prompt_seconds;
     let sounds = Sounds::open(&media.prompts, longest, media.ringback, link.clone());
-    Ok((Arc::new(recordings), Arc::new(in_folder("media.prompts", sounds)?)))
+    Ok((Arc::new(recordings), Arc::new(in_folder("media.prompts", &media.prompts, sounds)?)))
 }
 
 /// Starts what brings events to the applications.
@@ -206,8 +207,12 @@ fn open_store(
         .map_err(|error| format!("store.path: {}: {error}", settings.path.display()).into())
 }
 
-fn in_folder<T>(key: &str, outcome: std::io::Result<T>) -> Result<T, Failure> {
-    outcome.map_err(|error| format!("{key}: {error}").into())
+fn in_folder<T>(key: &str, path: &Path, outcome: std::io::Result<T>) -> Result<T, Failure> {
+    outcome.map_err(|error| match error.kind() {
+        // What `mkdir` says of a file in its place.
+        ErrorKind::AlreadyExists => format!("{key}: {} is not a folder", path.display()).into(),
+        _ => format!("{key}: {}: {error}", path.display()).into(),
+    })
 }
 
 fn webhook_metrics(registry: &Registry) -> Result<WebhookMetrics, Failure> {

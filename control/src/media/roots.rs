@@ -57,8 +57,7 @@ impl Root {
         match locked {
             Ok(file) => Ok(Some(file)),
             Err(Errno::WOULDBLOCK) => {
-                let message = format!("{}: another control plane uses this folder", self.path.display());
-                Err(io::Error::new(io::ErrorKind::WouldBlock, message))
+                Err(io::Error::new(io::ErrorKind::WouldBlock, "another control plane uses this folder"))
             }
             Err(error) => {
                 tracing::warn!(path = %self.path.display(), %error, "the folder cannot be locked");

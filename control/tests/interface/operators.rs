@@ -89,6 +89,21 @@ fn a_taken_port_is_named() {
     }
 }
 
+#[test]
+fn a_file_where_a_folder_should_be_is_named() {
+    for (folder, key) in
+        [("recordings", "media.recordings"), ("prompts", "media.prompts"), ("state", "store.path")]
+    {
+        let node = Node::prepare("", "");
+        std::fs::write(node.path(folder), b"a file").unwrap();
+        let output = node.command().output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{key}");
+        let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+        let path = node.path(folder).display().to_string();
+        assert!(complaint.contains(key) && complaint.contains(&path), "{complaint}");
+    }
+}
+
 /// Else it would take recordings under way for left over.
 #[test]
 fn a_second_process_on_the_same_recordings_ends_before_it_touches_any() {

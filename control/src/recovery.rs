@@ -115,6 +115,7 @@ fn rescue(recordings: &Recordings, files: Vec<PathBuf>) -> Rescued {
         }
         let kept = match recordings.rescue(&path) {
             Ok(Some(length)) => {
+                recordings.sync(&path);
                 tracing::warn!(path = %path.display(), "a recording that broke off was repaired");
                 Some((length.duration.as_secs_f64(), length.bytes))
             }

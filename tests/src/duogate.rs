@@ -25,6 +25,8 @@ pub struct Duogate {
     sip_port: u16,
     gateway: Option<Process>,
     control: Option<Process>,
+    /// `duogate up`, where it watches over both.
+    up: Option<Process>,
 }
 
 /// What a test wants otherwise than the default: lines of TOML, by section.
@@ -68,6 +70,27 @@ impl Duogate {
     /// As [`Duogate::start_with`].
     #[must_use]
     pub fn start_prepared(changes: &Changes, prepare: impl FnOnce(&Path)) -> Self {
+        let mut duogate = Self::prepared(changes);
+        prepare(duogate.folder());
+        duogate.start_gateway();
+        duogate.start_control();
+        duogate.wait_until_ready();
+        duogate
+    }
+
+    /// Starts `duogate up`, which starts both and watches over them.
+    ///
+    /// # Panics
+    /// As [`Duogate::start_with`].
+    #[must_use]
+    pub fn up(changes: &Changes) -> Self {
+        let mut duogate = Self::prepared(changes);
+        duogate.up = Some(duogate.launch("duogate", &[], &["up"]));
+        duogate.wait_until_ready();
+        duogate
+    }
+
+    fn prepared(changes: &Changes) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (http_port, sip_port) = (ports::free_tcp_port(), ports::free_udp_port());
         for name in ["prompts", "recordings", "run", "state"] {
@@ -75,27 +98,22 @@ impl Duogate {
         }
         fs::write(folder.path().join("duogate.toml"), configuration(http_port, sip_port, changes))
             .expect("a file in the temporary folder");
-        prepare(folder.path());
-        let mut duogate = Self { folder, http_port, sip_port, gateway: None, control: None };
-        duogate.start_gateway();
-        duogate.start_control();
-        duogate.wait_until_ready();
-        duogate
+        Self { folder, http_port, sip_port, gateway: None, control: None, up: None }
     }
 
     /// Starts the gateway (again).
     pub fn start_gateway(&mut self) {
-        self.gateway = Some(self.launch("duogate-gateway", &[]));
+        self.gateway = Some(self.launch("duogate-gateway", &[], &[]));
     }
 
     /// Starts the gateway by a program that changes something about itself and then becomes the gateway.
     pub fn start_gateway_under(&mut self, changer: &[&str]) {
-        self.gateway = Some(self.launch("duogate-gateway", changer));
+        self.gateway = Some(self.launch("duogate-gateway", changer, &[]));
     }
 
     /// Starts the control plane (again).
     pub fn start_control(&mut self) {
-        self.control = Some(self.launch("duogate-control", &[]));
+        self.control = Some(self.launch("duogate-control", &[], &[]));
     }
 
     /// Ends the gateway as `kill -9` does.
@@ -135,12 +153,21 @@ impl Duogate {
         self.gateway.as_mut().expect("the gateway was started")
     }
 
+    /// `duogate up`.
+    ///
+    /// # Panics
+    /// If that is not how they were started.
+    #[must_use]
+    pub fn supervisor(&mut self) -> &mut Process {
+        self.up.as_mut().expect("started by `duogate up`")
+    }
+
     /// Asks the control plane to end in good order.
     pub fn terminate_control(&mut self) {
         self.control().signal(Signal::TERM);
     }
 
-    fn launch(&self, name: &str, changer: &[&str]) -> Process {
+    fn launch(&self, name: &str, changer: &[&str], arguments: &[&str]) -> Process {
         let log = fs::OpenOptions::new()
             .create(true)
             .append(true)
@@ -150,13 +177,13 @@ impl Duogate {
         let program = program(name);
         let mut command = match changer {
             [] => Command::new(program),
-            [changer, arguments @ ..] => {
+            [changer, its_own @ ..] => {
                 let mut command = Command::new(changer);
-                command.args(arguments).arg(program);
+                command.args(its_own).arg(program);
                 command
             }
         };
-        command.arg("--config").arg(self.folder.path().join("duogate.toml"));
+        command.args(arguments).arg("--config").arg(self.folder.path().join("duogate.toml"));
         command.stdin(Stdio::null()).stdout(log).stderr(errors);
         Process::start(name, &mut command)
     }
@@ -248,13 +275,27 @@ impl Duogate {
     #[must_use]
     pub fn logs(&self) -> String {
         let mut text = String::new();
-        for name in ["duogate-gateway", "duogate-control"] {
+        for name in ["duogate-gateway", "duogate-control", "duogate"] {
             let log = fs::read_to_string(self.folder.path().join(format!("{name}.log"))).unwrap_or_default();
             let lines: Vec<&str> = log.lines().collect();
             let end = lines[lines.len().saturating_sub(40)..].join("\n");
             let _ = write!(text, "--- {name}\n{end}\n");
         }
         text
+    }
+}
+
+impl Drop for Duogate {
+    fn drop(&mut self) {
+        // Killed, it would leave its children behind.
+        if let Some(up) = &mut self.up {
+            up.signal(Signal::TERM);
+            up.signal(Signal::TERM);
+            let deadline = Instant::now() + START_LIMIT;
+            while up.ended().is_none() && Instant::now() < deadline {
+                std::thread::sleep(POLL);
+            }
+        }
     }
 }
 

@@ -128,6 +128,19 @@ fn party_2_answers_while_nobody_is_there() {
 }
 
 #[test]
+fn a_request_id_still_names_its_callback() {
+    let mut scene = Scene::new([rings(0), answers(1)]);
+    let parameters = json!({"request_id": "order-7"});
+    let res_id = scene.construct(&parameters);
+    scene.until("on_ringing1");
+    scene.kill_control();
+    scene.restart_control();
+    assert_eq!(scene.construct(&parameters), res_id, "whoever lost the answer asks again and gets it");
+    let _ = Story::across(std::mem::take(&mut scene.seen), &mut scene.application, &res_id, 1);
+    assert_eq!(scene.phones[0].invites().len(), 1);
+}
+
+#[test]
 fn a_released_callback_is_left_as_it_was() {
     let busy = Script::new(Tone::silence()).refuses_at(0, 486);
     let mut scene = Scene::new([busy, answers(1)]);

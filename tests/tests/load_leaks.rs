@@ -109,53 +109,76 @@ fn five_hundred_callbacks_take_no_memory_with_them() {
     assert!(after[1] <= before[1] + 8_192, "control plane: {} KiB, then {} KiB", before[1], after[1]);
 }
 
+/// A stranger who sends what comes to mind.
+struct Noise {
+    socket: UdpSocket,
+    ports: Vec<u16>,
+    invite: Vec<u8>,
+    state: u32,
+}
+
+impl Noise {
+    /// Aimed at the SIP port and both RTP ports of a callback, and the port above one of those.
+    fn at(scene: &Scene) -> Self {
+        let mut ports = vec![scene.duogate.sip_port()];
+        for phone in &scene.phones {
+            let invite = String::from_utf8_lossy(&phone.invites()[0]).into_owned();
+            let line =
+                invite.lines().find_map(|line| line.strip_prefix("m=audio ")).expect("an offer").to_owned();
+            ports.push(line.split(' ').next().and_then(|port| port.parse().ok()).expect("a port"));
+        }
+        ports.push(ports[1] + 1);
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        Self { socket, ports, invite: scene.phones[0].invites()[0].clone(), state: 0x9e37_79b9 }
+    }
+
+    /// Xorshift: the same noise in every run.
+    fn random(&mut self) -> u32 {
+        self.state ^= self.state << 13;
+        self.state ^= self.state >> 17;
+        self.state ^= self.state << 5;
+        self.state
+    }
+
+    fn datagram(&mut self) -> Vec<u8> {
+        let length = self.random() as usize % 1_400;
+        let mut octets: Vec<u8> = (0..length).map(|_| self.random().to_le_bytes()[1]).collect();
+        match self.random() % 3 {
+            0 => {
+                // Nearly a message: that of the call, with a few octets changed.
+                octets.clone_from(&self.invite);
+                for _ in 0..3 {
+                    let place = self.random() as usize % octets.len();
+                    octets[place] = self.random().to_le_bytes()[2];
+                }
+            }
+            1 if length > 12 => octets[..2].copy_from_slice(&[0x80, 8]), // Nearly RTP.
+            _ => {}
+        }
+        octets
+    }
+
+    fn spray(&mut self, count: usize) {
+        for _ in 0..count {
+            let datagram = self.datagram();
+            for port in &self.ports {
+                // A closed port may answer an earlier one with an error.
+                let _ = self.socket.send_to(&datagram, ("127.0.0.1", *port));
+            }
+        }
+    }
+}
+
 #[test]
 fn garbage_at_every_port_touches_no_call() {
     let mut scene = Scene::new([answers(0), answers(1)]);
     let res_id = scene.connect(&json!({}));
     let pids = both(&mut scene.duogate);
-    let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
-    let rtp = [0, 1].map(|party: usize| {
-        let invite = String::from_utf8_lossy(&scene.phones[party].invites()[0]).into_owned();
-        let line =
-            invite.lines().find_map(|line| line.strip_prefix("m=audio ")).expect("an offer").to_owned();
-        line.split(' ').next().and_then(|port| port.parse::<u16>().ok()).expect("a port")
-    });
-    let invite = scene.phones[0].invites()[0].clone();
-    let targets = [scene.duogate.sip_port(), rtp[0], rtp[1], rtp[0] + 1];
-    let mut seed = 0x9e37_79b9_u32;
-    let mut random = || {
-        seed ^= seed << 13;
-        seed ^= seed >> 17;
-        seed ^= seed << 5;
-        seed
-    };
-    let mut spray = |count: usize| {
-        for _ in 0..count {
-            let length = random() as usize % 1_400;
-            let mut noise: Vec<u8> = (0..length).map(|_| random().to_le_bytes()[1]).collect();
-            if random() % 3 == 0 {
-                // Nearly a message: one with a few octets changed.
-                noise.clone_from(&invite);
-                for _ in 0..3 {
-                    let place = random() as usize % noise.len();
-                    noise[place] = random().to_le_bytes()[2];
-                }
-            } else if random() % 3 == 0 && noise.len() > 12 {
-                // Nearly RTP.
-                noise[0] = 0x80;
-                noise[1] = 8;
-            }
-            for port in targets {
-                // A closed port may answer an earlier one with an error.
-                let _ = socket.send_to(&noise, ("127.0.0.1", port));
-            }
-        }
-    };
-    spray(500);
+    let mut noise = Noise::at(&scene);
+    noise.spray(500);
     scene.demand_sound();
     let before = pids.map(memory);
-    spray(3_000);
+    noise.spray(3_000);
     scene.demand_sound();
     let after = pids.map(memory);
     for (before, after) in before.iter().zip(after) {

@@ -93,6 +93,14 @@ impl Recordings {
         self.root.read(&self.root.relative(path)?)
     }
 
+    /// Waits until a rescued recording is on the disk. Blocking, for as long as the disk takes.
+    pub(crate) fn sync(&self, path: &Path) {
+        let outcome = self.root.read(path).and_then(|file| file.sync_all().map_err(FileProblem::Io));
+        if let Err(problem) = outcome {
+            tracing::error!(path = %path.display(), %problem, "a recording may be lost if the power fails now");
+        }
+    }
+
     /// Is a gateway writing this recording, or was one until it died? Blocking.
     pub(crate) fn is_open(&self, path: &Path) -> bool {
         let file = self.root.edit(&part(path));

@@ -27,7 +27,7 @@ const RATE: usize = 24;
 const BLOCK: usize = 32;
 
 /// Puts the sizes into the header of a recording that was not closed, and tells its length. None: the file
-/// holds no sound, or is no recording of ours.
+/// holds no sound, or is no recording of ours. Nothing waits for the disk here.
 pub(crate) fn repair(file: &mut File) -> io::Result<Option<Length>> {
     let size = file.metadata()?.len();
     let mut header = [0; LONGEST_HEADER];
@@ -56,7 +56,6 @@ pub(crate) fn repair(file: &mut File) -> io::Result<Option<Length>> {
     if let Some(fact) = layout.fact {
         write_at(file, fact, fits(data / layout.block))?;
     }
-    file.sync_all()?;
     Ok(Some(layout.length(data)))
 }
 

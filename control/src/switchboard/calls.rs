@@ -256,6 +256,9 @@ impl Calls {
             Ok(Some(length)) => {
                 result.duration = length.duration;
                 result.bytes = length.bytes;
+                // A lost gateway leaves many such files at once; calls do not wait for the disk.
+                let (recordings, path) = (Arc::clone(&self.recordings), path.to_owned());
+                tokio::task::spawn_blocking(move || recordings.sync(&path));
             }
             Ok(None) => result.bytes = 0,
             Err(problem) => {

@@ -1,0 +1,83 @@
+//! `duogate up` with a call under way: a process that dies is started again, and Ctrl-C ends all of it.
+
+use std::fs;
+use std::path::Path;
+
+use duogate_phone::What;
+use duogate_tests::duogate::{Changes, Duogate};
+use duogate_tests::patience::until;
+use duogate_tests::process::Process;
+use duogate_tests::scene::{STEP, Scene, answers};
+use duogate_tests::story::Story;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+
+/// The child of `up` that runs this program.
+fn child(up: &Process, program: &str) -> Option<u32> {
+    let all = fs::read_to_string(format!("/proc/{0}/task/{0}/children", up.id())).unwrap_or_default();
+    all.split_whitespace().filter_map(|pid| pid.parse().ok()).find(|pid: &u32| {
+        let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.split('\0').next().is_some_and(|path| path.ends_with(program))
+    })
+}
+
+fn scene() -> Scene {
+    let changes = Changes::none().with("shutdown", "grace_seconds = 0");
+    Scene::of(Duogate::up(&changes), [answers(0), answers(1)])
+}
+
+/// Kills a child, waits for the next one, and gives the number of the killed one.
+fn kill(scene: &mut Scene, program: &str) -> u32 {
+    let up = scene.duogate.supervisor();
+    let killed = child(up, program).expect("it runs");
+    let pid = i32::try_from(killed).ok().and_then(Pid::from_raw).expect("a process id");
+    kill_process(pid, Signal::KILL).expect("it runs");
+    until("another process", STEP, || child(up, program).is_some_and(|pid| pid != killed));
+    killed
+}
+
+#[test]
+fn the_control_plane_dies_and_its_successor_ends_the_call() {
+    let mut scene = scene();
+    let res_id = scene.connect(&json!({}));
+    let _ = kill(&mut scene, "duogate-control");
+    scene.seen.extend(scene.application.rest());
+    scene.duogate.wait_until_ready();
+    scene.application = scene.duogate.application();
+    scene.application.subscribe_all();
+    let story = Story::across(std::mem::take(&mut scene.seen), &mut scene.application, &res_id, 2);
+    assert_eq!(story.field("on_released", "error")["reason"], "interrupted");
+    scene.demand(0, &What::Ended);
+    scene.demand(1, &What::Ended);
+    scene.demand_new_callback();
+}
+
+#[test]
+fn the_gateway_dies_and_the_next_one_serves() {
+    let mut scene = scene();
+    let res_id = scene.connect(&json!({}));
+    let _ = kill(&mut scene, "duogate-gateway");
+    let story = Story::across(std::mem::take(&mut scene.seen), &mut scene.application, &res_id, 2);
+    assert_eq!(story.field("on_released", "error")["reason"], "media_lost");
+    scene.duogate.wait_until_ready();
+    scene.demand_new_callback();
+}
+
+#[test]
+fn an_interrupt_ends_everything() {
+    let mut scene = scene();
+    let res_id = scene.connect(&json!({}));
+    let up = scene.duogate.supervisor();
+    let children = ["duogate-control", "duogate-gateway"].map(|name| child(up, name).expect("it runs"));
+    up.signal(Signal::INT);
+    let status = up.wait(STEP);
+    assert!(status.success(), "{status}\n{}", scene.duogate.logs());
+    for pid in children {
+        assert!(!Path::new(&format!("/proc/{pid}")).exists(), "{pid} is left behind");
+    }
+    scene.seen.extend(scene.application.rest());
+    let story = Story::across(std::mem::take(&mut scene.seen), &mut scene.application, &res_id, 2);
+    assert_eq!(story.field("on_released", "error")["reason"], "shutdown");
+    scene.demand(0, &What::Ended);
+    scene.demand(1, &What::Ended);
+}

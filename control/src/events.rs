@@ -3,11 +3,15 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::store::rows::EventRow;
 use crate::webhooks::Webhooks;
+
+/// How often the listeners are counted when the program ends.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// Which events a WebSocket gets.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -103,6 +107,14 @@ impl Hub {
     /// How many listen.
     pub(crate) fn count(&self) -> usize {
         self.listeners().len()
+    }
+
+    /// Waits until the last listener has gone.
+    pub(crate) async fn deserted(&self) {
+        let mut look = tokio::time::interval(LOOK);
+        while self.count() > 0 {
+            look.tick().await;
+        }
     }
 
     /// Gives an event to those that want it. One that has no room is cut off.

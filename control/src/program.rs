@@ -285,6 +285,9 @@ async fn stop(running: Running, signals: &mut Signals) -> Result<(), Failure> {
     let _ = timeout(CLOSING, store.settled()).await;
     let _ = timeout(CLOSING, hub.settled()).await;
     closing.send_replace(true);
+    if timeout(CLOSING, hub.deserted()).await.is_err() {
+        tracing::warn!("some WebSockets did not take their last events in time");
+    }
     if timeout(CLOSING, server).await.is_err() {
         tracing::warn!("some HTTP connections did not end in time");
     }

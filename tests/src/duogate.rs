@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::application::Application;
-use crate::ports;
+use crate::ports::{self, RtpBlock};
 use crate::process::{POLL, Process, program};
 
 /// How long both processes may take until they accept calls.
@@ -27,23 +27,34 @@ pub struct Duogate {
     control: Option<Process>,
     /// `duogate up`, where it watches over both.
     up: Option<Process>,
+    _rtp: RtpBlock,
 }
 
 /// What a test wants otherwise than the default: lines of TOML, by section.
-#[derive(Clone, Default)]
-pub struct Changes(Vec<(&'static str, String)>);
+#[derive(Clone)]
+pub struct Changes {
+    lines: Vec<(&'static str, String)>,
+    rtp_ports: u16,
+}
 
 impl Changes {
     /// Nothing is changed.
     #[must_use]
     pub fn none() -> Self {
-        Self::default()
+        Self { lines: Vec::new(), rtp_ports: ports::RTP_PORTS }
+    }
+
+    /// Gives the gateway so many ports only.
+    #[must_use]
+    pub const fn with_rtp_ports(mut self, ports: u16) -> Self {
+        self.rtp_ports = ports;
+        self
     }
 
     /// Adds a line (`key = value`) to a section of the configuration, in place of the one that has this key.
     #[must_use]
     pub fn with(mut self, section: &'static str, line: &str) -> Self {
-        self.0.push((section, line.to_owned()));
+        self.lines.push((section, line.to_owned()));
         self
     }
 }
@@ -96,9 +107,11 @@ impl Duogate {
         for name in ["prompts", "recordings", "run", "state"] {
             fs::create_dir(folder.path().join(name)).expect("a folder in the temporary folder");
         }
-        fs::write(folder.path().join("duogate.toml"), configuration(http_port, sip_port, changes))
-            .expect("a file in the temporary folder");
-        Self { folder, http_port, sip_port, gateway: None, control: None, up: None }
+        let rtp = RtpBlock::take();
+        let ports = rtp.range(changes.rtp_ports);
+        let configuration = configuration(http_port, sip_port, &ports, changes);
+        fs::write(folder.path().join("duogate.toml"), configuration).expect("a file in the temporary folder");
+        Self { _rtp: rtp, folder, http_port, sip_port, gateway: None, control: None, up: None }
     }
 
     /// Starts the gateway (again).
@@ -299,14 +312,12 @@ impl Drop for Duogate {
     }
 }
 
-fn configuration(http_port: u16, sip_port: u16, changes: &Changes) -> String {
-    let first = ports::free_rtp_block();
-    let last = first + ports::RTP_PORTS - 1;
+fn configuration(http_port: u16, sip_port: u16, rtp_ports: &str, changes: &Changes) -> String {
     let sections = [
         ("node", "name = \"test-1\"".to_owned()),
         ("http", format!("listen = \"127.0.0.1:{http_port}\"")),
         ("sip", format!("listen = [\"udp:127.0.0.1:{sip_port}\"]")),
-        ("media", format!("ports = \"{first}-{last}\"")),
+        ("media", format!("ports = \"{rtp_ports}\"")),
         ("limits", String::new()),
         ("policy", String::new()),
         ("store", String::new()),
@@ -317,8 +328,12 @@ fn configuration(http_port: u16, sip_port: u16, changes: &Changes) -> String {
     let key = |line: &str| line.split('=').next().unwrap_or_default().trim().to_owned();
     let mut text = String::new();
     for (section, lines) in sections {
-        let changed: Vec<&str> =
-            changes.0.iter().filter(|(name, _)| *name == section).map(|(_, line)| line.as_str()).collect();
+        let changed: Vec<&str> = changes
+            .lines
+            .iter()
+            .filter(|(name, _)| *name == section)
+            .map(|(_, line)| line.as_str())
+            .collect();
         let kept = lines.lines().filter(|line| changed.iter().all(|changed| key(changed) != key(line)));
         let _ = writeln!(text, "[{section}]");
         for line in kept.chain(changed.iter().copied()) {

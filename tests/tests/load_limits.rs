@@ -7,7 +7,6 @@ use duogate_phone::{Step, What};
 use duogate_tests::application::RpcError;
 use duogate_tests::duogate::Changes;
 use duogate_tests::patience::until;
-use duogate_tests::ports;
 use duogate_tests::scene::{STEP, Scene, answers, phone};
 use serde_json::{Value, json};
 
@@ -41,10 +40,7 @@ fn demand_overloaded(refusal: &RpcError) {
 
 #[test]
 fn ports_for_two_callbacks() {
-    let first = ports::free_rtp_block();
-    let changes = Changes::none()
-        .with("media", &format!("ports = \"{first}-{}\"", first + 7))
-        .with("media", "rest_seconds = 1");
+    let changes = Changes::none().with_rtp_ports(8).with("media", "rest_seconds = 1");
     let mut scene = Scene::with(&changes, [answers(0), answers(1)]);
     let res_id = scene.connect(&json!({}));
     let (second, third) = (Pair::new(), Pair::new());

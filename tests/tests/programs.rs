@@ -48,12 +48,12 @@ hosts = ["127.0.0.1"]              # URIs with these hosts go over this trunk
 /// printed and where it is reached.
 fn works(text: &str, end: Signal) {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let (http, sip, rtp) = (ports::free_tcp_port(), ports::free_udp_port(), ports::free_rtp_block());
+    let (http, sip, rtp) = (ports::free_tcp_port(), ports::free_udp_port(), ports::RtpBlock::take());
     let mut text = text.to_owned();
     for (usual, free) in [
         ("\"127.0.0.1:8080\"", format!("\"127.0.0.1:{http}\"")),
         ("\"udp:127.0.0.1:5060\"", format!("\"udp:127.0.0.1:{sip}\"")),
-        ("\"20000-39999\"", format!("\"{rtp}-{}\"", rtp + ports::RTP_PORTS - 1)),
+        ("\"20000-39999\"", format!("\"{}\"", rtp.range(ports::RTP_PORTS))),
         ("sessions = 4000", "sessions = 50".to_owned()),
     ] {
         text = text.replace(usual, &free);

@@ -86,12 +86,13 @@ pub(crate) async fn serve(
         next_ping: 0,
     };
     let end = connection.run(events).await;
-    connection.interface.hub.leave(id);
     if let End::Closed(code, reason) = end {
         let frame = CloseFrame { code, reason: reason.into() };
         let farewell = connection.socket.send(Message::Close(Some(frame)));
         let _ = tokio::time::timeout(FAREWELL, farewell).await;
     }
+    // Last of all: when the program ends, it waits for this.
+    connection.interface.hub.leave(id);
 }
 
 impl Connection {

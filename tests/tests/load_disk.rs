@@ -1,5 +1,7 @@
 //! Disks that are full or must not be written: whoever needs them is told, and calls go on.
 
+use std::path::Path;
+
 use duogate_phone::{Step, What};
 use duogate_tests::duogate::{Changes, Duogate};
 use duogate_tests::patience::until;
@@ -12,7 +14,11 @@ use serde_json::json;
 /// A scene whose folder of this name is a small file system.
 fn scene_with_small(folder: &str, kibibytes: u32) -> Scene {
     let folder = folder.to_owned();
-    let prepare = move |root: &std::path::Path| mount_small(&root.join(&folder), kibibytes);
+    let prepare = move |root: &Path| {
+        let folder = root.join(&folder);
+        std::fs::create_dir_all(&folder).expect("a folder in the test's own");
+        mount_small(&folder, kibibytes);
+    };
     Scene::of(Duogate::start_prepared(&Changes::none(), prepare), [answers(0), answers(1)])
 }
 
@@ -43,10 +49,10 @@ fn recordings_on_a_full_disk_end_and_calls_go_on() {
 #[test]
 fn recordings_where_nothing_may_be_written_are_refused() {
     with_own_mounts("recordings_where_nothing_may_be_written_are_refused", || {
-        let mut scene = scene_with_small("recordings", 400);
-        let folder = scene.duogate.folder().join("recordings");
+        let mut scene = scene_with_small("recordings/archive", 400);
+        let folder = scene.duogate.folder().join("recordings/archive");
         set_writable(&folder, false);
-        let parameters = scene.parameters(&json!({"record_file": "talk.wav"}));
+        let parameters = scene.parameters(&json!({"record_file": "archive/talk.wav"}));
         let refusal =
             scene.application.call("ext.duo_callback.construct", &parameters).expect_err("read-only");
         assert_eq!((refusal.code, &refusal.data["reason"]), (-32005, &json!("media_file")));
@@ -57,7 +63,7 @@ fn recordings_where_nothing_may_be_written_are_refused() {
         set_writable(&folder, true);
         scene.phones[0].act(Step::HangUp);
         scene.until("on_released");
-        let _ = scene.connect(&json!({"record_file": "talk.wav"}));
+        let _ = scene.connect(&json!({"record_file": "archive/talk.wav"}));
     });
 }
 

@@ -135,6 +135,7 @@ impl Page {
             (Counter::DroppedKernel, shell.kernel_drops),
             (Counter::SessionsOpened, core_counters.opened),
             (Counter::SessionsRefused, core_counters.refused),
+            (Counter::SessionsSilent, core_counters.silent),
             (Counter::SessionsActive, u64::from(core.active_sessions())),
             (Counter::PortsInUse, u64::from(core.active_sessions()) * 2),
             (Counter::RecorderLost, core_counters.blocks_lost),
@@ -147,6 +148,7 @@ impl Page {
             (Counter::CommandsStale, core_counters.stale_commands),
             (Counter::Events, shell.events),
             (Counter::EventsDropped, core_counters.events_lost),
+            (Counter::EventsPending, core.events_waiting() as u64),
         ] {
             page.set(counter, value);
         }

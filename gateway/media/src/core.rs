@@ -70,6 +70,12 @@ impl Core {
         self.events.has_room()
     }
 
+    /// Sessions, recordings and refusals that have something to tell which the control plane has not taken.
+    #[must_use]
+    pub fn events_waiting(&self) -> usize {
+        self.events.waiting()
+    }
+
     /// Obeys one command. A command for a session that has ended is counted and ignored.
     pub fn command(&mut self, now: Instant, command: Command, tap: &mut impl Tap) {
         self.obey(now, command, tap);

@@ -29,6 +29,8 @@ pub struct Counters {
     pub refused: u64,
     /// Sessions closed.
     pub closed: u64,
+    /// Times that a party was found silent for too long.
+    pub silent: u64,
     /// Recordings begun.
     pub recordings: u64,
     /// Blocks of recordings left out because the pool was empty.

@@ -42,6 +42,11 @@ impl Events {
         Self { tellers: VecDeque::with_capacity(tellers), answers: VecDeque::with_capacity(ANSWERS) }
     }
 
+    /// Sessions, recordings and answers with something that the control plane has not taken yet.
+    pub(crate) fn waiting(&self) -> usize {
+        self.tellers.len()
+    }
+
     pub(crate) fn has_room(&self) -> bool {
         self.answers.len() < ANSWERS
     }

@@ -127,6 +127,7 @@ impl Core {
         }
         leg.silent_told = true;
         self.events.tell(place, slot, pending::SILENT << party.index());
+        self.counters.silent += 1;
     }
 }
 

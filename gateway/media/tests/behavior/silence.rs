@@ -37,6 +37,7 @@ fn silence_is_told_after_the_time_since_the_last_packet_and_once() {
     world.talk(session, Party::One, &mut speech, 10);
     world.pass(Duration::from_secs(60));
     assert_eq!(silent(&world).len(), 2, "once");
+    assert_eq!(world.core.counters().silent, 2, "and counted");
 }
 
 #[test]

@@ -109,7 +109,7 @@ fn five_hundred_callbacks_take_no_memory_with_them() {
         json!({"to1_uri": one.uri("1"), "to2_uri": two.uri("2")})
     };
     let pids = both(&mut duogate);
-    let mut measured = |application: &mut Application, count: usize| {
+    let measured = |application: &mut Application, count: usize| {
         run(application, count, parameters);
         until("nothing is left of them", STEP, || {
             duogate.metric("duogate_calls{state=\"Released\"}") == Some(0.0)

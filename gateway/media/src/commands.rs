@@ -60,6 +60,9 @@ impl Core {
         let leg = slot.leg(party);
         let moved = leg.far_end.is_none_or(|known| known.address != far_end.address);
         let talks = far_end.talks() && !leg.far_end.is_some_and(|known| known.talks());
+        // What came while the party was not to send is dropped, and so may be the first packets after that, for the
+        // party is told of the change sooner than the shard: to the listener it is no loss but a new beginning.
+        let resumes = far_end.receive && leg.far_end.is_some_and(|known| !known.receive);
         leg.far_end = Some(far_end);
         leg.refresh();
         if moved
@@ -67,6 +70,10 @@ impl Core {
             && let Some(socket) = leg.socket
         {
             self.sockets.connect(socket);
+        }
+        let (_, listener) = slot.speaker_and_listener(party.index());
+        if resumes && listener.relaying {
+            listener.stream.interrupt();
         }
         if joined && talks {
             self.watch(now, session.slot, party);

@@ -129,6 +129,30 @@ fn hold_lets_time_pass_and_sends_nothing() {
 }
 
 #[test]
+fn what_a_party_says_while_it_should_not_is_no_loss_to_the_other() {
+    let mut world = World::new(limits());
+    let session = world.pair(BOTH);
+    world.command(Command::Join { session });
+    let mut ear = Listener::default();
+    let mut speech = Speech::new(1, 500, 90_000);
+    world.talk(session, Party::One, &mut speech, 10);
+    let mut quiet = far_end(Party::One, Codec::Pcma);
+    quiet.receive = false;
+    world.command(Command::FarEnd { session, party: Party::One, far_end: quiet });
+    for _ in 0..50 {
+        assert_eq!(world.say(session, Party::One, speech.next()), Err(DropReason::Held));
+        world.pass(PACKET);
+    }
+    world.command(Command::FarEnd { session, party: Party::One, far_end: far_end(Party::One, Codec::Pcma) });
+    world.talk(session, Party::One, &mut speech, 10);
+    let steps = ear.follow(&world.heard(session, Party::Two));
+    assert_eq!(steps.len(), 20);
+    steady(&steps[1..10]);
+    assert_eq!(steps[10], (51 * 160, true), "a new beginning after the time that has passed");
+    steady(&steps[11..]);
+}
+
+#[test]
 fn a_moved_far_end_and_a_changed_codec_keep_the_stream() {
     let mut world = World::new(limits());
     let session = world.pair(BOTH);

@@ -14,9 +14,8 @@ const MAX_SAMPLES: u64 = 600 * RATE as u64;
 const REMEMBERED: usize = 512;
 /// How far a stream's clock may stray from the wall clock before it counts as torn.
 const MAX_DRIFT: Duration = Duration::from_millis(200);
-/// In so many packets one after the other: half a second. What a busy host kept waiting comes late for once, and what
-/// follows comes in time again.
-const DRIFTING: u32 = 25;
+/// For so long. What a busy host kept waiting comes late for once, and what follows comes in time again.
+const DRIFTING: Duration = Duration::from_millis(500);
 /// Packets at the beginning among which the most punctual one says how the stream's clock stands to the wall clock.
 const SETTLING: u32 = 25;
 /// The longest packet that is expected, in samples: 60 ms.
@@ -109,8 +108,9 @@ struct Stream {
     last_transit: Option<f64>,
     /// The transit of the most punctual packet at the beginning, and how many packets may still be it.
     punctual: (f64, u32),
-    /// Packets in a row that were too far away from it.
-    drifting: u32,
+    /// Since when all packets have been too far away from it; never again once that has been told.
+    drifting: Option<Instant>,
+    drifted: bool,
 }
 
 impl Ear {
@@ -257,8 +257,10 @@ impl Ear {
             stream.punctual = (punctual.min(transit), left - 1);
         }
         let far = (transit - stream.punctual.0).abs() > MAX_DRIFT.as_secs_f64() * f64::from(RATE);
-        stream.drifting = if far { stream.drifting.saturating_add(1) } else { 0 };
-        if stream.drifting == DRIFTING {
+        stream.drifting = if far { stream.drifting.or(Some(at)) } else { None };
+        let drifts = stream.drifting.is_some_and(|since| at.saturating_duration_since(since) >= DRIFTING);
+        if drifts && !stream.drifted {
+            stream.drifted = true;
             self.violations.add(Violation::Drift);
         }
     }
@@ -335,7 +337,8 @@ impl Stream {
             last_arrival: at,
             last_transit: None,
             punctual: (0.0, SETTLING),
-            drifting: 0,
+            drifting: None,
+            drifted: false,
         }
     }
 

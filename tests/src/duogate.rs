@@ -312,12 +312,18 @@ impl Drop for Duogate {
     }
 }
 
+/// A core for the shard. Tests that run at the same time use different ones, by their process ids.
+fn core() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    usize::try_from(std::process::id()).map_or(0, |id| id % cores)
+}
+
 fn configuration(http_port: u16, sip_port: u16, rtp_ports: &str, changes: &Changes) -> String {
     let sections = [
         ("node", "name = \"test-1\"".to_owned()),
         ("http", format!("listen = \"127.0.0.1:{http_port}\"")),
         ("sip", format!("listen = [\"udp:127.0.0.1:{sip_port}\"]")),
-        ("media", format!("ports = \"{rtp_ports}\"")),
+        ("media", format!("ports = \"{rtp_ports}\"\ncores = [{}]", core())),
         ("limits", String::new()),
         ("policy", String::new()),
         ("store", String::new()),

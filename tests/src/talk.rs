@@ -222,7 +222,8 @@ impl Told {
             let heard = self.heard(index);
             let began = heard.iter().find(|heard| heard.sound == Sound::Tone(voice)).map(|heard| heard.from);
             let began = began.unwrap_or_else(|| panic!("{case}: {voice} Hz was never heard: {heard:?}"));
-            assert!(began + ms(40) >= answered, "{case}: heard at {began:?}, answered at {answered:?}");
+            // The phone speaks before it sends its answer, and notes the time when it has.
+            assert!(began + ms(200) >= answered, "{case}: heard at {began:?}, answered at {answered:?}");
         }
         demand(case, &self.heard(1), &[(Sound::Tone(VOICES[0]), at_least(600))]);
     }

@@ -78,13 +78,19 @@ fn every_format_holds_one_party_a_channel() {
     }
 }
 
-/// Without the short time before the first packet of who is recorded.
+/// Without the short time before the first packet of who is recorded, and the one after his last.
 fn spoken(said: &[Heard]) -> Vec<Heard> {
-    let mut said = said.to_vec();
-    if said.first().is_some_and(|first| first.sound == SILENCE && first.length() < ms(300)) {
-        said.remove(0);
+    let short = |said: &Heard| said.sound == SILENCE && said.length() < ms(450);
+    ending(&said[usize::from(said.first().is_some_and(short))..])
+}
+
+/// Without the short time after the last packet of who is recorded: a party that is told the end falls silent at once,
+/// and the gateway is told at the same time.
+fn ending(said: &[Heard]) -> Vec<Heard> {
+    match said {
+        [before @ .., last] if last.sound == SILENCE && last.length() < ms(450) => before.to_vec(),
+        all => all.to_vec(),
     }
-    said
 }
 
 #[test]
@@ -135,12 +141,12 @@ fn a_recording_begins_where_its_mode_says() {
                 demand(&name, &spoken(&second), &[talked]);
             }
             1 => {
-                demand(&name, &first, &[(SILENCE, about(500)), (VOICE[0], at_least(1700))]);
-                demand(&name, &second, &[(SILENCE, about(1000)), (early, about(600)), talked]);
+                demand(&name, &ending(&first), &[(SILENCE, about(500)), (VOICE[0], at_least(1700))]);
+                demand(&name, &ending(&second), &[(SILENCE, about(1000)), (early, about(600)), talked]);
             }
             _ => {
                 demand(&name, &spoken(&first), &[(VOICE[0], at_least(1700))]);
-                demand(&name, &second, &[(SILENCE, about(500)), (early, about(600)), talked]);
+                demand(&name, &ending(&second), &[(SILENCE, about(500)), (early, about(600)), talked]);
             }
         }
     }
@@ -185,13 +191,18 @@ fn who_is_held_or_moves_stays_in_his_place_of_the_recording() {
     assert!(first.iter().all(|said| said.sound == VOICE[0] || said.sound == SILENCE), "{first:?}");
 }
 
-/// All files beneath a folder.
+/// All files beneath a folder, but the hidden ones that are Duogate's own.
 fn files(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).expect("a folder").flatten();
     entries
         .flat_map(|entry| {
             let path = entry.path();
-            if path.is_dir() { files(&path) } else { vec![path.display().to_string()] }
+            let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
+            match (path.is_dir(), hidden) {
+                (true, _) => files(&path),
+                (false, true) => Vec::new(),
+                (false, false) => vec![path.display().to_string()],
+            }
         })
         .collect()
 }

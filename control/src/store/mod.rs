@@ -5,6 +5,7 @@
 //! commit before, and commits it as one; when nothing waits, a change is committed at once. Callers never
 //! wait for the disk: a job carries what is to be done when it is durable.
 
+mod folding;
 mod queue;
 mod read;
 pub(crate) mod rows;
@@ -163,11 +164,15 @@ pub(crate) fn open(
     let lock = lock(path)?;
     let connection = schema::open_for_writing(path)?;
     let reading = schema::open_for_reading(path)?;
+    let folding = schema::open_for_folding(path)?;
     let left_open = read::open_resources(&reading)?;
     let queue = Arc::new(Queue::new(room));
     let writer = writer::Writer::new(connection, Arc::clone(&queue), keeping, committed, metrics);
+    let (writing, until) = std::sync::mpsc::channel();
+    thread::Builder::new().name("store-fold".into()).spawn(move || folding::run(&folding, &until))?;
     thread::Builder::new().name("store-writer".into()).spawn(move || {
         writer.run();
+        drop(writing);
         drop(lock);
     })?;
     let (questions, mut asked) = mpsc::channel::<Question>(QUESTIONS);

@@ -76,11 +76,20 @@ pub(super) fn open_for_writing(path: &Path) -> Result<Connection, StoreError> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
-    // The log is folded into the database at 4 MiB, so it stays small and a fold stays short.
-    connection.pragma_update(None, "wal_autocheckpoint", 1_000)?;
+    // The log is folded into the database by a thread beside the writer. The writer folds the rest at 64 MiB, and
+    // begins the log anew: that bounds it.
+    connection.pragma_update(None, "wal_autocheckpoint", 16_000)?;
     connection.busy_timeout(LOCKED)?;
     connection.set_prepared_statement_cache_capacity(32);
     migrate(&mut connection)?;
+    Ok(connection)
+}
+
+/// Opens the database once more, to fold its log.
+pub(super) fn open_for_folding(path: &Path) -> Result<Connection, StoreError> {
+    let connection = Connection::open(path)?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.busy_timeout(LOCKED)?;
     Ok(connection)
 }
 

@@ -15,5 +15,6 @@ pub mod rtp;
 pub mod rtpengine;
 pub mod shard;
 pub mod table;
+pub mod timer;
 mod uring;
 pub mod wire;

@@ -21,6 +21,7 @@ use crate::process::{kernel_drops, remark};
 use crate::rows::MEASURED_CORE;
 use crate::rtp;
 use crate::table::{Table, milliseconds, quantile};
+use crate::timer;
 
 /// A packet of a prompt every so often.
 const PACKET_NANOSECONDS: u64 = 20_000_000;
@@ -49,6 +50,7 @@ pub fn run(count: usize, duration: Duration, folder: &Path) -> io::Result<Table>
     for pair in &pairs {
         gateway.tell(&Command::Hear { session: pair.session, party: Party::One, source })?;
     }
+    let timer = timer::beside(MEASURED_CORE, duration)?;
     let arrivals = listen(&mut generator, duration)?;
     let cpu = gateway.process.cpu()? - cpu;
     let own_drops = kernel_drops(*address.ip(), address.port());
@@ -58,6 +60,7 @@ pub fn run(count: usize, duration: Duration, folder: &Path) -> io::Result<Table>
     let mut errors: Vec<u64> = arrivals.values().flat_map(|packets| lateness(packets)).collect();
     errors.sort_unstable();
     gateway.close(&pairs)?;
+    let floor = timer.join().map_err(|_| io::Error::other("the timer's thread has panicked"))??;
     let all_heard = arrivals.len() == count && strangers == 0;
     let worst = quantile(&errors, 0.999);
     let mut table = Table::default();
@@ -77,6 +80,8 @@ pub fn run(count: usize, duration: Duration, folder: &Path) -> io::Result<Table>
         errors.len()
     );
     table.told("prompts: the others", figure);
+    let [worst, most] = [0.999, 1.0].map(|share| milliseconds(quantile(&floor, share)));
+    table.told("prompts: a bare timer on the same core", format!("p99.9 {worst} max {most}"));
     Ok(table)
 }
 

@@ -100,6 +100,9 @@ pub struct Media {
     /// How long a shard may wait for more packets before it handles those that it has.
     #[serde(deserialize_with = "within::<_, 0, 20_000>")]
     pub latency_budget_microseconds: u32,
+    /// The real-time priority of the shards' threads (`SCHED_FIFO`, 1 to 99); 0: none.
+    #[serde(deserialize_with = "within_u8::<_, 0, 99>")]
+    pub realtime_priority: u8,
     /// A connected party that should send and does not for so long ends the callback; 0: never.
     #[serde(deserialize_with = "within::<_, 0, 86_400>")]
     pub silence_timeout_seconds: u32,
@@ -127,6 +130,7 @@ impl Default for Media {
             cores: vec![0],
             sessions: 4000,
             latency_budget_microseconds: 500,
+            realtime_priority: 0,
             silence_timeout_seconds: 60,
             rest_seconds: 5,
             dscp: 46,

@@ -17,6 +17,7 @@ pub mod inbox;
 pub mod limits;
 pub mod ports;
 pub mod recorder;
+pub mod schedule;
 pub mod shard;
 pub mod sockets;
 pub mod supervisor;

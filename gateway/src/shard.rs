@@ -53,6 +53,8 @@ pub struct Setup {
     pub traffic_class: u32,
     /// How long packets may be gathered.
     pub budget: Duration,
+    /// The real-time priority of its thread; 0: none.
+    pub realtime_priority: u8,
     /// Its page.
     pub page: PageWriter,
     /// Its inbox.
@@ -132,7 +134,7 @@ impl Shard {
         outcome
     }
 
-    /// Until the next planned thing; no shorter than the budget, so that plans are gathered as packets are.
+    /// Until the next planned thing. Paced packets leave at their time: plans are not gathered as packets are.
     fn time_left(&mut self, now: Instant) -> Duration {
         if self.more_commands || self.uring.has_more() {
             return Duration::ZERO;
@@ -146,7 +148,7 @@ impl Shard {
         if self.wall.is_full() {
             left = left.min(FULL_RING_RETRY);
         }
-        left.max(self.budget)
+        left
     }
 
     /// Takes one completion.

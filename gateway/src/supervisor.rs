@@ -208,6 +208,7 @@ fn shard(
         address: media.address,
         traffic_class: u32::from(media.dscp) << 2,
         budget: Duration::from_micros(u64::from(media.latency_budget_microseconds)),
+        realtime_priority: media.realtime_priority,
         page,
         inbox: Arc::clone(inbox),
         tap,

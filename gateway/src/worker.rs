@@ -7,6 +7,7 @@ use std::thread::{self, JoinHandle};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 use crate::clock;
+use crate::schedule;
 use crate::shard::{Setup, Shard};
 use crate::uring::{BATCH, Completion};
 
@@ -22,6 +23,7 @@ pub fn start(
 ) -> io::Result<JoinHandle<()>> {
     thread::Builder::new().name(format!("shard-{index}")).spawn(move || {
         pin(core);
+        schedule::be_punctual(setup.realtime_priority);
         let shard = match Shard::new(setup, clock::now()) {
             Ok(shard) => shard,
             Err(error) => return drop(started.send(Err(error))),

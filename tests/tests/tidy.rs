@@ -17,6 +17,7 @@ const UNSAFE_FILES: &[&str] = &[
     "benches/src/uring.rs",
     "channel/src/segment.rs",
     "gateway/src/buffers.rs",
+    "gateway/src/schedule.rs",
     "gateway/src/sockets.rs",
     "gateway/src/sound.rs",
     "gateway/src/uring.rs",

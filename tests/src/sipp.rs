@@ -17,6 +17,9 @@ const SCENARIO_LIMIT_SECONDS: u32 = 40;
 /// How often [`Step::AnswerRepeatedly`] answers.
 const ANSWERS: usize = 3;
 
+/// How often SIPp is started anew when a port that was free is taken before SIPp has bound it.
+const STARTS: usize = 5;
+
 /// What the party does next. Its first step, to receive the INVITE, needs no telling.
 #[derive(Clone, Copy, Debug)]
 pub enum Step {
@@ -55,17 +58,21 @@ pub struct Party {
 
 impl Party {
     /// Starts SIPp on a free port with these steps, ready to be called.
-    #[must_use]
-    pub fn start(steps: &[Step]) -> Self {
-        Self::start_on(ports::free_udp_port(), steps)
-    }
-
-    /// The same, on a port of the caller's choice.
     ///
     /// # Panics
-    /// If SIPp is not installed.
+    /// If SIPp is not installed, or lost its ports to other programs [`STARTS`] times.
     #[must_use]
-    pub fn start_on(port: u16, steps: &[Step]) -> Self {
+    pub fn start(steps: &[Step]) -> Self {
+        for _ in 0..STARTS {
+            let mut party = Self::launch(ports::free_udp_port(), steps);
+            if party.is_bound() {
+                return party;
+            }
+        }
+        panic!("sipp did not bind its ports in {STARTS} tries");
+    }
+
+    fn launch(port: u16, steps: &[Step]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let scenario = folder.path().join("party.xml");
         fs::write(&scenario, scenario_xml(steps)).expect("a file in the temporary folder");
@@ -84,17 +91,19 @@ impl Party {
         command.arg("-error_file").arg(folder.path().join("errors"));
         command.stdin(Stdio::null()).stdout(output).stderr(Stdio::null()).current_dir(folder.path());
         let process = Process::start("sipp", &mut command);
-        let party = Self { port, folder, process };
-        party.wait_until_bound();
-        party
+        Self { port, folder, process }
     }
 
-    fn wait_until_bound(&self) {
+    /// Is it there to be called? Not if SIPp ended because another program took one of its ports meanwhile.
+    fn is_bound(&mut self) -> bool {
         let deadline = std::time::Instant::now() + Duration::from_secs(5);
-        while std::net::UdpSocket::bind(("127.0.0.1", self.port)).is_ok() {
-            assert!(std::time::Instant::now() < deadline, "sipp did not bind port {}", self.port);
+        while self.process.ended().is_none() && std::time::Instant::now() < deadline {
+            if std::net::UdpSocket::bind(("127.0.0.1", self.port)).is_err() {
+                return true;
+            }
             std::thread::sleep(crate::process::POLL);
         }
+        false
     }
 
     /// The party's SIP URI.

@@ -5,9 +5,9 @@
 use crate::sound::Codec;
 
 /// Linear value of each A-law byte.
-pub const ALAW_TO_LINEAR: [i16; 256] = decoding_alaw();
+pub const ALAW_TO_LINEAR: [i16; 256] = decoding(Codec::Pcma);
 /// Linear value of each µ-law byte.
-pub const ULAW_TO_LINEAR: [i16; 256] = decoding_ulaw();
+pub const ULAW_TO_LINEAR: [i16; 256] = decoding(Codec::Pcmu);
 /// A-law byte to µ-law byte.
 pub static ALAW_TO_ULAW: [u8; 256] = alaw_to_ulaw();
 /// µ-law byte to A-law byte.
@@ -109,23 +109,14 @@ const fn decode_ulaw(byte: u8) -> i16 {
     if code & 0x80 == 0 { value } else { -value }
 }
 
-const fn decoding_alaw() -> [i16; 256] {
+const fn decoding(codec: Codec) -> [i16; 256] {
     let mut table = [0; 256];
     let mut byte = 0u8;
     loop {
-        table[byte as usize] = decode_alaw(byte);
-        match byte.checked_add(1) {
-            Some(next) => byte = next,
-            None => return table,
-        }
-    }
-}
-
-const fn decoding_ulaw() -> [i16; 256] {
-    let mut table = [0; 256];
-    let mut byte = 0u8;
-    loop {
-        table[byte as usize] = decode_ulaw(byte);
+        table[byte as usize] = match codec {
+            Codec::Pcma => decode_alaw(byte),
+            Codec::Pcmu => decode_ulaw(byte),
+        };
         match byte.checked_add(1) {
             Some(next) => byte = next,
             None => return table,

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::application::{Application, Event};
 use crate::duogate::Duogate;
-use crate::process::POLL;
+use crate::patience;
 use crate::story::Story;
 
 /// What party 1 and party 2 speak, in Hz.
@@ -290,12 +290,8 @@ pub fn demand(case: &str, heard: &[Heard], expected: &[(Sound, Length)]) {
 ///
 /// # Panics
 /// If it does not in time.
-pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + STEP;
-    while !holds() {
-        assert!(Instant::now() < deadline, "not within {STEP:?}: {what}");
-        std::thread::sleep(POLL);
-    }
+pub fn until(what: &str, holds: impl FnMut() -> bool) {
+    patience::until(what, STEP, holds);
 }
 
 /// Milliseconds.

@@ -14,7 +14,7 @@ use duogate_tests::application::Application;
 use duogate_tests::duogate::Duogate;
 use duogate_tests::process::program;
 use duogate_tests::story::Story;
-use duogate_tests::{ports, wav};
+use duogate_tests::{patience, ports, wav};
 use serde_json::json;
 
 /// How long one step may take here.
@@ -49,12 +49,8 @@ impl Call {
     /// recording.
     fn demand_untouched(mut self) {
         let before = self.phones.each_ref().map(|phone| phone.reception().packets);
-        let deadline = Instant::now() + STEP;
         for (phone, before) in self.phones.iter().zip(before) {
-            while phone.reception().packets < before + 10 {
-                assert!(Instant::now() < deadline, "sound has stopped:\n{}", self.duogate.logs());
-                std::thread::sleep(duogate_tests::process::POLL);
-            }
+            patience::until("sound goes on", STEP, || phone.reception().packets >= before + 10);
             let reception = phone.reception();
             assert_eq!((reception.lost, reception.violations.len()), (0, 0), "{:?}", reception.violations);
         }

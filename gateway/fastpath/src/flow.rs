@@ -1,0 +1,127 @@
+//! What the gateway says about a direction, and what it reads back.
+
+use std::net::SocketAddr;
+
+/// Ports of one local address, of which the even ones have an entry (RFC 3550 section 11: RTP uses an even port).
+const PORTS: u32 = 65_536;
+
+/// Where an entry stands: the local RTP port at which the speaking party's packets arrive.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct FlowIndex {
+    /// Which of the local media addresses, in the order of [`Settings::addresses`](crate::Settings::addresses).
+    pub address: u8,
+    /// The port; only even ones have an entry.
+    pub port: u16,
+}
+
+impl FlowIndex {
+    /// Address index × 65,536 + port.
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        self.address as u32 * PORTS + self.port as u32
+    }
+
+    /// The reverse of [`FlowIndex::number`]; `None` where there can be no address of that index.
+    #[must_use]
+    pub fn from_number(number: u32) -> Option<Self> {
+        let address = u8::try_from(number / PORTS).ok()?;
+        let port = u16::try_from(number % PORTS).ok()?;
+        Some(Self { address, port })
+    }
+}
+
+/// One direction of a pair: which packets of the speaking party are relayed, and how they are rewritten for the
+/// listening one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Flow {
+    /// The speaking party: packets from anywhere else go to the sockets.
+    pub source: SocketAddr,
+    /// Its SSRC; packets with another go to the sockets.
+    pub ssrc: u32,
+    /// Its payload type for sound; packets with another go to the sockets.
+    pub payload_type: u8,
+    /// The listening leg's local address and port: what its packets come from.
+    pub from: FlowIndex,
+    /// The listening party.
+    pub destination: SocketAddr,
+    /// SSRC of the stream towards it.
+    pub out_ssrc: u32,
+    /// Payload type of sound with it.
+    pub out_payload_type: u8,
+    /// Added to the sequence number, modulo 2^16.
+    pub sequence_offset: u16,
+    /// Added to the timestamp, modulo 2^32.
+    pub timestamp_offset: u32,
+    /// Ring that gets a copy of each packet, by its number below [`Settings::rings`](crate::Settings::rings).
+    pub tap: Option<u8>,
+    /// Where the direction stands when the program takes it over.
+    pub position: Position,
+}
+
+/// Where a direction stands: what the next packet is judged by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Position {
+    /// Highest sequence number received.
+    pub highest: u16,
+    /// Bit n: the packet n before the highest was there.
+    pub seen: u64,
+    /// How many of the sender's numbers the listener's stream has covered since it was anchored, saturating: a
+    /// late packet from before goes to the sockets.
+    pub span: u16,
+    /// Timestamp of the newest sound, as the party sent it.
+    pub timestamp: u32,
+    /// Transit of the last sound: arrival in samples of 125 µs, less its timestamp (RFC 3550 A.8).
+    pub transit: u32,
+    /// Sixteen times the jitter in samples of 125 µs (RFC 3550 A.8).
+    pub jitter: u32,
+    /// The largest that `jitter` has been.
+    pub worst: u32,
+    /// Samples (payload octets of G.711) in the packet with the highest number.
+    pub samples: u16,
+    /// When the last packet was accepted, `CLOCK_MONOTONIC` in nanoseconds. Duplicates count.
+    pub last: u64,
+    /// When the newest timestamp arrived, `CLOCK_MONOTONIC` in nanoseconds.
+    pub stood: u64,
+}
+
+/// What the program did for a direction since it was switched on, and where the direction stands now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct FlowNumbers {
+    /// Where the direction stands.
+    pub position: Position,
+    /// Packets accepted: those forwarded and the duplicates, modulo 2^32.
+    pub received: u32,
+    /// Octets of their payloads.
+    pub octets: u64,
+    /// Packets that the sequence numbers say were sent, modulo 2^32.
+    pub expected: u32,
+    /// Packets that had been there before; dropped.
+    pub duplicates: u32,
+    /// Octets of their payloads.
+    pub duplicate_octets: u32,
+    /// Packets whose copy found the tap full.
+    pub tap_full: u32,
+}
+
+impl FlowNumbers {
+    /// Packets sent to the listener, modulo 2^32.
+    #[must_use]
+    pub const fn forwarded(&self) -> u32 {
+        self.received.wrapping_sub(self.duplicates)
+    }
+
+    /// Octets of payload sent to the listener.
+    #[must_use]
+    pub const fn forwarded_octets(&self) -> u64 {
+        self.octets.saturating_sub(self.duplicate_octets as u64)
+    }
+}
+
+/// Where a packet stood in its sender's sequence.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Order {
+    /// So many numbers after the highest before it; 1 if nothing is missing.
+    Next(u16),
+    /// So many numbers before the highest, and not there before.
+    Late(u16),
+}

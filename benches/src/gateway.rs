@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-use duogate_channel::command::{Command, FarEnd};
+use duogate_channel::command::{Command, FarEnd, LegOpening};
 use duogate_channel::event::Event;
 use duogate_channel::identity::{Party, Session, Tag};
 use duogate_channel::ring::PushError;
@@ -145,10 +145,12 @@ impl Gateway {
     pub fn open(&mut self, count: usize, far_end: SocketAddrV4) -> io::Result<Vec<Pair>> {
         let mut pairs = Vec::with_capacity(count);
         for _ in 0..count {
-            self.tell(&Command::Open { tag: Tag(self.next_tag), ports: [0; 2] })?;
+            self.tell(&Command::Open { tag: Tag(self.next_tag), legs: [LegOpening::FRESH; 2] })?;
             self.next_tag += 1;
             match self.event()? {
-                Event::Opened { session, ports, .. } => pairs.push(Pair { session, ports }),
+                Event::Opened { session, ports, .. } => {
+                    pairs.push(Pair { session, ports: ports.map(|port| port.port) });
+                }
                 other => return Err(broken(format!("not opened: {other:?}"))),
             }
         }

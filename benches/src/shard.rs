@@ -3,9 +3,9 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use duogate_channel::command::{Command, FarEnd, Repeat, Source};
+use duogate_channel::command::{Command, FarEnd, LegOpening, Repeat, Source};
 use duogate_channel::event::{Event, RecordOutcome};
-use duogate_channel::identity::{Party, Recording, Session, Sound, Tag};
+use duogate_channel::identity::{LocalPort, Party, Recording, Session, Sound, Tag};
 use duogate_channel::sound::{Codec, RecordChannels, RecordFormat};
 use duogate_channel::time::Instant;
 use duogate_media::rtp::{HEADER_BYTES, Header};
@@ -92,6 +92,7 @@ impl Shard {
         let limits = Limits {
             sessions: pairs,
             recordings: pairs,
+            addresses: 1,
             first_port: 20_000,
             last_port: 65_533,
             rest: Duration::from_secs(5),
@@ -112,7 +113,7 @@ impl Shard {
             buffer: [0x55; HEADER_BYTES + PAYLOAD],
         };
         for tag in 0..u64::from(pairs) {
-            shard.command(Command::Open { tag: Tag(tag), ports: [0, 0] });
+            shard.command(Command::Open { tag: Tag(tag), legs: [LegOpening::FRESH; 2] });
         }
         shard
     }
@@ -145,8 +146,9 @@ impl Shard {
                     receive: true,
                 };
                 self.command(Command::FarEnd { session, party, far_end });
+                let snapshot = self.core.snapshot(session.slot);
                 let port =
-                    self.core.snapshot(session.slot).map_or(0, |snapshot| snapshot.legs[party.index()].port);
+                    snapshot.map_or(LocalPort::default(), |snapshot| snapshot.legs[party.index()].port);
                 if let Some(socket) = self.core.limits().socket(port) {
                     self.parties.push((socket, codec, 0));
                 }

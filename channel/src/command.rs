@@ -2,7 +2,7 @@
 
 use core::net::SocketAddr;
 
-use crate::identity::{Party, Recording, Session, Sound, Tag};
+use crate::identity::{LocalPort, Party, Recording, Session, Sound, Tag};
 use crate::sound::{Codec, RecordChannels, RecordFormat};
 
 /// One instruction to one shard. Every command but [`Command::Open`] names a session; a stale handle is
@@ -13,8 +13,8 @@ pub enum Command {
     Open {
         /// The control plane's name for the session until it has a handle.
         tag: Tag,
-        /// RTP ports for party 1 and 2; 0 lets the shard choose.
-        ports: [u16; 2],
+        /// How party 1's leg and party 2's begin.
+        legs: [LegOpening; 2],
     },
     /// Where one party's sound goes to and comes from, as its session description says. May be repeated: the
     /// far end moves, the stream towards it goes on.
@@ -64,6 +64,51 @@ pub enum Command {
         /// The session.
         session: Session,
     },
+}
+
+/// How a leg begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LegOpening {
+    /// Where the party's sound is to come in.
+    pub port: PortChoice,
+    /// Where the stream towards the party goes on, if it has one already; without it, all three numbers are random
+    /// (RFC 3550 section 5.1).
+    pub beginning: Option<Beginning>,
+}
+
+impl LegOpening {
+    /// Any port of any address, and a new stream.
+    pub const FRESH: Self = Self { port: PortChoice::ANY, beginning: None };
+}
+
+/// Which RTP port a leg gets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PortChoice {
+    /// The shard chooses a free one.
+    Any {
+        /// The media addresses that will do: bit `n` for the address in place `n`. Never 0; bits beyond the
+        /// gateway's addresses do not matter.
+        addresses: u8,
+    },
+    /// This one, or the session is refused.
+    This(LocalPort),
+}
+
+impl PortChoice {
+    /// Any port of any address.
+    pub const ANY: Self = Self::Any { addresses: u8::MAX };
+}
+
+/// Where a stream goes on that another gateway began: to the listener it is the same one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Beginning {
+    /// Its SSRC.
+    pub ssrc: u32,
+    /// Sequence number of its next packet.
+    pub sequence: u16,
+    /// RTP timestamp of a packet that is sent when the session opens; later ones are ahead of it by the time that
+    /// has passed since.
+    pub timestamp: u32,
 }
 
 /// One party's side of the media, as negotiated by offer and answer (RFC 3264).

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::identity::{Party, Recording, Session, Sound, Tag};
+use crate::identity::{LocalPort, Party, Recording, Session, Sound, Tag};
 use crate::time::Instant;
 
 /// One report from one shard.
@@ -15,7 +15,7 @@ pub enum Event {
         /// The session from now on.
         session: Session,
         /// RTP ports of party 1 and party 2.
-        ports: [u16; 2],
+        ports: [LocalPort; 2],
     },
     /// A session could not be opened.
     Refused {

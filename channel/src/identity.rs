@@ -56,6 +56,37 @@ pub struct Session {
     pub generation: u32,
 }
 
+/// The most media addresses of its own that a gateway may have.
+pub const MOST_ADDRESSES: u8 = 8;
+
+/// One of our own RTP ports. Each shard's range of ports exists on every media address, so a number alone names none.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
+pub struct LocalPort {
+    /// Place in the list of media addresses: 0 is `media.address`, the others are `media.more_addresses`. Below
+    /// [`MOST_ADDRESSES`].
+    pub address: u8,
+    /// The port there, even; 0 stands for none.
+    pub port: u16,
+}
+
+impl LocalPort {
+    /// A port of the first media address.
+    #[must_use]
+    pub const fn first(port: u16) -> Self {
+        Self { address: 0, port }
+    }
+
+    /// One number for both, dense over all addresses: the address's place times 65,536, and the port.
+    #[must_use]
+    pub const fn index(self) -> u32 {
+        // Widening casts: `u32::from` is not const.
+        #[allow(clippy::cast_lossless)]
+        {
+            (self.address as u32) << 16 | self.port as u32
+        }
+    }
+}
+
 /// A shard's place in the gateway's list of cores, from 0.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Shard(pub u16);

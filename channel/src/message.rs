@@ -140,6 +140,8 @@ pub struct ShardDescription {
     pub shard: Shard,
     /// The processor core that it is pinned to.
     pub core: u16,
+    /// Media addresses, on each of which its range of ports exists; at least one.
+    pub addresses: u8,
     /// First RTP port of its range.
     pub first_port: u16,
     /// Last port of its range, included.
@@ -239,7 +241,7 @@ impl Record for ToControl {
                 w.u8(REJECT).u8(kind).u32(theirs).u32(ours)
             }
             Self::Shard(shard) => {
-                w.u8(SHARD).u16(shard.shard.0).u16(shard.core);
+                w.u8(SHARD).u16(shard.shard.0).u16(shard.core).u8(shard.addresses);
                 w.ports([shard.first_port, shard.last_port]).u32(shard.sessions)
             }
             Self::SoundReady { sound } => w.u8(SOUND_READY).sound(*sound),
@@ -265,6 +267,7 @@ impl Record for ToControl {
             SHARD => Self::Shard(ShardDescription {
                 shard: Shard(r.u16()?),
                 core: r.u16()?,
+                addresses: r.u8()?,
                 first_port: r.u16()?,
                 last_port: r.u16()?,
                 sessions: r.u32()?,

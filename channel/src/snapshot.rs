@@ -2,9 +2,10 @@
 
 use crate::command::{FarEnd, Source};
 use crate::event::LegStatistics;
-use crate::identity::{Session, Tag};
+use crate::identity::{LocalPort, Session, Tag};
 use crate::record::field::{Reader, Writer, impossible};
 use crate::record::{Record, RecordError};
+use crate::time::Instant;
 
 /// Where a session stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,6 +27,8 @@ pub struct Snapshot {
     pub tag: Tag,
     /// Slot and generation.
     pub session: Session,
+    /// When this was written.
+    pub taken_at: Instant,
     /// Where it stands.
     pub state: SessionState,
     /// Party 1's leg and party 2's.
@@ -36,7 +39,7 @@ pub struct Snapshot {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LegSnapshot {
     /// Our RTP port towards the party.
-    pub port: u16,
+    pub port: LocalPort,
     /// What the party's session description said, once it is known.
     pub far_end: Option<FarEnd>,
     /// What the party hears.
@@ -45,7 +48,7 @@ pub struct LegSnapshot {
     pub ssrc: u32,
     /// Next sequence number of that stream.
     pub sequence: u16,
-    /// RTP timestamp of its next packet.
+    /// RTP timestamp of a packet that is sent at [`Snapshot::taken_at`]; later ones are ahead by the time passed.
     pub timestamp: u32,
     /// What the leg carried; `last_packet` in it says when the party was last heard.
     pub statistics: LegStatistics,
@@ -66,9 +69,9 @@ impl Record for Snapshot {
             SessionState::Joined => 3,
             SessionState::Closing => 4,
         });
-        w.tag(self.tag).session(self.session);
+        w.tag(self.tag).session(self.session).instant(self.taken_at);
         for leg in &self.legs {
-            w.u16(leg.port).source(leg.hears).u32(leg.ssrc).u16(leg.sequence).u32(leg.timestamp);
+            w.local_port(leg.port).source(leg.hears).u32(leg.ssrc).u16(leg.sequence).u32(leg.timestamp);
             w.statistics(&leg.statistics).flag(leg.far_end.is_some());
             if let Some(far_end) = &leg.far_end {
                 w.far_end(far_end);
@@ -86,14 +89,14 @@ impl Record for Snapshot {
             4 => SessionState::Closing,
             other => return impossible("session state", other),
         };
-        let (tag, session) = (r.tag()?, r.session()?);
+        let (tag, session, taken_at) = (r.tag()?, r.session()?, r.instant()?);
         let legs = [leg(&mut r)?, leg(&mut r)?];
-        r.end(Self { tag, session, state, legs })
+        r.end(Self { tag, session, taken_at, state, legs })
     }
 }
 
 fn leg(r: &mut Reader<'_>) -> Result<LegSnapshot, RecordError> {
-    let (port, hears) = (r.u16()?, r.source()?);
+    let (port, hears) = (r.local_port()?, r.source()?);
     let (ssrc, sequence, timestamp) = (r.u32()?, r.u16()?, r.u32()?);
     let statistics = r.statistics()?;
     let far_end = if r.flag("far end")? { Some(r.far_end()?) } else { None };

@@ -2,9 +2,9 @@
 
 mod common;
 
-use duogate_channel::command::Command;
+use duogate_channel::command::{Command, LegOpening};
 use duogate_channel::event::Event;
-use duogate_channel::identity::{Party, Recording, Session, Tag};
+use duogate_channel::identity::{LocalPort, Party, Recording, Session, Tag};
 use duogate_channel::message::{ToControl, ToGateway};
 use duogate_channel::record::{Record, RecordError};
 use duogate_channel::snapshot::Snapshot;
@@ -165,10 +165,30 @@ fn impossible_fields_are_refused_by_name() {
 
 #[test]
 fn names_that_are_never_zero_are_refused_when_zero() {
-    let open = Command::Open { tag: Tag(0), ports: [0; 2] }.encode();
+    let open = Command::Open { tag: Tag(0), legs: [LegOpening::FRESH; 2] }.encode();
     assert_eq!(Command::decode(&open), Err(impossible("tag", 0)));
     let stop = Command::RecordStop { session: SESSION, recording: Recording(0) }.encode();
     assert_eq!(Command::decode(&stop), Err(impossible("recording", 0)));
+}
+
+#[test]
+fn an_opening_says_no_more_than_it_means() {
+    // In it: 0 kind, 1 tag, then each leg: 9 port choice, 10 addresses, 11 port, 13 beginning or not, 14 SSRC, …
+    let open = Command::Open { tag: Tag(1), legs: [LegOpening::FRESH; 2] }.encode();
+    assert!(Command::decode(&open).is_ok());
+    let refused = [
+        (9, 3, "port choice", 3),
+        (10, 0, "media addresses", 0),
+        (11, 7, "media addresses", 255),
+        (13, 2, "beginning", 2),
+        (14, 9, "beginning", 9),
+    ];
+    for (place, byte, field, value) in refused {
+        assert_eq!(Command::decode(&with(open, place, byte)), Err(impossible(field, value)), "byte {place}");
+    }
+    let opened = Event::Opened { tag: Tag(1), session: SESSION, ports: [LocalPort::default(); 2] }.encode();
+    // Behind kind, tag and session stands the first address.
+    assert_eq!(Event::decode(&with(opened, 17, 8)), Err(impossible("media address", 8)));
 }
 
 #[test]

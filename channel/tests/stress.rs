@@ -7,11 +7,11 @@ use std::process::Command as Process;
 use std::thread;
 use std::time::Duration;
 
-use duogate_channel::command::Command;
+use duogate_channel::command::{Command, LegOpening};
 use duogate_channel::descriptors::Doorbell;
 use duogate_channel::event::Event;
 use duogate_channel::handover::Doorway;
-use duogate_channel::identity::{Session, Shard, Tag};
+use duogate_channel::identity::{LocalPort, Session, Shard, Tag};
 use duogate_channel::message::ShardDescription;
 use duogate_channel::page::PageWriter;
 use duogate_channel::record::Record;
@@ -28,12 +28,13 @@ const FORGOTTEN: Duration = Duration::from_secs(10);
 const SOCKET: &str = "DUOGATE_STRESS_SOCKET";
 
 fn command(number: u64) -> Command {
-    Command::Open { tag: Tag(number + 1), ports: [20_000, 20_002] }
+    Command::Open { tag: Tag(number + 1), legs: [LegOpening::FRESH; 2] }
 }
 
 fn event(number: u64) -> Event {
     let session = Session { slot: 1, generation: 1 };
-    Event::Opened { tag: Tag(number + 1), session, ports: [20_000, 20_002] }
+    let ports = [20_000, 20_002].map(|port| LocalPort { address: 0, port });
+    Event::Opened { tag: Tag(number + 1), session, ports }
 }
 
 /// Bursts of unlike lengths with unlike pauses, from a seed.
@@ -127,8 +128,14 @@ fn two_processes_lose_nothing() {
     let connection = doorway.accept().unwrap();
     connection.receive_hello().unwrap().unwrap();
     let page = PageWriter::create(1, 1).unwrap();
-    let description =
-        ShardDescription { shard: Shard(0), core: 0, first_port: 20_000, last_port: 20_999, sessions: 1 };
+    let description = ShardDescription {
+        shard: Shard(0),
+        core: 0,
+        addresses: 1,
+        first_port: 20_000,
+        last_port: 20_999,
+        sessions: 1,
+    };
     let (side, offer) = offer_shard(description, 1, &page, 64, 64).unwrap();
     welcome(&connection, 1, &[offer]).unwrap();
     let slept = thread::scope(|scope| {

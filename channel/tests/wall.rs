@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use duogate_channel::command::Command;
+use duogate_channel::command::{Command, LegOpening};
 use duogate_channel::counters::Counter;
 use duogate_channel::event::Event;
 use duogate_channel::handover::{Connection, Doorway, HandoverError};
@@ -23,7 +23,14 @@ const EPOCH: u64 = 77;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 fn description(index: u16) -> ShardDescription {
-    ShardDescription { shard: Shard(index), core: index, first_port: 20_000, last_port: 29_999, sessions: 8 }
+    ShardDescription {
+        shard: Shard(index),
+        core: index,
+        addresses: 1,
+        first_port: 20_000,
+        last_port: 29_999,
+        sessions: 8,
+    }
 }
 
 fn shard(index: u16) -> (GatewaySide, ShardOffer, PageWriter) {
@@ -54,7 +61,7 @@ fn commands_events_and_figures_cross_the_wall() {
     .unwrap();
     assert_eq!(attachment.epoch, EPOCH);
     assert_eq!(attachment.shards[1].description, description(1));
-    let open = |number| Command::Open { tag: Tag(number), ports: [0; 2] };
+    let open = |number| Command::Open { tag: Tag(number), legs: [LegOpening::FRESH; 2] };
     assert_eq!(second.commands.prepare_sleep(), Ok(true));
     for (index, side) in attachment.shards.iter_mut().enumerate() {
         side.send(&open(index as u64 + 1)).unwrap();

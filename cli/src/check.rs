@@ -26,6 +26,7 @@ pub(crate) fn run(screen: &Screen, options: &Options) -> Result<(), Failure> {
     let sip: Vec<String> = configuration.sip.listen.iter().map(ToString::to_string).collect();
     let trunks: Vec<&str> = configuration.trunks.iter().map(|trunk| trunk.name.as_str()).collect();
     let media = &configuration.media;
+    let addresses: Vec<String> = media.addresses().iter().map(ToString::to_string).collect();
     screen.line(format_args!(
         "  node {}, sip {}, http {}",
         configuration.node.name,
@@ -35,7 +36,7 @@ pub(crate) fn run(screen: &Screen, options: &Options) -> Result<(), Failure> {
     screen.line(format_args!(
         "  {} shard(s) on {} with ports {}, {} sessions; trunks: {}",
         media.shards(),
-        media.address,
+        addresses.join(" "),
         media.ports,
         media.sessions,
         if trunks.is_empty() { "none".to_owned() } else { trunks.join(", ") }

@@ -117,6 +117,7 @@ fn media(out: &mut Findings, media: &Media) {
         let message = format!("parties cannot send to {}, expected an address of this host", media.address);
         add(out, "media.address", message);
     }
+    more_addresses(out, media);
     if media.cores.is_empty() {
         add(out, "media.cores", "empty, expected at least one core, such as [0]");
     } else {
@@ -140,6 +141,21 @@ fn media(out: &mut Findings, media: &Media) {
     for (key, path) in [("media.prompts", &media.prompts), ("media.recordings", &media.recordings)] {
         if path.as_os_str().is_empty() {
             add(out, key, "empty, expected a folder");
+        }
+    }
+}
+
+fn more_addresses(out: &mut Findings, media: &Media) {
+    if media.more_addresses.len() > Media::MOST_MORE_ADDRESSES {
+        let message = format!("{} are listed, expected at most 7", media.more_addresses.len());
+        add(out, "media.more_addresses", message);
+    }
+    for (index, address) in media.more_addresses.iter().enumerate() {
+        let key = format!("media.more_addresses[{index}]");
+        if address.is_unspecified() || address.is_multicast() {
+            add(out, key, format!("parties cannot send to {address}, expected an address of this host"));
+        } else if *address == media.address || media.more_addresses[..index].contains(address) {
+            add(out, key, format!("{address} is listed twice"));
         }
     }
 }

@@ -90,6 +90,8 @@ impl Default for Sip {
 pub struct Media {
     /// In session descriptions, and where RTP ports are bound.
     pub address: IpAddr,
+    /// Further addresses of this host; [`Self::ports`] exists on each of them. At most [`Self::MOST_MORE_ADDRESSES`].
+    pub more_addresses: Vec<IpAddr>,
     /// Ports for RTP, shared out among the shards.
     pub ports: PortRange,
     /// The processor cores that carry sound: one shard each.
@@ -126,6 +128,7 @@ impl Default for Media {
     fn default() -> Self {
         Self {
             address: LOOPBACK,
+            more_addresses: Vec::new(),
             ports: PortRange { first: 20_000, last: 39_999 },
             cores: vec![0],
             sessions: 4000,
@@ -143,6 +146,22 @@ impl Default for Media {
 }
 
 impl Media {
+    /// The most addresses beside the first: the gateway and the control plane tell eight apart.
+    pub const MOST_MORE_ADDRESSES: usize = 7;
+
+    /// All addresses, in the order in which the gateway and the control plane number them.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<IpAddr> {
+        let mut addresses = vec![self.address];
+        addresses.extend(&self.more_addresses);
+        addresses
+    }
+
+    /// How many addresses there are.
+    fn address_count(&self) -> u32 {
+        u32::try_from(self.more_addresses.len() + 1).unwrap_or(u32::MAX)
+    }
+
     /// How many shards there are: one a core.
     #[must_use]
     pub fn shards(&self) -> u16 {
@@ -155,13 +174,14 @@ impl Media {
         self.sessions.div_ceil(u32::from(self.shards().max(1)))
     }
 
-    /// Callbacks for which there are ports, all shards together: each takes two.
+    /// Callbacks for which there are ports, all shards and addresses together: each takes two.
     #[must_use]
     pub fn possible_sessions(&self) -> u32 {
-        (self.shard_ports(0).rtp_ports() / 2).saturating_mul(u32::from(self.shards()))
+        let ports = self.shard_ports(0).rtp_ports().saturating_mul(self.address_count());
+        (ports / 2).saturating_mul(u32::from(self.shards()))
     }
 
-    /// The ports of the shard at `index`.
+    /// The ports of the shard at `index`, on each address.
     #[must_use]
     pub fn shard_ports(&self, index: u16) -> PortRange {
         self.ports.share(index, self.shards())

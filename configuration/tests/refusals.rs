@@ -56,6 +56,24 @@ fn wrong_types_and_ranges_name_what_was_expected() {
 }
 
 #[test]
+fn further_addresses_are_few_and_different_and_carry_more() {
+    refused_with(
+        "[media]\nmore_addresses = [\"127.0.0.2\", \"0.0.0.0\"]\n",
+        &["media.more_addresses[1]", "parties cannot send to 0.0.0.0"],
+    );
+    refused_with("[media]\nmore_addresses = [\"127.0.0.1\"]\n", &["media.more_addresses[0]", "listed twice"]);
+    refused_with("[media]\nmore_addresses = [\"::1\", \"::1\"]\n", &["more_addresses[1]", "listed twice"]);
+    let addresses = |count: u8| (2..2 + count).map(|last| format!("\"127.0.0.{last}\"")).collect::<Vec<_>>();
+    let media = |count| format!("[media]\nmore_addresses = [{}]\n", addresses(count).join(", "));
+    refused_with(&media(8), &["media.more_addresses", "8 are listed, expected at most 7"]);
+    let full = media(7) + "ports = \"20000-20399\"\nsessions = 800\n";
+    let configuration = Configuration::parse(&full).unwrap();
+    assert_eq!(configuration.media.addresses().len(), 8);
+    assert_eq!(configuration.media.addresses()[7].to_string(), "127.0.0.8");
+    refused_with(&full.replace("800", "801"), &["for 800 sessions"]);
+}
+
+#[test]
 fn ports_are_even_to_odd_and_enough() {
     refused_with("[media]\nports = \"20001-20002\"\n", &["media.ports", "no even port"]);
     refused_with("[media]\nports = \"20001-20000\"\n", &["not above"]);

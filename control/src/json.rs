@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use duogate_channel::event::LegStatistics;
-use duogate_channel::identity::Party;
+use duogate_channel::identity::{LocalPort, Party};
 use duogate_channel::sound::Codec;
 use duogate_channel::time::UnixTime;
 use duogate_signaling::resource::action::Actions;
@@ -227,11 +227,21 @@ pub(crate) fn note(note: &Note) -> Value {
                 "slot": media.session.slot,
                 "generation": media.session.generation,
                 "tag": media.tag,
-                "ports": media.ports,
+                "addresses": media.ports.map(|port| port.address),
+                "ports": media.ports.map(|port| port.port),
             }),
         );
     }
     Value::Object(fields)
+}
+
+/// The RTP port of a leg, as [`note`] wrote it; what is missing or damaged is 0.
+pub(crate) fn local_port(media: &Value, leg: usize) -> LocalPort {
+    let number = |name: &str| media[name][leg].as_u64().unwrap_or(0);
+    LocalPort {
+        address: u8::try_from(number("addresses")).unwrap_or(0),
+        port: u16::try_from(number("ports")).unwrap_or(0),
+    }
 }
 
 /// One leg's dialog.

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use duogate_channel::identity::LocalPort;
 use duogate_signaling::resource::note::LegNote;
 use serde_json::{Map, Value, json};
 use tokio::time::timeout;
@@ -45,7 +46,7 @@ pub(crate) struct Orphan {
     /// What the journal says about it.
     pub(crate) row: LegNote,
     /// The RTP port that the party was offered.
-    pub(crate) port: u16,
+    pub(crate) port: LocalPort,
 }
 
 /// The calls that have to be ended.
@@ -60,8 +61,7 @@ pub(crate) fn orphans(open: &[OpenResource], now: i64) -> Vec<Orphan> {
             let recent = json::seconds(now) - begun < longest + FORGOTTEN;
             // Of a released resource, what was not answered had got its CANCEL.
             if row.answered || (recent && resource.state != "Released") {
-                let port = resource.note["media"]["ports"][index].as_u64();
-                let port = port.and_then(|port| u16::try_from(port).ok()).unwrap_or(0);
+                let port = json::local_port(&resource.note["media"], index);
                 orphans.push(Orphan { row, port });
             }
         }
@@ -337,7 +337,7 @@ mod tests {
             }),
             note: json!({
                 "released": false, "dial_open": [false, true], "record_open": true,
-                "channel_open": [true, true], "max_ring_seconds": 50, "media": {"ports": [20_000, 20_002]}
+                "channel_open": [true, true], "max_ring_seconds": 50, "media": {"addresses": [0, 1], "ports": [20_000, 20_002]}
             }),
             recording: Some(RecordingRow {
                 res_id: "n-ext.duo_callback-1".into(),
@@ -387,7 +387,8 @@ mod tests {
             let orphans = orphans(open, now).into_iter();
             orphans.map(|orphan| (orphan.row.call_id, orphan.port)).collect::<Vec<_>>()
         };
-        let both = [("c1".to_owned(), 20_000), ("c2".to_owned(), 20_002)];
+        let port = |address, port| LocalPort { address, port };
+        let both = [("c1".to_owned(), port(0, 20_000)), ("c2".to_owned(), port(1, 20_002))];
         assert_eq!(called(&[open()], 10_000), both);
         assert_eq!(called(&[open()], 90_000), both[..1], "it stopped ringing long ago");
         let released = OpenResource { state: "Released".into(), ..open() };

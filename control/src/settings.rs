@@ -17,7 +17,7 @@ pub(crate) fn signaling(configuration: &Configuration) -> Settings {
         node: configuration.node.name.clone(),
         user_agent: configuration.sip.user_agent.clone(),
         listeners: configuration.sip.listen.iter().map(|listen| listen.address).collect(),
-        media_address: configuration.media.address,
+        media_addresses: configuration.media.addresses(),
         codecs: codecs(&configuration.media.codecs),
         limits: Limits {
             admission: Admission {

@@ -5,9 +5,9 @@
 use std::time::Duration;
 
 use arbitrary::{Arbitrary, Unstructured};
-use duogate_channel::command::{Command, FarEnd, Repeat, Source};
+use duogate_channel::command::{Command, FarEnd, LegOpening, PortChoice, Repeat, Source};
 use duogate_channel::event::{Event, RecordOutcome};
-use duogate_channel::identity::{Party, Recording, Session, Sound, Tag};
+use duogate_channel::identity::{LocalPort, Party, Recording, Session, Sound, Tag};
 use duogate_channel::sound::{Codec, RecordChannels, RecordFormat};
 use duogate_channel::time::Instant;
 use duogate_media::{
@@ -20,7 +20,7 @@ const BLOCKS: usize = 12;
 
 #[derive(Arbitrary, Debug)]
 enum Step {
-    Open([u16; 2]),
+    Open([(u8, u16); 2]),
     OpenAny,
     FarEnd {
         slot: u8,
@@ -164,8 +164,14 @@ impl World {
     fn step(&mut self, step: Step) {
         let party = |two| if two { Party::Two } else { Party::One };
         match step {
-            Step::Open(ports) => self.command(Command::Open { tag: Tag(1), ports }),
-            Step::OpenAny => self.command(Command::Open { tag: Tag(1), ports: [0, 0] }),
+            Step::Open(ports) => {
+                let leg = |(address, port)| LegOpening {
+                    port: PortChoice::This(LocalPort { address, port }),
+                    beginning: None,
+                };
+                self.command(Command::Open { tag: Tag(1), legs: ports.map(leg) });
+            }
+            Step::OpenAny => self.command(Command::Open { tag: Tag(1), legs: [LegOpening::FRESH; 2] }),
             Step::FarEnd { slot, two, ulaw, payload_type, event, send, receive } => {
                 let far_end = FarEnd {
                     address: "192.0.2.1:4000".parse().expect("a literal"),
@@ -260,6 +266,7 @@ fuzz_target!(|input: &[u8]| {
     let limits = Limits {
         sessions: SESSIONS,
         recordings: 2,
+        addresses: 2,
         first_port: 4,
         last_port: 21,
         rest: Duration::from_secs(3),

@@ -184,7 +184,7 @@ fn translate(now: Instant, snapshot: &duogate_media::Snapshot) -> Snapshot {
         },
         statistics: leg.statistics,
     });
-    Snapshot { tag: snapshot.tag, session: snapshot.session, state, legs }
+    Snapshot { tag: snapshot.tag, session: snapshot.session, taken_at: now, state, legs }
 }
 
 /// The timestamp after so much time at 8 kHz.

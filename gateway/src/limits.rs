@@ -29,7 +29,7 @@ pub fn raise_descriptors() -> u64 {
 pub struct Share {
     /// Sessions at once.
     pub sessions: u32,
-    /// RTP ports (even ones), in use and resting.
+    /// RTP ports (even ones) on all media addresses together, in use and resting.
     pub ports: u32,
 }
 

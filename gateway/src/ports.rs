@@ -17,6 +17,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
+use duogate_channel::identity::LocalPort;
 use duogate_channel::time::Instant;
 use duogate_media::{BindError, Socket};
 
@@ -43,7 +44,7 @@ struct Place {
 
 /// All places of one shard.
 pub struct Ports {
-    address: IpAddr,
+    addresses: Vec<IpAddr>,
     traffic_class: u32,
     places: Vec<Place>,
     settling: Vec<(Instant, Socket, u32)>,
@@ -51,12 +52,12 @@ pub struct Ports {
 }
 
 impl Ports {
-    /// `count` places, all empty. Sockets are bound to `address` and mark their packets with `traffic_class`.
+    /// `count` places, all empty. Sockets are bound to `addresses` and mark their packets with `traffic_class`.
     #[must_use]
-    pub fn new(address: IpAddr, traffic_class: u32, count: u32) -> Self {
+    pub fn new(addresses: Vec<IpAddr>, traffic_class: u32, count: u32) -> Self {
         let mut places = Vec::new();
         places.resize_with(usize::try_from(count).unwrap_or(0), Place::default);
-        Self { address, traffic_class, places, settling: Vec::with_capacity(64), sweep: 0 }
+        Self { addresses, traffic_class, places, settling: Vec::with_capacity(64), sweep: 0 }
     }
 
     fn place(&mut self, socket: Socket) -> Option<&mut Place> {
@@ -67,8 +68,12 @@ impl Ports {
     ///
     /// # Errors
     /// The port is taken, or the host refuses.
-    pub fn bind(&mut self, uring: &Uring, socket: Socket, port: u16) -> Result<(), BindError> {
-        let opened = RtpSocket::bind(self.address, port, self.traffic_class)
+    pub fn bind(&mut self, uring: &Uring, socket: Socket, port: LocalPort) -> Result<(), BindError> {
+        let Some(address) = self.addresses.get(usize::from(port.address)) else {
+            return Err(BindError::Refused);
+        };
+        let port = SocketAddr::new(*address, port.port);
+        let opened = RtpSocket::bind(port, self.traffic_class)
             .and_then(|opened| uring.enter_file(socket.0, opened.as_fd()).map(|()| opened));
         let opened = opened.map_err(|error| refusal(port, &error))?;
         let Some(place) = self.place(socket) else { return Err(BindError::Refused) };
@@ -212,11 +217,11 @@ fn is_same(source: SocketAddr, far_end: SocketAddr) -> bool {
     source.ip() == far_end.ip() && source.port() == far_end.port()
 }
 
-fn refusal(port: u16, error: &io::Error) -> BindError {
+fn refusal(port: SocketAddr, error: &io::Error) -> BindError {
     if error.kind() == io::ErrorKind::AddrInUse {
-        tracing::debug!(port, "port is taken by another program");
+        tracing::debug!(%port, "port is taken by another program");
         return BindError::Taken;
     }
-    tracing::warn!(port, %error, "socket refused");
+    tracing::warn!(%port, %error, "socket refused");
     BindError::Refused
 }

@@ -47,8 +47,8 @@ const FAREWELL: Duration = Duration::from_secs(3);
 pub struct Setup {
     /// Sizes and times.
     pub limits: Limits,
-    /// Where ports are bound.
-    pub address: IpAddr,
+    /// Where ports are bound: as many as [`Limits::addresses`].
+    pub addresses: Vec<IpAddr>,
     /// The traffic class octet of RTP packets.
     pub traffic_class: u32,
     /// How long packets may be gathered.
@@ -90,7 +90,7 @@ impl Shard {
         let core = Core::new(setup.limits, now).map_err(io::Error::other)?;
         let mut uring = Uring::new(setup.limits.sockets())?;
         uring.watch(setup.inbox.bell().as_fd(), INBOX_BELL)?;
-        let ports = Ports::new(setup.address, setup.traffic_class, setup.limits.sockets());
+        let ports = Ports::new(setup.addresses, setup.traffic_class, setup.limits.sockets());
         let page = Page::new(setup.page, &core);
         page.heartbeat(now);
         Ok(Self {

@@ -5,7 +5,7 @@
 
 use std::io;
 use std::mem;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use rustix::net::RecvFlags;
@@ -39,7 +39,7 @@ impl RtpSocket {
     ///
     /// # Errors
     /// The system's: `EADDRINUSE`, `EADDRNOTAVAIL`, `EMFILE`, …
-    pub fn bind(address: IpAddr, port: u16, traffic_class: u32) -> io::Result<Self> {
+    pub fn bind(address: SocketAddr, traffic_class: u32) -> io::Result<Self> {
         let domain = if address.is_ipv4() { Domain::IPV4 } else { Domain::IPV6 };
         let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
         if address.is_ipv4() {
@@ -50,7 +50,7 @@ impl RtpSocket {
         }
         socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
         socket.set_send_buffer_size(SEND_BUFFER)?;
-        socket.bind(&SocketAddr::new(address, port).into())?;
+        socket.bind(&address.into())?;
         Ok(Self { socket })
     }
 

@@ -58,7 +58,8 @@ pub enum GatewayError {
     NoDescriptors(u64),
     /// No port can be bound there.
     #[error(
-        "media.address: no RTP port can be bound on {address}: {error}; it must be an address of this host"
+        "media.address, media.more_addresses: no RTP port can be bound on {address}: {error}; it must be an address of \
+         this host"
     )]
     Address {
         /// The address.
@@ -137,8 +138,9 @@ fn signals() -> io::Result<UnixStream> {
 /// No io_uring, or an address that is not this host's.
 pub fn check(configuration: &Configuration) -> Result<(), GatewayError> {
     uring::check().map_err(|error| GatewayError::NoRing(uring::explain(&error, uring::disabled())))?;
-    let address = configuration.media.address;
-    UdpSocket::bind((address, 0)).map_err(|error| GatewayError::Address { address, error })?;
+    for address in configuration.media.addresses() {
+        UdpSocket::bind((address, 0)).map_err(|error| GatewayError::Address { address, error })?;
+    }
     Ok(())
 }
 
@@ -198,6 +200,7 @@ fn shard(
     let description = ShardDescription {
         shard: ShardName(index),
         core: media.cores[usize::from(index)],
+        addresses: limits.addresses,
         first_port: limits.first_port,
         last_port: limits.last_port,
         sessions: share.sessions,
@@ -205,7 +208,7 @@ fn shard(
     let door = ShardDoor { description, page: page.clone(), inbox: Arc::clone(inbox) };
     let setup = Setup {
         limits,
-        address: media.address,
+        addresses: media.addresses(),
         traffic_class: u32::from(media.dscp) << 2,
         budget: Duration::from_micros(u64::from(media.latency_budget_microseconds)),
         realtime_priority: media.realtime_priority,
@@ -220,8 +223,10 @@ fn shard(
 /// end of its process. Looks at one port of sixteen, which finds every gateway that had more than a few calls.
 fn await_ports(configuration: &Configuration) {
     let media = &configuration.media;
-    let sample = || (media.ports.first..=media.ports.last).step_by(32);
-    let taken = || sample().filter(|port| UdpSocket::bind((media.address, *port)).is_err()).count();
+    let addresses = media.addresses();
+    let ports = || (media.ports.first..=media.ports.last).step_by(32);
+    let sample = || addresses.iter().flat_map(|address| ports().map(|port| (*address, port)));
+    let taken = || sample().filter(|place| UdpSocket::bind(place).is_err()).count();
     let start = clock::now();
     let mut count = taken();
     while count > 0 && clock::now().since(start) < PORTS_PATIENCE {
@@ -242,7 +247,8 @@ fn await_ports(configuration: &Configuration) {
 fn share(configuration: &Configuration) -> Result<Share, GatewayError> {
     let media = &configuration.media;
     let descriptors = limits::raise_descriptors();
-    let ports = (0..media.shards()).map(|index| media.shard_ports(index).rtp_ports()).min().unwrap_or(0);
+    let each = (0..media.shards()).map(|index| media.shard_ports(index).rtp_ports()).min().unwrap_or(0);
+    let ports = each.saturating_mul(u32::from(address_count(configuration)));
     let wanted = Share { sessions: media.sessions_per_shard(), ports };
     let share = limits::fit(wanted, u32::from(media.shards()), descriptors);
     if share.sessions == 0 {
@@ -267,19 +273,27 @@ fn shard_limits(configuration: &Configuration, index: u16, share: Share) -> Resu
     let ports = media.shard_ports(index);
     // A share beginning with an odd port loses it: RTP ports are even (RFC 3550 section 11).
     let first_port = ports.first + ports.first % 2;
-    let span = u16::try_from(share.ports.saturating_mul(2).saturating_sub(1)).unwrap_or(u16::MAX);
+    let addresses = address_count(configuration);
+    let each = share.ports / u32::from(addresses);
+    let span = u16::try_from(each.saturating_mul(2).saturating_sub(1)).unwrap_or(u16::MAX);
     let seconds = |seconds: u32, zero: Duration| {
         if seconds == 0 { zero } else { Duration::from_secs(u64::from(seconds)) }
     };
     Ok(Limits {
         sessions: share.sessions,
         recordings: share.sessions,
+        addresses,
         first_port,
         last_port: ports.last.min(first_port.saturating_add(span)),
         rest: seconds(media.rest_seconds, Duration::from_millis(1)),
         silence_timeout: seconds(media.silence_timeout_seconds, NEVER),
         seed: random().map_err(system("/dev/urandom"))?,
     })
+}
+
+/// Media addresses; the checks of the configuration have seen that they are at most 8.
+fn address_count(configuration: &Configuration) -> u8 {
+    u8::try_from(configuration.media.addresses().len()).unwrap_or(u8::MAX)
 }
 
 fn start_recorder(desk: &Arc<Desk>) -> Result<JoinHandle<io::Result<()>>, GatewayError> {

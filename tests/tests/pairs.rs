@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use duogate_channel::command::Command;
 use duogate_channel::event::Event;
-use duogate_channel::identity::{Session, Shard};
+use duogate_channel::identity::{LocalPort, Session, Shard};
 use duogate_channel::sound::Codec;
 use duogate_channel::time::{Instant, UnixTime};
 use duogate_signaling::clock::Now;
@@ -30,7 +30,7 @@ fn endpoint(now: Now) -> Endpoint {
         node: "n".into(),
         user_agent: "Duogate".into(),
         listeners: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 5060))],
-        media_address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        media_addresses: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
         codecs: vec![Codec::Pcma],
         limits: Limits {
             admission: Admission { max_calls: PAIRS, calls_per_second: 1.0, burst: PAIRS },
@@ -62,7 +62,11 @@ fn oblige(endpoint: &mut Endpoint, now: Now, sessions: &mut u32) {
             Output::Media { command: Command::Open { tag, .. }, .. } => {
                 *sessions += 1;
                 let session = Session { slot: *sessions, generation: 1 };
-                endpoint.media(now, Shard(0), Event::Opened { tag, session, ports: [4000, 4002] });
+                endpoint.media(
+                    now,
+                    Shard(0),
+                    Event::Opened { tag, session, ports: [LocalPort::first(4000), LocalPort::first(4002)] },
+                );
             }
             Output::Media { command: Command::Join { session }, .. } => {
                 endpoint.media(now, Shard(0), Event::Joined { session });

@@ -3,7 +3,7 @@ use std::sync::atomic::AtomicBool;
 use super::*;
 use crate::command::Source;
 use crate::event::LegStatistics;
-use crate::identity::Tag;
+use crate::identity::{LocalPort, Tag};
 use crate::snapshot::{LegSnapshot, SessionState};
 
 fn pair(sessions: u32) -> (PageWriter, PageReader) {
@@ -16,7 +16,7 @@ fn pair(sessions: u32) -> (PageWriter, PageReader) {
 fn snapshot(slot: u32, number: u64) -> Snapshot {
     let small = u16::try_from(number & 0x7FFF).unwrap();
     let leg = LegSnapshot {
-        port: small,
+        port: LocalPort { address: 3, port: small },
         far_end: None,
         hears: Source::Peer,
         ssrc: u32::from(small),
@@ -29,7 +29,13 @@ fn snapshot(slot: u32, number: u64) -> Snapshot {
         },
     };
     let session = Session { slot, generation: 1 };
-    Snapshot { tag: Tag(number), session, state: SessionState::Joined, legs: [leg; 2] }
+    Snapshot {
+        tag: Tag(number),
+        session,
+        taken_at: Instant::from_nanoseconds(number),
+        state: SessionState::Joined,
+        legs: [leg; 2],
+    }
 }
 
 #[test]

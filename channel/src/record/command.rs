@@ -23,7 +23,9 @@ impl Record for Command {
         let mut bytes = Self::ZERO;
         let mut w = Writer::new(&mut bytes);
         match self {
-            Self::Open { tag, ports } => w.u8(OPEN).tag(*tag).ports(*ports),
+            Self::Open { tag, legs: [first, second] } => {
+                w.u8(OPEN).tag(*tag).leg_opening(first).leg_opening(second)
+            }
             Self::FarEnd { session, party, far_end } => {
                 w.u8(FAR_END).session(*session).party(*party).far_end(far_end)
             }
@@ -46,7 +48,7 @@ impl Record for Command {
     fn decode(bytes: &Self::Bytes) -> Result<Self, RecordError> {
         let mut r = Reader::new(bytes);
         let command = match r.u8()? {
-            OPEN => Self::Open { tag: r.tag()?, ports: r.ports()? },
+            OPEN => Self::Open { tag: r.tag()?, legs: [r.leg_opening()?, r.leg_opening()?] },
             FAR_END => Self::FarEnd { session: r.session()?, party: r.party()?, far_end: r.far_end()? },
             HEAR => Self::Hear { session: r.session()?, party: r.party()?, source: r.source()? },
             JOIN => Self::Join { session: r.session()? },

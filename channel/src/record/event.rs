@@ -22,7 +22,9 @@ impl Record for Event {
         let mut bytes = Self::ZERO;
         let mut w = Writer::new(&mut bytes);
         match self {
-            Self::Opened { tag, session, ports } => w.u8(OPENED).tag(*tag).session(*session).ports(*ports),
+            Self::Opened { tag, session, ports: [first, second] } => {
+                w.u8(OPENED).tag(*tag).session(*session).local_port(*first).local_port(*second)
+            }
             Self::Refused { tag, reason } => w.u8(REFUSED).tag(*tag).u8(refusal_number(*reason)),
             Self::Joined { session } => w.u8(JOINED).session(*session),
             Self::Played { session, party, sound, outcome } => {
@@ -44,7 +46,11 @@ impl Record for Event {
     fn decode(bytes: &Self::Bytes) -> Result<Self, RecordError> {
         let mut r = Reader::new(bytes);
         let event = match r.u8()? {
-            OPENED => Self::Opened { tag: r.tag()?, session: r.session()?, ports: r.ports()? },
+            OPENED => Self::Opened {
+                tag: r.tag()?,
+                session: r.session()?,
+                ports: [r.local_port()?, r.local_port()?],
+            },
             REFUSED => Self::Refused { tag: r.tag()?, reason: refusal(r.u8()?)? },
             JOINED => Self::Joined { session: r.session()? },
             PLAYED => Self::Played {

@@ -3,9 +3,9 @@
 use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use core::time::Duration;
 
-use crate::command::{FarEnd, Repeat, Source};
+use crate::command::{Beginning, FarEnd, LegOpening, PortChoice, Repeat, Source};
 use crate::event::LegStatistics;
-use crate::identity::{Party, Recording, Session, Sound, Tag};
+use crate::identity::{LocalPort, MOST_ADDRESSES, Party, Recording, Session, Sound, Tag};
 use crate::record::RecordError;
 use crate::sound::Codec;
 use crate::time::Instant;
@@ -95,6 +95,19 @@ impl<'a> Writer<'a> {
 
     pub(crate) fn ports(&mut self, ports: [u16; 2]) -> &mut Self {
         self.u16(ports[0]).u16(ports[1])
+    }
+
+    pub(crate) fn local_port(&mut self, port: LocalPort) -> &mut Self {
+        self.u8(port.address).u16(port.port)
+    }
+
+    pub(crate) fn leg_opening(&mut self, leg: &LegOpening) -> &mut Self {
+        match leg.port {
+            PortChoice::Any { addresses } => self.u8(1).u8(addresses).u16(0),
+            PortChoice::This(port) => self.u8(2).local_port(port),
+        };
+        let stream = leg.beginning.unwrap_or(Beginning { ssrc: 0, sequence: 0, timestamp: 0 });
+        self.flag(leg.beginning.is_some()).u32(stream.ssrc).u16(stream.sequence).u32(stream.timestamp)
     }
 
     pub(crate) fn address(&mut self, address: SocketAddr) -> &mut Self {
@@ -246,8 +259,31 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(crate) fn ports(&mut self) -> Read<[u16; 2]> {
-        Ok([self.u16()?, self.u16()?])
+    pub(crate) fn local_port(&mut self) -> Read<LocalPort> {
+        match self.u8()? {
+            address if address < MOST_ADDRESSES => Ok(LocalPort { address, port: self.u16()? }),
+            other => impossible("media address", other),
+        }
+    }
+
+    pub(crate) fn leg_opening(&mut self) -> Read<LegOpening> {
+        let port = match self.u8()? {
+            1 => match (self.u8()?, self.u16()?) {
+                (addresses @ 1.., 0) => PortChoice::Any { addresses },
+                (addresses, _) => return impossible("media addresses", addresses),
+            },
+            2 => PortChoice::This(self.local_port()?),
+            other => return impossible("port choice", other),
+        };
+        let present = self.flag("beginning")?;
+        let stream = Beginning { ssrc: self.u32()?, sequence: self.u16()?, timestamp: self.u32()? };
+        match (present, stream) {
+            (true, stream) => Ok(LegOpening { port, beginning: Some(stream) }),
+            (false, Beginning { ssrc: 0, sequence: 0, timestamp: 0 }) => {
+                Ok(LegOpening { port, beginning: None })
+            }
+            (false, stream) => impossible("beginning", stream.ssrc),
+        }
     }
 
     pub(crate) fn address(&mut self) -> Read<SocketAddr> {

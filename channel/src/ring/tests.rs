@@ -3,11 +3,11 @@ use std::collections::VecDeque;
 use proptest::prelude::*;
 
 use super::*;
-use crate::command::Command;
+use crate::command::{Command, LegOpening};
 use crate::identity::{Session, Tag};
 
 fn numbered(number: u64) -> Command {
-    Command::Open { tag: Tag(number + 1), ports: [0; 2] }
+    Command::Open { tag: Tag(number + 1), legs: [LegOpening::FRESH; 2] }
 }
 
 /// What may happen to a ring.

@@ -82,7 +82,11 @@ fn every_word_of_the_header_is_checked() {
     let cases = [
         (WORD_MAGIC, 0, SegmentError::Magic),
         (WORD_MAGIC, MAGIC + 1, SegmentError::Magic),
-        (WORD_ABI_AND_KIND, (abi + 1) | rings, SegmentError::Abi { theirs: 2, ours: ABI_VERSION }),
+        (
+            WORD_ABI_AND_KIND,
+            (abi + 1) | rings,
+            SegmentError::Abi { theirs: ABI_VERSION + 1, ours: ABI_VERSION },
+        ),
         (WORD_ABI_AND_KIND, abi | 2 << 32, SegmentError::Kind { found: 2 }),
         (WORD_EPOCH, 8, SegmentError::Epoch { found: 8, expected: 9 }),
         (WORD_SIZE, 4096, SegmentError::Size { found: 192, expected: 4096 }),

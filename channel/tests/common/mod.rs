@@ -4,9 +4,9 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::time::Duration;
 
-use duogate_channel::command::{Command, FarEnd, Repeat, Source};
+use duogate_channel::command::{Beginning, Command, FarEnd, LegOpening, PortChoice, Repeat, Source};
 use duogate_channel::event::{Event, LegStatistics, PlayOutcome, RecordOutcome, Refusal};
-use duogate_channel::identity::{Party, Recording, Session, Shard, Sound, Tag};
+use duogate_channel::identity::{LocalPort, MOST_ADDRESSES, Party, Recording, Session, Shard, Sound, Tag};
 use duogate_channel::message::{FileRefusal, Rejection, ShardDescription, ToControl, ToGateway};
 use duogate_channel::snapshot::{LegSnapshot, SessionState, Snapshot};
 use duogate_channel::sound::{Codec, RecordChannels, RecordFormat};
@@ -73,11 +73,28 @@ pub fn source() -> impl Strategy<Value = Source> {
     ]
 }
 
+fn local_port() -> impl Strategy<Value = LocalPort> {
+    (0..MOST_ADDRESSES, any::<u16>()).prop_map(|(address, port)| LocalPort { address, port })
+}
+
+fn leg_opening() -> impl Strategy<Value = LegOpening> {
+    let port = prop_oneof![
+        (1..=u8::MAX).prop_map(|addresses| PortChoice::Any { addresses }),
+        local_port().prop_map(PortChoice::This),
+    ];
+    let stream = any::<(u32, u16, u32)>().prop_map(|(ssrc, sequence, timestamp)| Beginning {
+        ssrc,
+        sequence,
+        timestamp,
+    });
+    (port, proptest::option::of(stream)).prop_map(|(port, beginning)| LegOpening { port, beginning })
+}
+
 pub fn command() -> impl Strategy<Value = Command> {
     let format = prop_oneof![Just(RecordFormat::Alaw), Just(RecordFormat::Ulaw), Just(RecordFormat::Pcm16)];
     let channels = prop_oneof![Just(RecordChannels::Mixed), Just(RecordChannels::Separate)];
     prop_oneof![
-        (tag(), any::<[u16; 2]>()).prop_map(|(tag, ports)| Command::Open { tag, ports }),
+        (tag(), [leg_opening(), leg_opening()]).prop_map(|(tag, legs)| Command::Open { tag, legs }),
         (session(), party(), far_end()).prop_map(|(session, party, far_end)| Command::FarEnd {
             session,
             party,
@@ -126,7 +143,7 @@ pub fn event() -> impl Strategy<Value = Event> {
     ];
     let duration = (any::<u64>(), 0..1_000_000_000_u32).prop_map(|(s, n)| Duration::new(s, n));
     prop_oneof![
-        (tag(), session(), any::<[u16; 2]>()).prop_map(|(tag, session, ports)| Event::Opened {
+        (tag(), session(), [local_port(), local_port()]).prop_map(|(tag, session, ports)| Event::Opened {
             tag,
             session,
             ports
@@ -188,10 +205,12 @@ pub fn to_control() -> impl Strategy<Value = ToControl> {
     prop_oneof![
         any::<(u32, u64, u16)>().prop_map(|(abi, epoch, shards)| ToControl::Welcome { abi, epoch, shards }),
         rejection.prop_map(ToControl::Reject),
-        any::<([u16; 4], u32)>().prop_map(|([shard, core, first_port, last_port], sessions)| {
-            let shard = Shard(shard);
-            ToControl::Shard(ShardDescription { shard, core, first_port, last_port, sessions })
-        }),
+        any::<([u16; 4], u8, u32)>().prop_map(
+            |([shard, core, first_port, last_port], addresses, sessions)| {
+                let shard = Shard(shard);
+                ToControl::Shard(ShardDescription { shard, core, addresses, first_port, last_port, sessions })
+            }
+        ),
         sound().prop_map(|sound| ToControl::SoundReady { sound }),
         (sound(), file_refusal()).prop_map(|(sound, reason)| ToControl::SoundRefused { sound, reason }),
         recording().prop_map(|recording| ToControl::RecordingReady { recording }),
@@ -202,7 +221,7 @@ pub fn to_control() -> impl Strategy<Value = ToControl> {
 
 fn leg() -> impl Strategy<Value = LegSnapshot> {
     let stream = any::<(u32, u16, u32)>();
-    (any::<u16>(), proptest::option::of(far_end()), source(), stream, statistics()).prop_map(
+    (local_port(), proptest::option::of(far_end()), source(), stream, statistics()).prop_map(
         |(port, far_end, hears, (ssrc, sequence, timestamp), statistics)| LegSnapshot {
             port,
             far_end,
@@ -222,10 +241,6 @@ pub fn snapshot() -> impl Strategy<Value = Snapshot> {
         Just(SessionState::Joined),
         Just(SessionState::Closing),
     ];
-    (tag(), session(), state, [leg(), leg()]).prop_map(|(tag, session, state, legs)| Snapshot {
-        tag,
-        session,
-        state,
-        legs,
-    })
+    (tag(), session(), instant(), state, [leg(), leg()])
+        .prop_map(|(tag, session, taken_at, state, legs)| Snapshot { tag, session, taken_at, state, legs })
 }

@@ -102,8 +102,10 @@ fn unbindable(configuration: &Configuration) -> Vec<String> {
             found.push(format!("sip {listen}: {error}"));
         }
     }
-    if let Err(error) = UdpSocket::bind((configuration.media.address, 0)) {
-        found.push(format!("media {}: {error}", configuration.media.address));
+    for address in configuration.media.addresses() {
+        if let Err(error) = UdpSocket::bind((address, 0)) {
+            found.push(format!("media {address}: {error}"));
+        }
     }
     found
 }

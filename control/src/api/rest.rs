@@ -150,6 +150,7 @@ pub(super) async fn shards(State(interface): Shared, who: Who) -> Outcome {
             json!({
                 "shard": shard.description.shard.0,
                 "core": shard.description.core,
+                "addresses": shard.description.addresses,
                 "first_port": shard.description.first_port,
                 "last_port": shard.description.last_port,
                 "sessions": shard.description.sessions,

@@ -11,7 +11,7 @@ use std::time::Duration;
 use duogate_channel::command::Command;
 use duogate_channel::event::{Event, LegStatistics, RecordOutcome};
 use duogate_channel::handover::{Connection, Doorway, HandoverError};
-use duogate_channel::identity::{Recording, Session, Shard, Tag};
+use duogate_channel::identity::{LocalPort, Recording, Session, Shard, Tag};
 use duogate_channel::message::{ShardDescription, ToControl, ToGateway};
 use duogate_channel::page::PageWriter;
 use duogate_channel::sides::{GatewaySide, offer_shard, welcome};
@@ -61,8 +61,14 @@ fn attached(connection: &Connection, end: &AtomicBool) {
     if connection.receive_hello().unwrap().is_err() {
         return;
     }
-    let description =
-        ShardDescription { shard: Shard(0), core: 0, first_port: 40_000, last_port: 40_199, sessions: 50 };
+    let description = ShardDescription {
+        shard: Shard(0),
+        core: 0,
+        addresses: 1,
+        first_port: 40_000,
+        last_port: 40_199,
+        sessions: 50,
+    };
     let page = PageWriter::create(7, description.sessions).unwrap();
     let (side, offer) = offer_shard(description, 7, &page, 256, 256).unwrap();
     welcome(connection, 7, &[offer]).unwrap();
@@ -112,7 +118,11 @@ impl FakeShard {
                     self.next += 1;
                     self.sessions.insert(self.next, (tag, None));
                     let session = Session { slot: self.next, generation: 1 };
-                    self.say(Event::Opened { tag, session, ports: [40_000, 40_002] });
+                    self.say(Event::Opened {
+                        tag,
+                        session,
+                        ports: [LocalPort::first(40_000), LocalPort::first(40_002)],
+                    });
                 }
                 Command::Join { session } => self.say(Event::Joined { session }),
                 Command::RecordStart { session, recording, .. } => {

@@ -2,22 +2,25 @@
 
 use ::core::net::SocketAddr;
 
+use duogate_channel::identity::LocalPort;
+
 /// Place of an RTP socket in the shard's socket table. There is one place for every even port of the shard's
-/// range: place `n` is port `first_port + 2 n`, whether a socket is open there or not. The shell may use it as
-/// the index of its registered files and as the token of its completions.
+/// range on every media address, whether a socket is open there or not: with `k` such ports on each, place
+/// `a k + n` is port `first_port + 2 n` of address `a` ([`crate::Limits::port`]). The shell may use it as the index
+/// of its registered files and as the token of its completions.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Socket(pub u32);
 
 /// One thing for the shell to do, in the order in which [`crate::Core::poll_action`] gives them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Action {
-    /// Open a UDP socket on `port` of the media address and receive from it. Answered by
+    /// Open a UDP socket on a port of a media address and receive from it. Answered by
     /// [`crate::Core::bound`].
     Bind {
         /// Its place.
         socket: Socket,
-        /// The port, even.
-        port: u16,
+        /// The port, even, with its address.
+        port: LocalPort,
     },
     /// Connect the socket to the far end, drain what strangers queued before, then receive on. Comes again,
     /// with another address, when signaling moves the far end. Packets that [`crate::Core::receive`] forwards

@@ -28,8 +28,8 @@ pub(crate) const fn is_somewhere(address: SocketAddr) -> bool {
 impl Core {
     pub(crate) fn obey(&mut self, now: Instant, command: Command, tap: &mut impl Tap) {
         let done = match command {
-            Command::Open { tag, ports } => {
-                self.open(tag, ports);
+            Command::Open { tag, legs } => {
+                self.open(now, tag, legs);
                 Ok(())
             }
             Command::FarEnd { session, party, far_end } => self.far_end(now, session, party, far_end),

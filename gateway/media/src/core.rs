@@ -48,7 +48,7 @@ impl Core {
             limits,
             counters: Counters::default(),
             table: Table::new(limits.sessions, limits.seed),
-            sockets: Sockets::new(limits.sockets()),
+            sockets: Sockets::new(limits.addresses, limits.sockets_each()),
             recordings: Recordings::new(limits.recordings),
             events: Events::new(limits.sessions, limits.recordings),
             wheel: Wheel::new(timers.count(), now),
@@ -175,8 +175,8 @@ impl Core {
 
     /// RTP ports that are neither in use nor resting.
     #[must_use]
-    pub const fn free_ports(&self) -> u32 {
-        self.sockets.free
+    pub fn free_ports(&self) -> u32 {
+        self.sockets.free()
     }
 
     /// The session in a slot, if the slot is in use.

@@ -7,7 +7,7 @@
 use alloc::collections::VecDeque;
 
 use duogate_channel::event::{Event, PlayOutcome};
-use duogate_channel::identity::{Party, Sound};
+use duogate_channel::identity::{LocalPort, Party, Sound};
 
 use crate::core::Core;
 use crate::table::{Slot, State, pending};
@@ -95,8 +95,10 @@ impl Core {
     fn slot_event(&self, place: u32) -> Option<Event> {
         let slot = &self.table.slots[place as usize];
         let (session, tag) = (self.table.session(place), slot.tag);
-        let port =
-            |party: Party| slot.legs[party.index()].socket.map_or(0, |socket| self.limits.port(socket));
+        let port = |party: Party| {
+            let socket = slot.legs[party.index()].socket;
+            socket.map_or(LocalPort::default(), |socket| self.limits.port(socket))
+        };
         let played = |party: Party| {
             let (sound, outcome) = slot.legs[party.index()].played?;
             Some(Event::Played { session, party, sound, outcome })

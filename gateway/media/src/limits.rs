@@ -2,6 +2,7 @@
 
 use ::core::time::Duration;
 
+use duogate_channel::identity::{LocalPort, MOST_ADDRESSES};
 use thiserror::Error;
 
 use crate::action::Socket;
@@ -18,6 +19,8 @@ pub struct Limits {
     pub sessions: u32,
     /// Recordings at the same time, counting those whose file the writer has not finished.
     pub recordings: u32,
+    /// Media addresses; the shard's ports exist on each of them.
+    pub addresses: u8,
     /// First RTP port of the shard, even.
     pub first_port: u16,
     /// Last port of the shard; an RTP port may not lie above it.
@@ -42,12 +45,15 @@ pub enum LimitsError {
         /// Last port.
         last: u16,
     },
+    /// No media address, or more than a port can name.
+    #[error("{0} media addresses: there must be 1 to {MOST_ADDRESSES}")]
+    Addresses(u8),
     /// A session needs two ports.
     #[error("{sessions} sessions need {} RTP ports, the range has {sockets}", u64::from(*.sessions) * 2)]
     TooFewPorts {
         /// Sessions asked for.
         sessions: u32,
-        /// Even ports in the range.
+        /// Even ports in the range, on all addresses.
         sockets: u32,
     },
     /// No session at all.
@@ -59,9 +65,19 @@ pub enum LimitsError {
 }
 
 impl Limits {
-    /// RTP ports of the range, which is the size of the socket table.
+    /// RTP ports of the range on all addresses, which is the size of the socket table.
     #[must_use]
     pub const fn sockets(&self) -> u32 {
+        // Widening cast: `u32::from` is not const.
+        #[allow(clippy::cast_lossless)]
+        {
+            self.addresses as u32 * self.sockets_each()
+        }
+    }
+
+    /// RTP ports of the range on one address.
+    #[must_use]
+    pub const fn sockets_each(&self) -> u32 {
         if self.last_port < self.first_port {
             return 0;
         }
@@ -90,16 +106,22 @@ impl Limits {
 
     /// The port of a place in the socket table.
     #[must_use]
-    pub fn port(&self, socket: Socket) -> u16 {
-        let offset = u16::try_from(socket.0 * 2).unwrap_or(u16::MAX);
-        self.first_port.saturating_add(offset)
+    pub fn port(&self, socket: Socket) -> LocalPort {
+        let each = self.sockets_each().max(1);
+        let offset = u16::try_from(socket.0 % each * 2).unwrap_or(u16::MAX);
+        let address = u8::try_from(socket.0 / each).unwrap_or(u8::MAX);
+        LocalPort { address, port: self.first_port.saturating_add(offset) }
     }
 
     /// The place of a port in the socket table, if it is an RTP port of this shard.
     #[must_use]
-    pub fn socket(&self, port: u16) -> Option<Socket> {
+    pub fn socket(&self, port: LocalPort) -> Option<Socket> {
+        let LocalPort { address, port } = port;
         let inside = (self.first_port..=self.last_port).contains(&port) && port.is_multiple_of(2);
-        inside.then(|| Socket(u32::from(port - self.first_port) / 2))
+        (inside && address < self.addresses).then(|| {
+            let before = u32::from(address) * self.sockets_each();
+            Socket(before + u32::from(port - self.first_port) / 2)
+        })
     }
 
     pub(crate) fn check(&self) -> Result<(), LimitsError> {
@@ -107,6 +129,9 @@ impl Limits {
         const LONGEST: Duration = Duration::from_secs(30 * 86_400);
         if !self.first_port.is_multiple_of(2) || self.first_port == 0 || self.last_port < self.first_port {
             return Err(LimitsError::Ports { first: self.first_port, last: self.last_port });
+        }
+        if !(1..=MOST_ADDRESSES).contains(&self.addresses) {
+            return Err(LimitsError::Addresses(self.addresses));
         }
         if self.sessions == 0 {
             return Err(LimitsError::NoSessions);

@@ -1,5 +1,6 @@
 //! How a session gets its two ports, and how it leaves them.
 
+use duogate_channel::command::{LegOpening, PortChoice};
 use duogate_channel::event::{Event, Refusal};
 use duogate_channel::identity::{Party, Tag};
 use duogate_channel::time::Instant;
@@ -7,6 +8,7 @@ use duogate_channel::time::Instant;
 use crate::action::{BindError, Socket};
 use crate::core::Core;
 use crate::sockets::Bound;
+use crate::stream::Stream;
 use crate::table::{State, pending};
 use crate::wheel::tick_from;
 
@@ -14,34 +16,40 @@ use crate::wheel::tick_from;
 const ATTEMPTS: u8 = 64;
 
 impl Core {
-    pub(crate) fn open(&mut self, tag: Tag, ports: [u16; 2]) {
+    pub(crate) fn open(&mut self, now: Instant, tag: Tag, legs: [LegOpening; 2]) {
         let Some(place) = self.table.claim(tag) else {
             self.counters.refused += 1;
             self.events.answer(Event::Refused { tag, reason: Refusal::NoSlot });
             return;
         };
+        for (leg, opening) in self.table.slots[place as usize].legs.iter_mut().zip(legs) {
+            leg.choice = opening.port;
+            if let Some(beginning) = opening.beginning {
+                leg.stream = Stream::resumed(now, beginning);
+            }
+        }
         // The port that was asked for first, so that a free choice does not take it.
         let mut order = Party::BOTH;
-        order.sort_by_key(|party| ports[party.index()] == 0);
+        order.sort_by_key(|party| matches!(legs[party.index()].port, PortChoice::Any { .. }));
         for party in order {
-            if !self.claim_port(place, party, ports[party.index()]) {
+            if !self.claim_port(place, party) {
                 self.refuse(place, Refusal::NoPort);
                 return;
             }
         }
     }
 
-    /// Claims a port for a party: this one, or any if it is 0.
-    fn claim_port(&mut self, place: u32, party: Party, port: u16) -> bool {
+    /// Claims a port for a party, as it may choose.
+    fn claim_port(&mut self, place: u32, party: Party) -> bool {
         let name = leg_name(place, party);
-        let socket = match port {
-            0 => self.sockets.claim(name),
-            port => self.limits.socket(port).and_then(|socket| self.sockets.claim_place(socket.0, name)),
-        };
         let leg = self.table.slots[place as usize].leg(party);
-        leg.socket = socket;
-        leg.requested = port != 0;
-        socket.is_some()
+        leg.socket = match leg.choice {
+            PortChoice::Any { addresses } => self.sockets.claim(addresses, name),
+            PortChoice::This(port) => {
+                self.limits.socket(port).and_then(|socket| self.sockets.claim_place(socket.0, name))
+            }
+        };
+        leg.socket.is_some()
     }
 
     pub(crate) fn port_bound(&mut self, socket: Socket, result: Result<(), BindError>) {
@@ -68,10 +76,10 @@ impl Core {
         let slot = &mut self.table.slots[place as usize];
         slot.leg(party).socket = None;
         slot.attempts = slot.attempts.saturating_add(1);
-        let another = !slot.leg(party).requested && slot.attempts <= ATTEMPTS;
+        let another = matches!(slot.leg(party).choice, PortChoice::Any { .. }) && slot.attempts <= ATTEMPTS;
         let reason = match error {
             BindError::Refused => Refusal::NoSocket,
-            BindError::Taken if another && self.claim_port(place, party, 0) => return,
+            BindError::Taken if another && self.claim_port(place, party) => return,
             BindError::Taken => Refusal::NoPort,
         };
         self.refuse(place, reason);

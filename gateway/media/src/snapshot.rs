@@ -2,7 +2,7 @@
 
 use duogate_channel::command::{FarEnd, Source};
 use duogate_channel::event::LegStatistics;
-use duogate_channel::identity::{Session, Tag};
+use duogate_channel::identity::{LocalPort, Session, Tag};
 use duogate_channel::time::Instant;
 
 use crate::core::Core;
@@ -40,8 +40,8 @@ pub struct Snapshot {
 /// One party's side of a session.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LegSnapshot {
-    /// Our RTP port, 0 while none is bound.
-    pub port: u16,
+    /// Our RTP port, port 0 while there is none.
+    pub port: LocalPort,
     /// Where the party is.
     pub far_end: Option<FarEnd>,
     /// What it hears now.
@@ -82,7 +82,7 @@ impl Core {
 impl Leg {
     fn snapshot(&self, limits: &Limits) -> LegSnapshot {
         LegSnapshot {
-            port: self.socket.map_or(0, |socket| limits.port(socket)),
+            port: self.socket.map_or(LocalPort::default(), |socket| limits.port(socket)),
             far_end: self.far_end,
             hears: self.hears,
             ssrc: self.stream.ssrc,

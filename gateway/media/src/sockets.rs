@@ -3,6 +3,8 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use duogate_channel::identity::MOST_ADDRESSES;
+
 use crate::action::{BindError, Socket};
 
 const NONE: u32 = u32::MAX;
@@ -73,27 +75,36 @@ pub(crate) enum Bound {
     Nobody,
 }
 
-/// The table of ports. Free ports wait in a queue: the one that was used longest ago is used next.
+/// Free ports of one address, linked by themselves.
+#[derive(Clone, Copy, Debug)]
+struct Queue {
+    first: u32,
+    last: u32,
+    length: u32,
+}
+
+/// The table of ports, address by address. The free ones of an address wait in a queue: the one that was used longest
+/// ago is used next.
 #[derive(Debug)]
 pub(crate) struct Sockets {
     ports: Box<[Port]>,
-    first_free: u32,
-    last_free: u32,
-    pub(crate) free: u32,
+    /// Ports of each address.
+    each: u32,
+    free: [Queue; MOST_ADDRESSES as usize],
     first_told: u32,
     last_told: u32,
 }
 
 impl Sockets {
-    pub(crate) fn new(count: u32) -> Self {
+    pub(crate) fn new(addresses: u8, each: u32) -> Self {
+        let count = u32::from(addresses) * each;
         let port =
             Port { leg: NONE, next: NONE, previous: NONE, state: State::Free, listed: false, connect: false };
         let ports: Vec<Port> = (0..count).map(|_| port).collect();
         let mut sockets = Self {
             ports: ports.into_boxed_slice(),
-            first_free: NONE,
-            last_free: NONE,
-            free: 0,
+            each: each.max(1),
+            free: [Queue { first: NONE, last: NONE, length: 0 }; MOST_ADDRESSES as usize],
             first_told: NONE,
             last_told: NONE,
         };
@@ -113,9 +124,26 @@ impl Sockets {
         }
     }
 
-    /// Claims the port that has been free longest.
-    pub(crate) fn claim(&mut self, leg: u32) -> Option<Socket> {
-        self.claim_place(self.first_free, leg)
+    /// Free ports of all addresses.
+    pub(crate) fn free(&self) -> u32 {
+        self.free.iter().map(|queue| queue.length).sum()
+    }
+
+    /// Claims the port that has been free longest, of that address among `addresses` which has most.
+    pub(crate) fn claim(&mut self, addresses: u8, leg: u32) -> Option<Socket> {
+        let suits = |(address, _): &(usize, &Queue)| addresses >> address & 1 == 1;
+        let mut most = Queue { first: NONE, last: NONE, length: 0 };
+        for (_, queue) in self.free.iter().enumerate().filter(suits) {
+            if queue.length > most.length {
+                most = *queue;
+            }
+        }
+        self.claim_place(most.first, leg)
+    }
+
+    /// The queue of a place's address.
+    fn queue(&mut self, place: u32) -> &mut Queue {
+        &mut self.free[(place / self.each) as usize]
     }
 
     /// Claims one port, if it is free.
@@ -124,8 +152,8 @@ impl Sockets {
         if port.state != State::Free {
             return None;
         }
-        self.link_around(port);
-        self.free -= 1;
+        self.link_around(place, port);
+        self.queue(place).length -= 1;
         self.ports[place as usize] =
             Port { leg, next: NONE, previous: NONE, state: State::Wanted, listed: false, connect: false };
         self.tell(place);
@@ -244,27 +272,28 @@ impl Sockets {
         self.last_told = place;
     }
 
-    /// To the end of the queue of free ports.
+    /// To the end of its address's queue of free ports.
     fn make_free(&mut self, place: u32) {
-        let last = self.last_free;
+        let last = self.queue(place).last;
         self.ports[place as usize] =
             Port { leg: NONE, next: NONE, previous: last, state: State::Free, listed: false, connect: false };
         match last {
-            NONE => self.first_free = place,
+            NONE => self.queue(place).first = place,
             last => self.ports[last as usize].next = place,
         }
-        self.last_free = place;
-        self.free += 1;
+        let queue = self.queue(place);
+        queue.last = place;
+        queue.length += 1;
     }
 
-    /// Takes a port out of the middle of the queue of free ports.
-    fn link_around(&mut self, port: Port) {
+    /// Takes a port out of the middle of its queue of free ports.
+    fn link_around(&mut self, place: u32, port: Port) {
         match port.previous {
-            NONE => self.first_free = port.next,
+            NONE => self.queue(place).first = port.next,
             previous => self.ports[previous as usize].next = port.next,
         }
         match port.next {
-            NONE => self.last_free = port.previous,
+            NONE => self.queue(place).last = port.previous,
             next => self.ports[next as usize].previous = port.previous,
         }
     }

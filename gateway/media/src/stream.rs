@@ -1,5 +1,6 @@
 //! The one continuous RTP stream towards a party, whatever it hears.
 
+use duogate_channel::command::Beginning;
 use duogate_channel::time::Instant;
 
 use crate::arrival::{Order, samples};
@@ -50,6 +51,12 @@ impl Stream {
             packets: 0,
             octets: 0,
         }
+    }
+
+    /// One that another gateway began: its clock runs on from `now`.
+    pub(crate) const fn resumed(now: Instant, beginning: Beginning) -> Self {
+        let Beginning { ssrc, sequence, timestamp } = beginning;
+        Self { sent_at: now, ..Self::new(ssrc, sequence, timestamp) }
     }
 
     /// Nobody is relayed any more: the next packet begins something new.

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use duogate_channel::command::{FarEnd, Source};
+use duogate_channel::command::{FarEnd, PortChoice, Source};
 use duogate_channel::event::{LegStatistics, PlayOutcome, Refusal};
 use duogate_channel::identity::{Party, Session, Sound, Tag};
 use duogate_channel::time::Instant;
@@ -52,8 +52,8 @@ pub(crate) struct Leg {
     /// Our port, while there is one.
     pub(crate) socket: Option<Socket>,
     pub(crate) bound: bool,
-    /// The control plane named the port: no other will do.
-    pub(crate) requested: bool,
+    /// Which port the control plane wants for it.
+    pub(crate) choice: PortChoice,
     /// It hears the other party, and may be sent to.
     pub(crate) relaying: bool,
     pub(crate) silent_told: bool,
@@ -81,7 +81,7 @@ impl Leg {
         Self {
             socket: None,
             bound: false,
-            requested: false,
+            choice: PortChoice::ANY,
             relaying: false,
             silent_told: false,
             far_end: None,

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
-use duogate_channel::command::Command;
+use duogate_channel::command::{Command, LegOpening};
 use duogate_channel::counters::Counter;
 use duogate_channel::event::Event;
 use duogate_channel::handover::{Connection, HandoverError};
@@ -76,7 +76,7 @@ fn events_wait_for_room_in_the_ring() {
     // More answers than the event ring holds, with nobody reading: 4096 events fit.
     let rounds = 2200u64;
     for tag in 1..=rounds {
-        let command = Command::Open { tag: Tag(tag), ports: [0, 0] };
+        let command = Command::Open { tag: Tag(tag), legs: [LegOpening::FRESH; 2] };
         until("room for a command", || control.attachment.shards[0].send(&command).ok());
     }
     let mut answers = 0;

@@ -9,7 +9,7 @@ use std::process::{Child, Command as Program, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use duogate_channel::command::{Command, FarEnd, Repeat, Source};
+use duogate_channel::command::{Command, FarEnd, LegOpening, Repeat, Source};
 use duogate_channel::event::Event;
 use duogate_channel::identity::{Party, Recording, Session, Sound, Tag};
 use duogate_channel::message::{ToControl, ToGateway};
@@ -160,9 +160,11 @@ impl Control {
     /// A new session and its ports.
     pub(crate) fn open(&mut self) -> (Session, [u16; 2]) {
         let tag = Tag(u64::from(self.number()));
-        self.send(Command::Open { tag, ports: [0, 0] });
+        self.send(Command::Open { tag, legs: [LegOpening::FRESH; 2] });
         match self.event() {
-            Event::Opened { tag: opened, session, ports } if opened == tag => (session, ports),
+            Event::Opened { tag: opened, session, ports } if opened == tag => {
+                (session, ports.map(|port| port.port))
+            }
             other => panic!("{other:?}"),
         }
     }

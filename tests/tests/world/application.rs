@@ -135,7 +135,7 @@ pub(crate) fn endpoint(seed: u64, start: Instant) -> Endpoint {
         node: "world".into(),
         user_agent: "Duogate".into(),
         listeners: vec![us()],
-        media_address: us().ip(),
+        media_addresses: vec![us().ip()],
         codecs: vec![Codec::Pcma, Codec::Pcmu],
         limits: Limits {
             admission: Admission { max_calls: 100, calls_per_second: 50.0, burst: 10 },

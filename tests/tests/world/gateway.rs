@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use duogate_channel::command::Command;
 use duogate_channel::event::{Event, RecordOutcome};
-use duogate_channel::identity::Sound;
+use duogate_channel::identity::{LocalPort, Sound};
 use duogate_channel::sound::{Codec, RecordChannels, RecordFormat};
 use duogate_channel::time::Instant;
 use duogate_media::{
@@ -103,6 +103,7 @@ impl Gateway {
         let limits = Limits {
             sessions: SESSIONS,
             recordings: SESSIONS,
+            addresses: 1,
             first_port: FIRST_PORT,
             last_port: LAST_PORT,
             rest: Duration::from_secs(1),
@@ -191,7 +192,11 @@ impl Gateway {
         while let Some(action) = self.core.poll_action() {
             match action {
                 Action::Bind { socket, port } => {
-                    assert_eq!(port, Self::port(socket), "the core and the world agree on ports");
+                    assert_eq!(
+                        port,
+                        LocalPort::first(Self::port(socket)),
+                        "the core and the world agree on ports"
+                    );
                     effects.push(Effect::Bind(socket));
                 }
                 Action::Connect { socket, address } => {

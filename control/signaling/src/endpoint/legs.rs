@@ -6,6 +6,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
+use duogate_channel::identity::LocalPort;
 use duogate_channel::sound::Codec;
 
 use super::check::own_uri;
@@ -69,14 +70,19 @@ impl Endpoint {
             caller: UriBuf::parse(&caller).ok()?,
             local: *self.settings.listeners.get(usize::from(listener.0))?,
             offer: MediaOffer {
-                address: self.settings.media_address,
-                port: order.port,
+                address: self.media_address(order.port)?,
                 codecs: preferred(codecs, order.prefer),
             },
             user_agent: self.settings.user_agent.clone(),
             timers: self.settings.timers,
         };
         Some((dial, trunk.map(|trunk| trunk.name.clone())))
+    }
+
+    /// One of our RTP ports, as parties know it.
+    pub(super) fn media_address(&self, port: LocalPort) -> Option<SocketAddr> {
+        let address = self.settings.media_addresses.get(usize::from(port.address))?;
+        Some(SocketAddr::new(*address, port.port))
     }
 
     fn reaches(&self, listener: Listener, address: SocketAddr) -> bool {

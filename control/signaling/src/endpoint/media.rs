@@ -2,7 +2,7 @@
 
 use duogate_channel::command::Command;
 use duogate_channel::event::{Event, PlayOutcome};
-use duogate_channel::identity::{Session, Shard, Tag};
+use duogate_channel::identity::{LocalPort, Session, Shard, Tag};
 
 use super::output::Output;
 use super::{Endpoint, Input};
@@ -45,9 +45,15 @@ impl Endpoint {
     }
 
     /// A session that nobody asked for, or whose resource is gone, is closed again.
-    fn opened(&mut self, now: Now, shard: Shard, tag: Tag, session: Session, ports: [u16; 2]) {
+    fn opened(&mut self, now: Now, shard: Shard, tag: Tag, session: Session, ports: [LocalPort; 2]) {
         let asked_for = self.shards.opened(shard, tag, session, tag.0);
-        if asked_for && self.resources.contains_key(&tag.0) {
+        let known = ports.iter().all(|port| usize::from(port.address) < self.settings.media_addresses.len());
+        if asked_for && !known {
+            // Gateway and control plane were started with different addresses: nobody could be told where to send.
+            self.shards.closed(shard, session);
+            self.outputs.push_back(Output::Media { shard, command: Command::Close { session } });
+            self.tell(now, tag.0, Input::Refused);
+        } else if asked_for && self.resources.contains_key(&tag.0) {
             self.tell(now, tag.0, Input::Opened { session, ports });
         } else {
             self.counters.stray_media += 1;

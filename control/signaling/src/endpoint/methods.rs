@@ -7,14 +7,14 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Bound;
 
-use duogate_channel::identity::{Shard, Tag};
+use duogate_channel::identity::{Party, Shard, Tag};
 use rand_core::Rng;
 
 use super::settings::Settings;
 use super::slots::{Attempt, Slot};
 use super::{Endpoint, Input, check};
 use crate::clock::Now;
-use crate::resource::duo_callback::DuoCallback;
+use crate::resource::duo_callback::{DuoCallback, MediaPlace};
 use crate::resource::error::ApiError;
 use crate::resource::parameters::Parameters;
 use crate::resource::plan::{Plan, Prepared};
@@ -65,7 +65,9 @@ impl Endpoint {
         if let Some(recording) = prepared.recording {
             self.recordings.insert(recording, serial);
         }
-        let machine = DuoCallback::new(now, res_id, plan, prepared, self.settings.waits, (shard, tag));
+        let place =
+            MediaPlace { shard, tag, addresses: Party::BOTH.map(|party| self.addresses_for(&plan, party)) };
+        let machine = DuoCallback::new(now, res_id, plan, prepared, self.settings.waits, place);
         let view = machine.view();
         let slot = Slot { machine: Box::new(machine), attempts: [Attempt::Idle; 2], deadline: None };
         self.resources.insert(serial, slot);
@@ -238,12 +240,12 @@ impl Endpoint {
     }
 
     /// New settings for new calls: trunks, policy, limits, codecs, waits. Calls in progress go on as they were
-    /// placed. Node name, listeners and media address stay what they were.
+    /// placed. Node name, listeners and media addresses stay what they were.
     pub fn reload(&mut self, settings: Settings) {
         let node = core::mem::take(&mut self.settings.node);
         let listeners = core::mem::take(&mut self.settings.listeners);
-        let media_address = self.settings.media_address;
-        self.settings = Settings { node, listeners, media_address, ..settings };
+        let media_addresses = core::mem::take(&mut self.settings.media_addresses);
+        self.settings = Settings { node, listeners, media_addresses, ..settings };
         self.trunks.keep(&self.settings.trunks);
     }
 

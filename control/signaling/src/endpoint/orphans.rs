@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use core::net::SocketAddr;
 
-use duogate_channel::identity::Party;
+use duogate_channel::identity::{LocalPort, Party};
 
 use super::Endpoint;
 use super::legs::call_id_of;
@@ -30,7 +30,13 @@ impl Endpoint {
     ///
     /// # Errors
     /// The row does not describe a call.
-    pub fn end_orphan(&mut self, now: Now, row: &LegNote, port: u16, cause: u16) -> Result<(), NotACall> {
+    pub fn end_orphan(
+        &mut self,
+        now: Now,
+        row: &LegNote,
+        port: LocalPort,
+        cause: u16,
+    ) -> Result<(), NotACall> {
         let mut identity = identity(row)?;
         let dial = self.dial_again(row, port)?;
         if self.legs.contains_key(&identity.call_id) {
@@ -56,7 +62,7 @@ impl Endpoint {
         Ok(())
     }
 
-    fn dial_again(&self, row: &LegNote, port: u16) -> Result<Dial, NotACall> {
+    fn dial_again(&self, row: &LegNote, port: LocalPort) -> Result<Dial, NotACall> {
         let address: SocketAddr = row.address.ok_or(NotACall)?;
         let listener = Listener(row.listener);
         let local = self.settings.listeners.get(usize::from(row.listener)).ok_or(NotACall)?;
@@ -66,8 +72,8 @@ impl Endpoint {
             caller: uri(&row.local_uri)?,
             local: *local,
             offer: MediaOffer {
-                address: self.settings.media_address,
-                port,
+                // Only to repeat the INVITE: an address that is no longer ours changes nothing for the CANCEL.
+                address: self.media_address(port).unwrap_or(SocketAddr::from(([0; 4], 0))),
                 codecs: self.settings.codecs.clone(),
             },
             user_agent: self.settings.user_agent.clone(),

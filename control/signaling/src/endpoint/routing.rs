@@ -5,12 +5,14 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 
+use duogate_channel::identity::{MOST_ADDRESSES, Party};
+
 use super::output::{Listener, LocateFailure, Output, Query};
 use super::settings::Trunk;
 use super::slots::{Attempt, Order, Search};
 use super::{Endpoint, Input};
 use crate::clock::Now;
-use crate::resource::plan::Target;
+use crate::resource::plan::{Plan, Target};
 
 /// Port of SIP over UDP (RFC 3261 section 19.1.2).
 const DEFAULT_PORT: u16 = 5060;
@@ -71,6 +73,29 @@ impl Endpoint {
             self.searches.insert(query, Search { serial, order, sip_port: hop.port });
             self.outputs.push_back(Output::Locate { query, host: hop.host });
         }
+    }
+
+    /// The media addresses that suit a party, as bits: of the family that its SIP goes over, where we have any. What
+    /// can be known before its first host is looked up.
+    pub(super) fn addresses_for(&self, plan: &Plan, party: Party) -> u8 {
+        let ipv4 = plan.parties[party.index()].to.first().is_none_or(|target| self.speaks_ipv4(target));
+        let ours = self.settings.media_addresses.iter().take(usize::from(MOST_ADDRESSES)).enumerate();
+        let suits = ours.filter(|(_, address)| address.is_ipv4() == ipv4);
+        match suits.fold(0, |bits, (place, _)| bits | 1 << place) {
+            0 => u8::MAX,
+            bits => bits,
+        }
+    }
+
+    /// Will requests to a target go over IPv4? Its host says so, or else the socket of its trunk.
+    fn speaks_ipv4(&self, target: &Target) -> bool {
+        let trunk = target.trunk.as_ref().and_then(|name| self.trunk(name));
+        let host = trunk.and_then(|trunk| trunk.address.as_ref()).unwrap_or(&target.host);
+        let listener = usize::from(trunk.map_or(0, |trunk| trunk.listener));
+        literal(host).map_or_else(
+            || self.settings.listeners.get(listener).is_none_or(SocketAddr::is_ipv4),
+            |address| address.is_ipv4(),
+        )
     }
 
     /// The answer to `Output::Locate`. An empty list is a failure. Of several addresses the first that one of our

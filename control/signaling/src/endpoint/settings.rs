@@ -18,8 +18,9 @@ pub struct Settings {
     pub user_agent: String,
     /// Addresses that other SIP elements reach us at, in the order of `sip.listen`. Never empty; never port 0.
     pub listeners: Vec<SocketAddr>,
-    /// `media.address`: where parties send RTP to.
-    pub media_address: IpAddr,
+    /// `media.address` and `media.more_addresses`: where parties send RTP to, as the gateway numbers them. Never
+    /// empty.
+    pub media_addresses: Vec<IpAddr>,
     /// Codecs to offer where neither application nor trunk says otherwise.
     pub codecs: Vec<Codec>,
     /// Bounds.

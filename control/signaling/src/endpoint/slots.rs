@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 
-use duogate_channel::identity::Party;
+use duogate_channel::identity::{LocalPort, Party};
 use duogate_channel::sound::Codec;
 use duogate_channel::time::Instant;
 
@@ -60,7 +60,7 @@ pub(super) struct Order {
     pub(super) target: usize,
     pub(super) attempt: u16,
     /// Our RTP port for the party.
-    pub(super) port: u16,
+    pub(super) port: LocalPort,
     /// The codec to put first.
     pub(super) prefer: Option<Codec>,
 }

@@ -2,7 +2,7 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::net::{IpAddr, SocketAddr};
+use core::net::SocketAddr;
 
 use duogate_channel::command::FarEnd;
 use duogate_channel::sound::Codec;
@@ -34,10 +34,8 @@ pub struct Dial {
 /// Our side of the media of one leg; the same port through the whole call.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct MediaOffer {
-    /// Where the gateway receives RTP, as the party shall see it.
-    pub address: IpAddr,
-    /// The gateway's RTP port for this party.
-    pub port: u16,
+    /// Where the gateway receives RTP of this party, as the party shall see it.
+    pub address: SocketAddr,
     /// What we can receive and send, best first; never empty.
     pub codecs: Vec<Codec>,
 }

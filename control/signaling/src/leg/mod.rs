@@ -23,7 +23,6 @@ use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::net::SocketAddr;
 
 use duogate_channel::command::FarEnd;
 use duogate_channel::time::Instant;
@@ -111,7 +110,7 @@ impl Leg {
             invite: None,
             bye: None,
             cause: None,
-            local: LocalDescription::new(session, SocketAddr::new(offer.address, offer.port), &offer.codecs),
+            local: LocalDescription::new(session, offer.address, &offer.codecs),
             early: EarlyDialogs::default(),
             chosen: None,
             dismissed: Vec::new(),

@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use duogate_channel::identity::{Session, Shard};
+use duogate_channel::identity::{LocalPort, Session, Shard};
 
 use super::view::{State, View};
 
@@ -90,5 +90,5 @@ pub struct MediaNote {
     /// The tag that it was opened with; the gateway's snapshot pages carry it.
     pub tag: u64,
     /// RTP ports of party 1 and 2.
-    pub ports: [u16; 2],
+    pub ports: [LocalPort; 2],
 }

@@ -43,8 +43,7 @@ pub(crate) fn a_dial() -> Dial {
         caller: UriBuf::parse("sip:4711@192.0.2.10").expect("a URI"),
         local: "192.0.2.10:5060".parse().expect("an address"),
         offer: MediaOffer {
-            address: "192.0.2.11".parse().expect("an address"),
-            port: 20_000,
+            address: "192.0.2.11:20000".parse().expect("an address"),
             codecs: vec![Codec::Pcma, Codec::Pcmu],
         },
         user_agent: "Duogate".into(),

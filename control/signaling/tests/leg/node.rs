@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use duogate_channel::command::Command;
 use duogate_channel::event::{Event as MediaEvent, LegStatistics};
-use duogate_channel::identity::{Session, Shard, Tag};
+use duogate_channel::identity::{LocalPort, Session, Shard, Tag};
 use duogate_channel::sound::Codec;
 use duogate_channel::time::{Instant, UnixTime};
 use duogate_signaling::clock::Now;
@@ -40,7 +40,7 @@ fn settings() -> Settings {
         node: "n".into(),
         user_agent: "Duogate".into(),
         listeners: vec!["192.0.2.10:5060".parse().expect("an address")],
-        media_address: "192.0.2.11".parse().expect("an address"),
+        media_addresses: vec!["192.0.2.11".parse().expect("an address")],
         codecs: vec![Codec::Pcma, Codec::Pcmu],
         limits: Limits::default(),
         trunks: Vec::new(),
@@ -157,7 +157,7 @@ impl Node {
 
     /// Ends what the journal of a process that died says about one party's call.
     pub(crate) fn end_orphan(&mut self, row: &LegNote, port: u16) -> Result<(), NotACall> {
-        let outcome = self.endpoint.end_orphan(self.reading(), row, port, 500);
+        let outcome = self.endpoint.end_orphan(self.reading(), row, LocalPort::first(port), 500);
         self.drain();
         outcome
     }
@@ -181,7 +181,11 @@ impl Node {
         let event = match command {
             Command::Open { tag, .. } => {
                 self.tag = tag;
-                MediaEvent::Opened { tag, session: SESSION, ports: [20_000, 20_002] }
+                MediaEvent::Opened {
+                    tag,
+                    session: SESSION,
+                    ports: [LocalPort::first(20_000), LocalPort::first(20_002)],
+                }
             }
             Command::Join { session } => MediaEvent::Joined { session },
             Command::Close { session } => {

@@ -1,7 +1,7 @@
 //! One continuous RTP stream towards each party, across every change of what it hears.
 
 use crate::support::{Listener, MILLISECOND, PACKET, Speech, World, far_end, limits, parse};
-use duogate_channel::command::{Command, Repeat, Source};
+use duogate_channel::command::{Beginning, Command, LegOpening, Repeat, Source};
 use duogate_channel::identity::Party;
 use duogate_channel::sound::Codec;
 use duogate_media::DropReason;
@@ -31,6 +31,26 @@ fn a_party_that_hears_another_gets_its_sound_untouched_in_a_stream_of_its_own() 
     assert_ne!(header.ssrc, 0xaaaa);
     assert_eq!(payload, [0x5a; 160]);
     assert!(world.heard(session, Party::One).is_empty(), "nobody hears himself");
+}
+
+#[test]
+fn a_stream_that_another_gateway_began_goes_on() {
+    let mut world = World::new(limits());
+    let beginning = Beginning { ssrc: 0x1234_5678, sequence: 65_535, timestamp: 0xffff_ff80 };
+    let first = LegOpening { beginning: Some(beginning), ..LegOpening::FRESH };
+    let session = world.pair_of([first, LegOpening::FRESH], BOTH);
+    world.pass(MILLISECOND * 500);
+    world.command(Command::Join { session });
+    let mut speech = Speech::new(1, 7, 9);
+    world.talk(session, Party::Two, &mut speech, 3);
+    let heard = world.heard(session, Party::One);
+    let headers: Vec<_> = heard.iter().map(|packet| parse(packet).0).collect();
+    assert!(headers.iter().all(|header| header.ssrc == 0x1234_5678));
+    assert_eq!(headers.iter().map(|header| header.sequence).collect::<Vec<_>>(), [65_535, 0, 1]);
+    assert!(headers[0].marker, "a gap lies before it");
+    // Half a second has passed since the session opened, at 8 kHz.
+    let ahead = headers[0].timestamp.wrapping_sub(beginning.timestamp);
+    assert!((4_000..=4_160).contains(&ahead), "{ahead}");
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use duogate_channel::command::{Command, FarEnd, Repeat, Source};
+use duogate_channel::command::{Command, FarEnd, LegOpening, PortChoice, Repeat, Source};
 use duogate_channel::event::{Event, Refusal};
-use duogate_channel::identity::{Party, Session, Tag};
+use duogate_channel::identity::{LocalPort, Party, Session, Tag};
 use duogate_channel::sound::Codec;
 use duogate_media::{
     Action, BindError, Core, DropReason, Limits, LimitsError, NoTap, Origin, Phase, Socket, Verdict,
@@ -35,6 +35,10 @@ fn limits_that_contradict_each_other_are_refused() {
         made(Limits { last_port: 20_013, ..good }),
         Err(LimitsError::TooFewPorts { sessions: 4, sockets: 7 })
     );
+    for addresses in [0, 9] {
+        assert_eq!(made(Limits { addresses, ..good }), Err(LimitsError::Addresses(addresses)));
+    }
+    assert_eq!(made(Limits { addresses: 2, last_port: 20_007, ..good }), Ok(()), "two addresses carry more");
     assert_eq!(made(Limits { sessions: 0, ..good }), Err(LimitsError::NoSessions));
     assert_eq!(made(Limits { rest: Duration::ZERO, ..good }), Err(LimitsError::Times));
 }
@@ -42,9 +46,12 @@ fn limits_that_contradict_each_other_are_refused() {
 #[test]
 fn a_session_gets_a_slot_an_odd_generation_and_two_even_ports() {
     let mut world = World::new(limits());
-    world.command(Command::Open { tag: Tag(3), ports: [0, 0] });
+    world.command(Command::Open { tag: Tag(3), legs: [LegOpening::FRESH; 2] });
     let [Event::Opened { tag, session, ports }] = world.events[..] else { panic!("{:?}", world.events) };
-    assert_eq!((tag, session.generation % 2, ports), (Tag(3), 1, [20_000, 20_002]));
+    assert_eq!(
+        (tag, session.generation % 2, ports),
+        (Tag(3), 1, [LocalPort::first(20_000), LocalPort::first(20_002)])
+    );
     assert_eq!(world.core.active_sessions(), 1);
     assert_eq!(world.core.snapshot(session.slot).unwrap().phase, Phase::Open);
 }
@@ -55,7 +62,7 @@ fn every_slot_can_be_used_and_no_more() {
     for _ in 0..4 {
         world.open();
     }
-    world.command(Command::Open { tag: Tag(5), ports: [0, 0] });
+    world.command(Command::Open { tag: Tag(5), legs: [LegOpening::FRESH; 2] });
     assert_eq!(refusals(&world), [Refusal::NoSlot]);
     assert_eq!(world.core.counters().refused, 1);
 }
@@ -90,7 +97,7 @@ fn ports_rest_before_they_are_used_again() {
     let socket = world.socket(session, Party::One);
     world.command(Command::Close { session });
     assert_eq!((world.core.active_sessions(), world.core.free_ports()), (0, 0));
-    world.command(Command::Open { tag: Tag(2), ports: [0, 0] });
+    world.command(Command::Open { tag: Tag(2), legs: [LegOpening::FRESH; 2] });
     assert_eq!(refusals(&world), [Refusal::NoPort], "both rest");
     let mut late = Speech::new(1, 1, 1).bytes();
     let verdict = world.core.receive(world.now, socket, Origin::Connected, &mut late, &mut NoTap);
@@ -112,7 +119,7 @@ fn the_port_that_was_free_longest_is_used_next() {
     for _ in 0..5 {
         let session = world.open();
         let snapshot = world.core.snapshot(session.slot).unwrap();
-        seen.extend(snapshot.legs.map(|leg| leg.port));
+        seen.extend(snapshot.legs.map(|leg| leg.port.port));
         world.command(Command::Close { session });
         world.pass(Duration::from_secs(3));
     }
@@ -123,29 +130,69 @@ fn the_port_that_was_free_longest_is_used_next() {
 fn a_port_that_another_program_holds_is_passed_over() {
     let mut world = World::new(limits());
     world.taken = vec![20_000, 20_002, 20_006];
-    world.command(Command::Open { tag: Tag(1), ports: [0, 0] });
+    world.command(Command::Open { tag: Tag(1), legs: [LegOpening::FRESH; 2] });
     let [Event::Opened { ports, .. }] = world.events[..] else { panic!("{:?}", world.events) };
-    assert!(ports.iter().all(|port| !world.taken.contains(port)) && ports[0] != ports[1], "{ports:?}");
+    assert!(ports.iter().all(|port| !world.taken.contains(&port.port)) && ports[0] != ports[1], "{ports:?}");
     world.taken = (20_000..20_022).collect();
-    world.command(Command::Open { tag: Tag(2), ports: [0, 0] });
+    world.command(Command::Open { tag: Tag(2), legs: [LegOpening::FRESH; 2] });
     assert_eq!(refusals(&world), [Refusal::NoPort]);
     assert_eq!(world.core.active_sessions(), 1, "nothing is left of it");
     assert_eq!(world.core.free_ports(), 9);
 }
 
+/// A leg on this port of the first address, or on any if it is 0.
+fn asked(port: u16) -> LegOpening {
+    let port = if port == 0 { PortChoice::ANY } else { PortChoice::This(LocalPort::first(port)) };
+    LegOpening { port, beginning: None }
+}
+
+#[test]
+fn every_address_has_the_whole_range() {
+    let mut world = World::new(Limits { addresses: 3, ..limits() });
+    assert_eq!((world.core.limits().sockets(), world.core.free_ports()), (33, 33));
+    for place in 0..33 {
+        let port = world.core.limits().port(Socket(place));
+        assert_eq!(world.core.limits().socket(port), Some(Socket(place)), "{port:?}");
+    }
+    let any = |addresses| LegOpening { port: PortChoice::Any { addresses }, beginning: None };
+    let third = LocalPort { address: 2, port: 20_020 };
+    let this = LegOpening { port: PortChoice::This(third), beginning: None };
+    world.command(Command::Open { tag: Tag(1), legs: [any(0b010), this] });
+    let [Event::Opened { session, ports, .. }] = world.events[..] else { panic!("{:?}", world.events) };
+    assert_eq!(ports, [LocalPort { address: 1, port: 20_000 }, third]);
+    assert_eq!(world.core.snapshot(session.slot).unwrap().legs.map(|leg| leg.port), ports);
+    // The first address has most free ports, and then as many as the others.
+    world.events.clear();
+    world.command(Command::Open { tag: Tag(2), legs: [LegOpening::FRESH; 2] });
+    let [Event::Opened { ports, .. }] = world.events[..] else { panic!("{:?}", world.events) };
+    assert_eq!(ports, [LocalPort::first(20_000), LocalPort::first(20_002)]);
+    assert_eq!(world.core.free_ports(), 29);
+    world.command(Command::Close { session });
+    world.pass(Duration::from_secs(3));
+    assert_eq!(world.core.free_ports(), 31, "each went back to its address");
+}
+
 #[test]
 fn ports_can_be_asked_for() {
     let mut world = World::new(limits());
-    world.command(Command::Open { tag: Tag(1), ports: [0, 20_000] });
-    assert!(matches!(world.events[..], [Event::Opened { ports: [20_002, 20_000], .. }]));
+    world.command(Command::Open { tag: Tag(1), legs: [0, 20_000].map(asked) });
+    let [Event::Opened { ports, .. }] = world.events[..] else { panic!("{:?}", world.events) };
+    assert_eq!(ports, [20_002, 20_000].map(LocalPort::first));
     for ports in [[20_000, 0], [0, 20_003], [20_022, 0], [30_000, 0], [20_008, 20_008], [2, 0]] {
         world.events.clear();
-        world.command(Command::Open { tag: Tag(2), ports });
+        world.command(Command::Open { tag: Tag(2), legs: ports.map(asked) });
         assert_eq!(refusals(&world), [Refusal::NoPort], "{ports:?}");
+    }
+    let elsewhere = PortChoice::This(LocalPort { address: 1, port: 20_008 });
+    for port in [elsewhere, PortChoice::Any { addresses: 0b10 }] {
+        world.events.clear();
+        let leg = LegOpening { port, beginning: None };
+        world.command(Command::Open { tag: Tag(2), legs: [leg, LegOpening::FRESH] });
+        assert_eq!(refusals(&world), [Refusal::NoPort], "there is no second address");
     }
     world.events.clear();
     world.taken = vec![20_010];
-    world.command(Command::Open { tag: Tag(3), ports: [20_010, 0] });
+    world.command(Command::Open { tag: Tag(3), legs: [20_010, 0].map(asked) });
     assert_eq!(refusals(&world), [Refusal::NoPort]);
     assert_eq!(world.core.free_ports(), 9);
 }
@@ -154,7 +201,7 @@ fn ports_can_be_asked_for() {
 fn a_host_without_sockets_refuses_and_what_was_bound_is_released() {
     let mut world = World::new(limits());
     let Limits { .. } = limits();
-    world.core.command(world.now, Command::Open { tag: Tag(1), ports: [0, 0] }, &mut NoTap);
+    world.core.command(world.now, Command::Open { tag: Tag(1), legs: [LegOpening::FRESH; 2] }, &mut NoTap);
     let asked: Vec<Action> = std::iter::from_fn(|| world.core.poll_action()).collect();
     let [Action::Bind { socket: one, .. }, Action::Bind { socket: two, .. }] = asked[..] else {
         panic!("{asked:?}")

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use duogate_channel::command::{Command, Repeat};
+use duogate_channel::command::{Command, LegOpening, Repeat};
 use duogate_channel::event::{Event, PlayOutcome, RecordOutcome};
 use duogate_channel::identity::{Party, Recording, Tag};
 use duogate_channel::sound::{Codec, RecordChannels, RecordFormat};
@@ -79,7 +79,7 @@ fn refusals_without_a_place_hold_commands_back() {
     world.takes_events = false;
     let mut given = 0;
     while world.core.accepts_commands() {
-        world.command(Command::Open { tag: Tag(100 + given), ports: [0, 0] });
+        world.command(Command::Open { tag: Tag(100 + given), legs: [LegOpening::FRESH; 2] });
         given += 1;
         assert!(given < 10_000, "a bound");
     }

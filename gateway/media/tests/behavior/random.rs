@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use duogate_channel::command::{Command, Repeat, Source};
+use duogate_channel::command::{Command, LegOpening, PortChoice, Repeat, Source};
 use duogate_channel::event::{Event, RecordOutcome};
-use duogate_channel::identity::{Party, Recording, Session, Sound, Tag};
+use duogate_channel::identity::{LocalPort, Party, Recording, Session, Sound, Tag};
 use duogate_channel::sound::{Codec, RecordChannels, RecordFormat};
 use duogate_media::rtp::{Header, Packet};
 use duogate_media::{Action, DropReason, Limits, Origin, Socket, Verdict};
@@ -167,7 +167,11 @@ fn run(world: &mut World, know: &mut Knowledge, step: Step) {
         Step::Open(ports) => {
             know.tags += 1;
             know.asked.push(Tag(know.tags));
-            Command::Open { tag: Tag(know.tags), ports }
+            let leg = |port| {
+                let port = if port == 0 { PortChoice::ANY } else { PortChoice::This(LocalPort::first(port)) };
+                LegOpening { port, beginning: None }
+            };
+            Command::Open { tag: Tag(know.tags), legs: ports.map(leg) }
         }
         Step::FarEnd { handle, party, codec, send, receive } => {
             let far_end = duogate_channel::command::FarEnd { send, receive, ..far_end(party, codec) };
@@ -355,7 +359,7 @@ fn actions_name_ports_of_the_range() {
     for action in &world.actions {
         if let Action::Bind { socket, port } = action {
             assert_eq!(world.core.limits().socket(*port), Some(*socket));
-            assert_eq!(port % 2, 0);
+            assert_eq!((port.address, port.port % 2), (0, 0));
         }
     }
     assert_eq!(world.actions.len(), 8);

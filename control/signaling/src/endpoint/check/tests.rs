@@ -32,7 +32,7 @@ fn settings() -> Settings {
         node: "n".into(),
         user_agent: "Duogate".into(),
         listeners: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 5060))],
-        media_address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        media_addresses: alloc::vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
         codecs: vec![Codec::Pcma],
         limits: Limits::default(),
         trunks: vec![trunk("a", &["127.0.0.1", "carrier.example"]), trunk("six", &["2001:db8::1"])],

@@ -8,7 +8,7 @@ use core::time::Duration;
 
 use duogate_channel::command::Command;
 use duogate_channel::event::Event;
-use duogate_channel::identity::{Session, Shard, Tag};
+use duogate_channel::identity::{LocalPort, Session, Shard, Tag};
 use duogate_channel::sound::Codec;
 use duogate_channel::time::{Instant, UnixTime};
 
@@ -41,7 +41,7 @@ pub(super) fn settings() -> Settings {
         node: "n1".into(),
         user_agent: "Duogate".into(),
         listeners: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 5060))],
-        media_address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        media_addresses: alloc::vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
         codecs: vec![Codec::Pcma, Codec::Pcmu],
         limits: Limits {
             admission: Admission { max_calls: 10, calls_per_second: 5.0, burst: 8 },
@@ -118,7 +118,7 @@ impl Node {
     pub(super) fn open(&mut self, slot: u32) {
         let (shard, tag) = self.asked();
         let session = Session { slot, generation: 1 };
-        let ports = [4000, 4002];
+        let ports = [LocalPort::first(4000), LocalPort::first(4002)];
         self.endpoint.media(self.now, shard, Event::Opened { tag, session, ports });
         self.drain();
     }

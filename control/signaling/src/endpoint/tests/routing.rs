@@ -1,10 +1,16 @@
 //! Trunks, hosts and where the INVITE goes.
 
+use alloc::string::{String, ToString};
 use alloc::vec;
+use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr};
 
+use duogate_channel::command::{Command, PortChoice};
+use duogate_channel::event::Event as MediaEvent;
+use duogate_channel::identity::{LocalPort, Session};
+
 use super::node::{Node, settings, trunk};
-use crate::endpoint::LocateFailure;
+use crate::endpoint::{LocateFailure, Settings};
 use crate::message::Message;
 use crate::resource::report::{Event, Reason};
 
@@ -20,6 +26,48 @@ fn a_uri_goes_to_its_own_host_and_port_or_to_its_trunks_address() {
     node.place(&["1@203.0.113.1"], 3);
     let went = ["192.0.2.1:5080", "192.0.2.1:5090", "198.51.100.9:5060", "203.0.113.1:5060"];
     assert_eq!(node.destinations(), went);
+}
+
+/// Those that were offered to parties: connection line and port.
+fn offered(node: &Node) -> Vec<String> {
+    let lines = |bytes: &[u8]| {
+        let text = String::from_utf8_lossy(bytes).into_owned();
+        let line = |start: &str| text.lines().find(|line| line.starts_with(start)).map(ToString::to_string);
+        Some(alloc::format!("{} {}", line("c=")?, line("m=")?))
+    };
+    node.sent.iter().filter_map(|(_, bytes)| lines(bytes)).collect()
+}
+
+#[test]
+fn each_leg_is_told_the_address_of_its_own_port() {
+    let addresses = ["192.0.2.11", "2001:db8::11", "192.0.2.12"];
+    let media_addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
+    let mut node = Node::new(Settings { media_addresses, ..settings() });
+    let view = node.construct(&["1@192.0.2.1"], &["2@[2001:db8::2]"]).unwrap();
+    let Some((shard, Command::Open { tag, legs })) = node.commands.last().copied() else { panic!() };
+    let ports = legs.map(|leg| leg.port);
+    let bits = |addresses| PortChoice::Any { addresses };
+    assert_eq!(ports, [bits(0b101), bits(0b010)], "of the family that the party is called over");
+    node.noted(&view);
+    let ports = [LocalPort { address: 2, port: 4000 }, LocalPort { address: 1, port: 4000 }];
+    let session = Session { slot: 1, generation: 1 };
+    node.endpoint.media(node.now, shard, MediaEvent::Opened { tag, session, ports });
+    node.drain();
+    assert_eq!(offered(&node), ["c=IN IP4 192.0.2.12 m=audio 4000 RTP/AVP 8 0 101"]);
+}
+
+#[test]
+fn a_port_of_an_address_that_we_do_not_know_is_no_port() {
+    let mut node = Node::new(settings());
+    let view = node.construct_one();
+    node.noted(&view);
+    let (shard, tag) = node.asked();
+    let session = Session { slot: 1, generation: 1 };
+    let ports = [LocalPort::first(4000), LocalPort { address: 1, port: 4000 }];
+    node.endpoint.media(node.now, shard, MediaEvent::Opened { tag, session, ports });
+    node.drain();
+    assert_eq!((node.closes(), offered(&node).len()), (1, 0), "nobody is called");
+    assert_eq!(node.endpoint.counters().failures.get(&Reason::MediaRefused), Some(&1));
 }
 
 #[test]

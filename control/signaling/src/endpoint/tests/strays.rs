@@ -4,7 +4,7 @@ use core::net::{Ipv4Addr, SocketAddr};
 use core::time::Duration;
 
 use duogate_channel::event::{Event, LegStatistics, Refusal};
-use duogate_channel::identity::{Session, Shard, Tag};
+use duogate_channel::identity::{LocalPort, Session, Shard, Tag};
 
 use super::node::{Node, settings};
 use crate::message::Message;
@@ -55,7 +55,11 @@ fn noise_is_counted_and_keep_alives_are_not() {
 fn a_session_that_nobody_asked_for_is_closed() {
     let mut node = Node::new(settings());
     let session = Session { slot: 1, generation: 1 };
-    node.endpoint.media(node.now, Shard(0), Event::Opened { tag: Tag(5), session, ports: [2, 4] });
+    node.endpoint.media(
+        node.now,
+        Shard(0),
+        Event::Opened { tag: Tag(5), session, ports: [LocalPort::first(2), LocalPort::first(4)] },
+    );
     node.drain();
     assert_eq!(node.closes(), 1);
     node.endpoint.media(node.now, Shard(7), Event::Refused { tag: Tag(5), reason: Refusal::NoSlot });
@@ -71,7 +75,11 @@ fn a_session_opened_twice_is_closed_once_more() {
     node.open(3);
     let (shard, tag) = node.asked();
     let session = Session { slot: 4, generation: 1 };
-    node.endpoint.media(node.now, shard, Event::Opened { tag, session, ports: [2, 4] });
+    node.endpoint.media(
+        node.now,
+        shard,
+        Event::Opened { tag, session, ports: [LocalPort::first(2), LocalPort::first(4)] },
+    );
     node.drain();
     assert_eq!(node.closes(), 1);
     assert_eq!(node.endpoint.get(&view.res_id).unwrap().state, State::Initiated);
@@ -114,7 +122,11 @@ fn the_loss_of_the_gateway_ends_all_calls_and_its_stale_events_harm_nobody() {
     assert_eq!(node.endpoint.get(&view.res_id).unwrap().state, State::Released);
     node.endpoint.media_attached(node.now, &[100, 100]);
     let session = Session { slot: 3, generation: 1 };
-    node.endpoint.media(node.now, shard, Event::Opened { tag, session, ports: [2, 4] });
+    node.endpoint.media(
+        node.now,
+        shard,
+        Event::Opened { tag, session, ports: [LocalPort::first(2), LocalPort::first(4)] },
+    );
     node.drain();
     assert_eq!(node.closes(), 1, "what an earlier life opened is closed");
 }

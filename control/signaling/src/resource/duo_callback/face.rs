@@ -8,7 +8,7 @@ use core::time::Duration;
 
 use duogate_channel::command::{Command, FarEnd};
 use duogate_channel::event::{LegStatistics, RecordOutcome};
-use duogate_channel::identity::{Party, Session, Shard, Sound};
+use duogate_channel::identity::{LocalPort, Party, Session, Shard, Sound};
 use duogate_channel::sound::Codec;
 use duogate_channel::time::UnixTime;
 
@@ -25,7 +25,7 @@ pub enum Input {
         /// Its handle.
         session: Session,
         /// RTP ports of party 1 and 2.
-        ports: [u16; 2],
+        ports: [LocalPort; 2],
     },
     /// The gateway has no session to give.
     Refused,
@@ -159,7 +159,7 @@ pub enum Output {
         /// Numbers the leg.
         attempt: u16,
         /// Our RTP port for the party.
-        port: u16,
+        port: LocalPort,
         /// The codec to put first: what the other party speaks.
         prefer: Option<Codec>,
     },

@@ -1,11 +1,11 @@
 //! The callback's media session.
 
-use duogate_channel::command::{Command, FarEnd, Source};
+use duogate_channel::command::{Command, FarEnd, LegOpening, PortChoice, Source};
 use duogate_channel::event::LegStatistics;
-use duogate_channel::identity::{Party, Session, Shard, Sound, Tag};
+use duogate_channel::identity::{LocalPort, Party, Session, Shard, Sound, Tag};
 
 use super::phase::Stimulus;
-use super::{DuoCallback, Output};
+use super::{DuoCallback, MediaPlace, Output};
 use crate::resource::note::MediaNote;
 
 /// How far the session has come.
@@ -14,7 +14,7 @@ enum Stage {
     /// Asked for.
     Opening,
     /// Running.
-    Open { session: Session, ports: [u16; 2] },
+    Open { session: Session, ports: [LocalPort; 2] },
     /// Its end is asked for.
     Closing,
     /// There is none, or none any more.
@@ -26,17 +26,19 @@ enum Stage {
 pub(super) struct Media {
     shard: Shard,
     tag: Tag,
+    addresses: [u8; 2],
     stage: Stage,
     pub(super) statistics: Option<[LegStatistics; 2]>,
 }
 
 impl Media {
-    pub(super) const fn opening(shard: Shard, tag: Tag) -> Self {
-        Self { shard, tag, stage: Stage::Opening, statistics: None }
+    pub(super) const fn opening(place: MediaPlace) -> Self {
+        let MediaPlace { shard, tag, addresses } = place;
+        Self { shard, tag, addresses, stage: Stage::Opening, statistics: None }
     }
 
     /// Even one that was given up may open at last; then it has to be closed.
-    pub(super) fn opened(&mut self, session: Session, ports: [u16; 2]) {
+    pub(super) fn opened(&mut self, session: Session, ports: [LocalPort; 2]) {
         if matches!(self.stage, Stage::Opening | Stage::Over) {
             self.stage = Stage::Open { session, ports };
         }
@@ -64,10 +66,10 @@ impl Media {
         matches!(self.stage, Stage::Open { .. } | Stage::Closing)
     }
 
-    pub(super) fn port(&self, party: Party) -> u16 {
+    pub(super) fn port(&self, party: Party) -> LocalPort {
         match self.stage {
             Stage::Open { ports, .. } => ports[party.index()],
-            Stage::Opening | Stage::Closing | Stage::Over => 0,
+            Stage::Opening | Stage::Closing | Stage::Over => LocalPort::default(),
         }
     }
 
@@ -90,7 +92,8 @@ impl Media {
 
 impl DuoCallback {
     pub(super) fn send_open(&mut self) {
-        let command = Command::Open { tag: self.media.tag, ports: [0, 0] };
+        let leg = |addresses| LegOpening { port: PortChoice::Any { addresses }, beginning: None };
+        let command = Command::Open { tag: self.media.tag, legs: self.media.addresses.map(leg) };
         self.outputs.push_back(Output::Media { shard: self.media.shard, command });
     }
 

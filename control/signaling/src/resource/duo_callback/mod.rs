@@ -37,6 +37,17 @@ use media::Media;
 use phase::{Phase, Stimulus, Transition};
 use recording::Recorder;
 
+/// Where a callback's session is to be opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MediaPlace {
+    /// On this shard.
+    pub shard: Shard,
+    /// Under this name.
+    pub tag: Tag,
+    /// The media addresses that will do for party 1 and 2, as bits (`PortChoice::Any`).
+    pub addresses: [u8; 2],
+}
+
 /// One two-way callback.
 #[derive(Debug)]
 pub struct DuoCallback {
@@ -73,7 +84,7 @@ impl DuoCallback {
         plan: Plan,
         prepared: Prepared,
         waits: Waits,
-        media: (Shard, Tag),
+        media: MediaPlace,
     ) -> Self {
         let recorder = Recorder::new(plan.record.is_some());
         let mut this = Self {
@@ -87,7 +98,7 @@ impl DuoCallback {
             connected: None,
             durable: false,
             deadline: Some(now.instant + waits.media_answer),
-            media: Media::opening(media.0, media.1),
+            media: Media::opening(media),
             calls: [Call::default(), Call::default()],
             hears: Hears::Silence,
             recorder,

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use duogate_channel::command::{Command, FarEnd, Repeat, Source};
+use duogate_channel::command::{Command, FarEnd, LegOpening, Repeat, Source};
 use duogate_channel::event::Event;
 use duogate_channel::identity::{Party, Session, Sound, Tag};
 use duogate_channel::sound::Codec;
@@ -28,6 +28,7 @@ pub(crate) fn limits() -> Limits {
     Limits {
         sessions: 4,
         recordings: 4,
+        addresses: 1,
         first_port: 20_000,
         last_port: 20_021,
         rest: Duration::from_secs(2),
@@ -139,8 +140,11 @@ impl World {
         while let Some(action) = self.core.poll_action() {
             self.actions.push(action);
             if let Action::Bind { socket, port } = action {
-                let result =
-                    if self.taken.contains(&port) { Err(duogate_media::BindError::Taken) } else { Ok(()) };
+                let result = if self.taken.contains(&port.port) {
+                    Err(duogate_media::BindError::Taken)
+                } else {
+                    Ok(())
+                };
                 self.core.bound(self.now, socket, result);
             }
         }
@@ -179,7 +183,11 @@ impl World {
     }
 
     pub(crate) fn open(&mut self) -> Session {
-        self.command(Command::Open { tag: Tag(9), ports: [0, 0] });
+        self.open_so([LegOpening::FRESH; 2])
+    }
+
+    fn open_so(&mut self, legs: [LegOpening; 2]) -> Session {
+        self.command(Command::Open { tag: Tag(9), legs });
         match self.events.pop() {
             Some(Event::Opened { session, .. }) => session,
             other => panic!("not opened: {other:?}"),
@@ -188,7 +196,12 @@ impl World {
 
     /// A session whose parties are both known, with this codec each.
     pub(crate) fn pair(&mut self, codecs: [Codec; 2]) -> Session {
-        let session = self.open();
+        self.pair_of([LegOpening::FRESH; 2], codecs)
+    }
+
+    /// The same, whose legs begin so.
+    pub(crate) fn pair_of(&mut self, legs: [LegOpening; 2], codecs: [Codec; 2]) -> Session {
+        let session = self.open_so(legs);
         for party in Party::BOTH {
             let far_end = far_end(party, codecs[party.index()]);
             self.command(Command::FarEnd { session, party, far_end });

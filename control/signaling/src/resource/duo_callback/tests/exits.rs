@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use duogate_channel::command::Command;
+use duogate_channel::identity::LocalPort;
 use duogate_channel::identity::Party::{One, Two};
 
 use super::stage::{SESSION, Script, Stage};
@@ -26,7 +27,7 @@ fn ends(mut stage: Stage, told: &[&str]) {
 #[test]
 fn nothing_is_dialled_before_note_and_session_are_there() {
     let mut stage = Stage::new(&Script::default());
-    stage.feed(Input::Opened { session: SESSION, ports: [4000, 4002] });
+    stage.feed(Input::Opened { session: SESSION, ports: [LocalPort::first(4000), LocalPort::first(4002)] });
     assert!(stage.dials.is_empty());
     stage.feed(Input::Noted);
     assert_eq!(stage.dials, [(One, 0)]);
@@ -46,7 +47,7 @@ fn opening_ends_when_the_gateway_is_silent_and_a_late_session_is_closed() {
     stage.feed(Input::Noted);
     stage.wait(Duration::from_secs(2));
     assert_eq!(stage.told(), ["on_dial1_completed 500 media_stalled", "on_released 500 by 0 media_stalled"]);
-    stage.feed(Input::Opened { session: SESSION, ports: [4000, 4002] });
+    stage.feed(Input::Opened { session: SESSION, ports: [LocalPort::first(4000), LocalPort::first(4002)] });
     assert!(stage.has(|command| matches!(command, Command::Close { .. })));
     assert!(!stage.over);
     stage.finish();

@@ -4,7 +4,7 @@ use alloc::vec;
 use core::time::Duration;
 
 use duogate_channel::event::{LegStatistics, RecordOutcome};
-use duogate_channel::identity::Party;
+use duogate_channel::identity::{LocalPort, Party};
 use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
 
 use super::stage::{PROMPT, SESSION, Script, Stage, far_end};
@@ -42,7 +42,7 @@ fn leg_event() -> impl Strategy<Value = LegEvent> {
 fn happening() -> impl Strategy<Value = Happening> {
     let input = prop_oneof![
         4 => Just(Input::Noted),
-        4 => Just(Input::Opened { session: SESSION, ports: [4000, 4002] }),
+        4 => Just(Input::Opened { session: SESSION, ports: [LocalPort::first(4000), LocalPort::first(4002)] }),
         1 => Just(Input::Refused),
         4 => Just(Input::Joined),
         2 => party().prop_map(|party| Input::Played { party, sound: PROMPT }),

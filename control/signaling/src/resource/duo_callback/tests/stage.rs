@@ -8,12 +8,12 @@ use core::time::Duration;
 
 use duogate_channel::command::{Command, FarEnd, Repeat, Source};
 use duogate_channel::event::{LegStatistics, RecordOutcome};
-use duogate_channel::identity::{Party, Recording, Session, Shard, Sound, Tag};
+use duogate_channel::identity::{LocalPort, Party, Recording, Session, Shard, Sound, Tag};
 use duogate_channel::sound::{Codec, RecordChannels, RecordFormat};
 use duogate_channel::time::{Instant, UnixTime};
 
 use crate::clock::Now;
-use crate::resource::duo_callback::{Dialled, DuoCallback, Input, LegEvent, Output};
+use crate::resource::duo_callback::{Dialled, DuoCallback, Input, LegEvent, MediaPlace, Output};
 use crate::resource::plan::{
     PartyPlan, Plan, Prepared, RecordMode, RecordPlan, RingPlay, RingPlayMode, SoundSet, Target, Waits,
 };
@@ -113,7 +113,7 @@ impl Stage {
             script.plan(),
             script.prepared(),
             Waits::default(),
-            (Shard(0), Tag(1)),
+            MediaPlace { shard: Shard(0), tag: Tag(1), addresses: [u8::MAX; 2] },
         );
         let mut stage = Self {
             callback,
@@ -134,7 +134,10 @@ impl Stage {
     pub(super) fn calling1(script: &Script) -> Self {
         let mut stage = Self::new(script);
         stage.feed(Input::Noted);
-        stage.feed(Input::Opened { session: SESSION, ports: [4000, 4002] });
+        stage.feed(Input::Opened {
+            session: SESSION,
+            ports: [LocalPort::first(4000), LocalPort::first(4002)],
+        });
         stage
     }
 

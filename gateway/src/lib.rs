@@ -15,6 +15,7 @@ pub mod clock;
 pub mod figures;
 pub mod inbox;
 pub mod limits;
+pub mod load;
 pub mod ports;
 pub mod recorder;
 pub mod schedule;

@@ -16,6 +16,7 @@ use duogate_media::{Action, Core, Limits, Origin, Outlet, Socket, Verdict};
 use crate::buffers::BUFFER_OCTETS;
 use crate::figures::{Page, ShellFigures};
 use crate::inbox::{Inbox, Notice, Sounds};
+use crate::load::Load;
 use crate::ports::Ports;
 use crate::tap::ShardTap;
 use crate::uring::{BATCH, Completion, Uring, Wait};
@@ -75,6 +76,7 @@ pub struct Shard {
     page: Page,
     figures: ShellFigures,
     budget: Duration,
+    load: Load,
     busy: bool,
     more_commands: bool,
     touched: Vec<Session>,
@@ -104,6 +106,7 @@ impl Shard {
             page,
             figures: ShellFigures::default(),
             budget: setup.budget,
+            load: Load::new(setup.budget, now),
             busy: false,
             more_commands: false,
             touched: Vec::new(),
@@ -129,7 +132,7 @@ impl Shard {
         }
         self.figures.loops += 1;
         self.figures.wakeups += u64::from(!at_most.is_zero());
-        let outcome = self.uring.wait(Wait { gather: self.budget, at_most });
+        let outcome = self.uring.wait(Wait { gather: self.load.gather(), at_most });
         self.wall.wake();
         outcome
     }
@@ -349,6 +352,7 @@ impl Shard {
     /// Everything slow, in slices: the page, the kernel's drops, sounds that nobody hears any more.
     pub fn account(&mut self, now: Instant, completions: usize) {
         self.busy = completions >= BUSY;
+        self.load.count(now, completions);
         self.tap.flush();
         self.page.heartbeat(now);
         for session in &self.touched {

@@ -2,7 +2,8 @@
 
 use core::net::SocketAddr;
 
-use crate::identity::{LocalPort, Party, Recording, Session, Sound, Tag};
+use crate::digits::Keys;
+use crate::identity::{Action, LocalPort, Party, Recording, Session, Sound, Tag};
 use crate::sound::{Codec, RecordChannels, RecordFormat};
 
 /// One instruction to one shard. Every command but [`Command::Open`] names a session; a stale handle is
@@ -58,6 +59,50 @@ pub enum Command {
         session: Session,
         /// The recording.
         recording: Recording,
+    },
+    /// Play a prompt to one party in the place of what it hears otherwise: that goes on when the prompt is over,
+    /// in the same stream. Answered, in the end, by `Event::ActionEnded`.
+    Play {
+        /// The session.
+        session: Session,
+        /// The listener.
+        party: Party,
+        /// Names it; not that of another action of this session that has not ended.
+        action: Action,
+        /// The sound.
+        sound: Sound,
+        /// How often it is played.
+        repeat: Repeat,
+    },
+    /// End a prompt that [`Command::Play`] began.
+    PlayStop {
+        /// The session.
+        session: Session,
+        /// The listener.
+        party: Party,
+        /// The prompt.
+        action: Action,
+    },
+    /// Press keys towards one party, in the place of what it hears otherwise: telephone-events (RFC 4733), or tones
+    /// where it has none. Answered, in the end, by `Event::ActionEnded`.
+    SendKeys {
+        /// The session.
+        session: Session,
+        /// Who hears them.
+        party: Party,
+        /// Names it, as in [`Command::Play`].
+        action: Action,
+        /// The keys, at least one.
+        keys: Keys,
+    },
+    /// Listen, or listen no more, for keys among what a party says (in-band tones).
+    DetectTones {
+        /// The session.
+        session: Session,
+        /// The speaker.
+        party: Party,
+        /// Listen?
+        on: bool,
     },
     /// End the session: running recordings are closed, ports go to rest. Answered by `Event::Closed`.
     Close {

@@ -84,6 +84,8 @@ counters! {
     Events, Counter, "events", "Events given to the control plane.";
     EventsDropped, Counter, "events_dropped", "Events that were not terminal and found the ring full, or nobody attached.";
     EventsPending, Gauge, "events_pending", "Terminal events that wait for room in the ring.";
+    KeysPressed, Counter, "keys_pressed", "Keys that parties pressed.";
+    EventPacketsSent, Counter, "event_packets_sent", "Packets of telephone-events sent for the application.";
     Attached, Gauge, "control_attached", "1 while a control plane is attached.";
     Heartbeat, Gauge, "heartbeat_nanoseconds", "Monotonic time of the shard's last turn, in nanoseconds.";
 }

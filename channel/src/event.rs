@@ -2,7 +2,8 @@
 
 use core::time::Duration;
 
-use crate::identity::{LocalPort, Party, Recording, Session, Sound, Tag};
+use crate::digits::Key;
+use crate::identity::{Action, LocalPort, Party, Recording, Session, Sound, Tag};
 use crate::time::Instant;
 
 /// One report from one shard.
@@ -39,6 +40,29 @@ pub enum Event {
         sound: Sound,
         /// Whether all of it was sent.
         outcome: PlayOutcome,
+    },
+    /// A prompt or keys that `Command::Play` or `Command::SendKeys` asked for have ended; never lost while the session
+    /// lives. An action that runs when the session is closed ends with it, untold.
+    ActionEnded {
+        /// The session.
+        session: Session,
+        /// The listener.
+        party: Party,
+        /// The action.
+        action: Action,
+        /// How it ended.
+        outcome: ActionOutcome,
+    },
+    /// A party has pressed a key: once for each press, when it is released.
+    Pressed {
+        /// The session.
+        session: Session,
+        /// Who pressed it.
+        party: Party,
+        /// The key.
+        key: Key,
+        /// How long it was held, as far as that arrived.
+        milliseconds: u16,
     },
     /// Nothing has arrived from a party for the configured silence timeout, though it should send.
     Silent {
@@ -91,6 +115,21 @@ pub enum PlayOutcome {
     Replaced,
     /// The gateway does not have that sound.
     Missing,
+}
+
+/// How an action ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ActionOutcome {
+    /// All of it was played, or sent.
+    Finished,
+    /// It was stopped.
+    Stopped,
+    /// Another of its kind took its place.
+    Replaced,
+    /// The gateway does not have that sound.
+    Missing,
+    /// The party could not be sent to (on hold) while keys were due.
+    Held,
 }
 
 /// How a recording ended.

@@ -95,6 +95,11 @@ pub struct Shard(pub u16);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Sound(pub u32);
 
+/// One action that the control plane asked a shard for and whose end it is told: a prompt beside what a party hears
+/// otherwise, or keys sent to it. The control plane numbers those of a session.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Action(pub u32);
+
 /// One recording whose open file the control plane has handed to the gateway. Never zero.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Recording(pub u64);

@@ -7,6 +7,7 @@
 
 pub mod command;
 pub mod counters;
+pub mod digits;
 pub mod event;
 pub mod g711;
 pub mod identity;

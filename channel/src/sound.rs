@@ -9,6 +9,10 @@ pub enum Codec {
     Pcmu,
 }
 
+/// The payload type that our offers give telephone-event, as most do (RFC 4733 leaves it to the offer). A party that
+/// answers with another number may send under either (RFC 3264 section 6.1).
+pub const OFFERED_TELEPHONE_EVENT: u8 = 101;
+
 /// How the samples of a recording are stored in its WAV file.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum RecordFormat {

@@ -3,8 +3,9 @@
 mod common;
 
 use duogate_channel::command::{Command, LegOpening};
+use duogate_channel::digits::Keys;
 use duogate_channel::event::Event;
-use duogate_channel::identity::{LocalPort, Party, Recording, Session, Tag};
+use duogate_channel::identity::{Action, LocalPort, Party, Recording, Session, Tag};
 use duogate_channel::message::{ToControl, ToGateway};
 use duogate_channel::record::{Record, RecordError};
 use duogate_channel::snapshot::Snapshot;
@@ -108,7 +109,7 @@ fn impossible(field: &'static str, value: u64) -> RecordError {
 
 #[test]
 fn unknown_kinds_are_refused_by_number() {
-    for kind in [0, 8, 128, 255] {
+    for kind in [0, 100, 128, 255] {
         let command = Command::decode(&with([0; 128], 0, kind));
         assert_eq!(command, Err(RecordError::UnknownKind { record: "command", kind }));
         let event = Event::decode(&with([0; 256], 0, kind));
@@ -160,6 +161,28 @@ fn impossible_fields_are_refused_by_name() {
     for (place, byte, field, value) in refused {
         let refusal = Command::decode(&with(far_end(), place, byte));
         assert_eq!(refusal, Err(impossible(field, value)), "byte {place} = {byte}");
+    }
+}
+
+#[test]
+fn keys_that_are_none_are_refused() {
+    let keys = Keys::from_text("15").unwrap();
+    let send = Command::SendKeys { session: SESSION, party: Party::One, action: Action(1), keys }.encode();
+    // Behind kind, session, party and action stand the number of keys and their codes.
+    assert!(Command::decode(&send).is_ok());
+    for (place, byte, field) in [(14, 0, "number of keys"), (14, 65, "number of keys"), (15, 16, "key")] {
+        assert_eq!(Command::decode(&with(send, place, byte)), Err(impossible(field, u64::from(byte))));
+    }
+}
+
+#[test]
+fn keys_are_read_from_text_and_written_as_it() {
+    let all = "0123456789*#ABCD";
+    assert_eq!(Keys::from_text(all).unwrap().to_string(), all);
+    assert_eq!(Keys::from_text("a#").unwrap().to_string(), "A#");
+    assert_eq!(Keys::from_text(&"7".repeat(64)).unwrap().len(), 64);
+    for wrong in ["", "1x", "1 2", "٣", &"7".repeat(65)] {
+        assert!(Keys::from_text(wrong).is_none(), "{wrong}");
     }
 }
 

@@ -116,9 +116,15 @@ impl Page {
             (Counter::PacketsPlayed, core_counters.paced),
             (
                 Counter::PacketsSent,
-                (core_counters.forwarded + core_counters.paced).saturating_sub(shell.send_failed),
+                (core_counters.forwarded + core_counters.paced + core_counters.event_packets)
+                    .saturating_sub(shell.send_failed),
             ),
-            (Counter::OctetsSent, core_counters.forwarded_bytes + core_counters.paced * 172),
+            (
+                Counter::OctetsSent,
+                core_counters.forwarded_bytes + core_counters.paced * 172 + core_counters.event_packets * 16,
+            ),
+            (Counter::KeysPressed, core_counters.presses),
+            (Counter::EventPacketsSent, core_counters.event_packets),
             (Counter::DroppedMalformed, dropped(&[D::Malformed, D::Rtcp, D::Empty])),
             (Counter::DroppedPayloadType, dropped(&[D::PayloadType, D::ComfortNoise, D::NoTelephoneEvent])),
             (Counter::DroppedStranger, dropped(&[D::Stranger]) + shell.strangers),

@@ -369,6 +369,9 @@ impl Shard {
                 if let Source::Sound { sound, .. } = leg.hears {
                     self.sounds.heard(sound);
                 }
+                if let Some(sound) = leg.plays {
+                    self.sounds.heard(sound);
+                }
             }
         }
         if last {
@@ -387,6 +390,8 @@ fn show(page: &Page, now: Instant, core: &Core, event: &Event) {
         Event::Opened { session, .. }
         | Event::Joined { session }
         | Event::Played { session, .. }
+        | Event::ActionEnded { session, .. }
+        | Event::Pressed { session, .. }
         | Event::Silent { session, .. }
         | Event::Recorded { session, .. }
         | Event::Closed { session, .. } => page.show(now, core, session.slot),
@@ -400,6 +405,10 @@ fn session_of(command: &Command) -> Option<Session> {
         Command::FarEnd { session, .. }
         | Command::Hear { session, .. }
         | Command::Join { session }
+        | Command::Play { session, .. }
+        | Command::PlayStop { session, .. }
+        | Command::SendKeys { session, .. }
+        | Command::DetectTones { session, .. }
         | Command::RecordStart { session, .. }
         | Command::RecordStop { session, .. }
         | Command::Close { session } => Some(*session),

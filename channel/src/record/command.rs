@@ -1,6 +1,6 @@
 //! [`Command`] as a record of 128 bytes.
 
-use crate::command::Command;
+use crate::command::{Command, Source};
 use crate::record::field::{Reader, Writer, impossible};
 use crate::record::{Record, RecordError};
 use crate::sound::{RecordChannels, RecordFormat};
@@ -12,6 +12,10 @@ const JOIN: u8 = 4;
 const RECORD_START: u8 = 5;
 const RECORD_STOP: u8 = 6;
 const CLOSE: u8 = 7;
+const PLAY: u8 = 8;
+const PLAY_STOP: u8 = 9;
+const SEND_KEYS: u8 = 10;
+const DETECT_TONES: u8 = 11;
 
 impl Record for Command {
     type Bytes = [u8; 128];
@@ -40,6 +44,19 @@ impl Record for Command {
             Self::RecordStop { session, recording } => {
                 w.u8(RECORD_STOP).session(*session).recording(*recording)
             }
+            Self::Play { session, party, action, sound, repeat } => {
+                w.u8(PLAY).session(*session).party(*party).action(*action);
+                w.source(Source::Sound { sound: *sound, repeat: *repeat })
+            }
+            Self::PlayStop { session, party, action } => {
+                w.u8(PLAY_STOP).session(*session).party(*party).action(*action)
+            }
+            Self::SendKeys { session, party, action, keys } => {
+                w.u8(SEND_KEYS).session(*session).party(*party).action(*action).keys(keys)
+            }
+            Self::DetectTones { session, party, on } => {
+                w.u8(DETECT_TONES).session(*session).party(*party).flag(*on)
+            }
             Self::Close { session } => w.u8(CLOSE).session(*session),
         };
         bytes
@@ -59,6 +76,23 @@ impl Record for Command {
                 channels: channels(r.u8()?)?,
             },
             RECORD_STOP => Self::RecordStop { session: r.session()?, recording: r.recording()? },
+            PLAY => {
+                let (session, party, action) = (r.session()?, r.party()?, r.action()?);
+                let Source::Sound { sound, repeat } = r.source()? else {
+                    return impossible("source", 0_u8);
+                };
+                Self::Play { session, party, action, sound, repeat }
+            }
+            PLAY_STOP => Self::PlayStop { session: r.session()?, party: r.party()?, action: r.action()? },
+            SEND_KEYS => Self::SendKeys {
+                session: r.session()?,
+                party: r.party()?,
+                action: r.action()?,
+                keys: r.keys()?,
+            },
+            DETECT_TONES => {
+                Self::DetectTones { session: r.session()?, party: r.party()?, on: r.flag("detect tones")? }
+            }
             CLOSE => Self::Close { session: r.session()? },
             kind => return Err(RecordError::UnknownKind { record: "command", kind }),
         };

@@ -1,6 +1,6 @@
 //! [`Event`] as a record of 256 bytes.
 
-use crate::event::{Event, PlayOutcome, RecordOutcome, Refusal};
+use crate::event::{ActionOutcome, Event, PlayOutcome, RecordOutcome, Refusal};
 use crate::record::field::{Reader, Writer, impossible};
 use crate::record::{Record, RecordError};
 
@@ -11,6 +11,8 @@ const PLAYED: u8 = 4;
 const SILENT: u8 = 5;
 const RECORDED: u8 = 6;
 const CLOSED: u8 = 7;
+const ACTION_ENDED: u8 = 8;
+const PRESSED: u8 = 9;
 
 impl Record for Event {
     type Bytes = [u8; 256];
@@ -29,6 +31,12 @@ impl Record for Event {
             Self::Joined { session } => w.u8(JOINED).session(*session),
             Self::Played { session, party, sound, outcome } => {
                 w.u8(PLAYED).session(*session).party(*party).sound(*sound).u8(play_number(*outcome))
+            }
+            Self::ActionEnded { session, party, action, outcome } => {
+                w.u8(ACTION_ENDED).session(*session).party(*party).action(*action).u8(action_number(*outcome))
+            }
+            Self::Pressed { session, party, key, milliseconds } => {
+                w.u8(PRESSED).session(*session).party(*party).key(*key).u16(*milliseconds)
             }
             Self::Silent { session, party } => w.u8(SILENT).session(*session).party(*party),
             Self::Recorded { session, recording, outcome, duration, bytes } => {
@@ -58,6 +66,18 @@ impl Record for Event {
                 party: r.party()?,
                 sound: r.sound()?,
                 outcome: play_outcome(r.u8()?)?,
+            },
+            ACTION_ENDED => Self::ActionEnded {
+                session: r.session()?,
+                party: r.party()?,
+                action: r.action()?,
+                outcome: action_outcome(r.u8()?)?,
+            },
+            PRESSED => Self::Pressed {
+                session: r.session()?,
+                party: r.party()?,
+                key: r.key()?,
+                milliseconds: r.u16()?,
             },
             SILENT => Self::Silent { session: r.session()?, party: r.party()? },
             RECORDED => Self::Recorded {
@@ -109,6 +129,27 @@ fn play_outcome(number: u8) -> Result<PlayOutcome, RecordError> {
         2 => Ok(PlayOutcome::Replaced),
         3 => Ok(PlayOutcome::Missing),
         other => impossible("play outcome", other),
+    }
+}
+
+const fn action_number(outcome: ActionOutcome) -> u8 {
+    match outcome {
+        ActionOutcome::Finished => 1,
+        ActionOutcome::Stopped => 2,
+        ActionOutcome::Replaced => 3,
+        ActionOutcome::Missing => 4,
+        ActionOutcome::Held => 5,
+    }
+}
+
+fn action_outcome(number: u8) -> Result<ActionOutcome, RecordError> {
+    match number {
+        1 => Ok(ActionOutcome::Finished),
+        2 => Ok(ActionOutcome::Stopped),
+        3 => Ok(ActionOutcome::Replaced),
+        4 => Ok(ActionOutcome::Missing),
+        5 => Ok(ActionOutcome::Held),
+        other => impossible("action outcome", other),
     }
 }
 

@@ -4,8 +4,9 @@ use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use core::time::Duration;
 
 use crate::command::{Beginning, FarEnd, LegOpening, PortChoice, Repeat, Source};
+use crate::digits::{Key, Keys};
 use crate::event::LegStatistics;
-use crate::identity::{LocalPort, MOST_ADDRESSES, Party, Recording, Session, Sound, Tag};
+use crate::identity::{Action, LocalPort, MOST_ADDRESSES, Party, Recording, Session, Sound, Tag};
 use crate::record::RecordError;
 use crate::sound::Codec;
 use crate::time::Instant;
@@ -80,6 +81,21 @@ impl<'a> Writer<'a> {
 
     pub(crate) fn session(&mut self, session: Session) -> &mut Self {
         self.u32(session.slot).u32(session.generation)
+    }
+
+    pub(crate) fn action(&mut self, action: Action) -> &mut Self {
+        self.u32(action.0)
+    }
+
+    pub(crate) fn key(&mut self, key: Key) -> &mut Self {
+        self.u8(key.code())
+    }
+
+    /// How many, then the code of each.
+    pub(crate) fn keys(&mut self, keys: &Keys) -> &mut Self {
+        // At most `Keys::MOST`.
+        self.u8(u8::try_from(keys.len()).unwrap_or(u8::MAX));
+        keys.iter().fold(self, |w, key| w.key(key))
     }
 
     pub(crate) fn party(&mut self, party: Party) -> &mut Self {
@@ -241,6 +257,27 @@ impl<'a> Reader<'a> {
     /// Slot and generation as they stand; whether such a session exists, only the shard's table can tell.
     pub(crate) fn session(&mut self) -> Read<Session> {
         Ok(Session { slot: self.u32()?, generation: self.u32()? })
+    }
+
+    pub(crate) fn action(&mut self) -> Read<Action> {
+        Ok(Action(self.u32()?))
+    }
+
+    pub(crate) fn key(&mut self) -> Read<Key> {
+        let code = self.u8()?;
+        Key::from_code(code).map_or_else(|| impossible("key", code), Ok)
+    }
+
+    pub(crate) fn keys(&mut self) -> Read<Keys> {
+        let count = self.u8()?;
+        if !(1..=Keys::MOST).contains(&usize::from(count)) {
+            return impossible("number of keys", count);
+        }
+        let mut keys = Keys::NONE;
+        for _ in 0..count {
+            keys.push(self.key()?);
+        }
+        Ok(keys)
     }
 
     pub(crate) fn party(&mut self) -> Read<Party> {

@@ -5,8 +5,11 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::time::Duration;
 
 use duogate_channel::command::{Beginning, Command, FarEnd, LegOpening, PortChoice, Repeat, Source};
-use duogate_channel::event::{Event, LegStatistics, PlayOutcome, RecordOutcome, Refusal};
-use duogate_channel::identity::{LocalPort, MOST_ADDRESSES, Party, Recording, Session, Shard, Sound, Tag};
+use duogate_channel::digits::{Key, Keys};
+use duogate_channel::event::{ActionOutcome, Event, LegStatistics, PlayOutcome, RecordOutcome, Refusal};
+use duogate_channel::identity::{
+    Action, LocalPort, MOST_ADDRESSES, Party, Recording, Session, Shard, Sound, Tag,
+};
 use duogate_channel::message::{FileRefusal, Rejection, ShardDescription, ToControl, ToGateway};
 use duogate_channel::snapshot::{LegSnapshot, SessionState, Snapshot};
 use duogate_channel::sound::{Codec, RecordChannels, RecordFormat};
@@ -90,6 +93,26 @@ fn leg_opening() -> impl Strategy<Value = LegOpening> {
     (port, proptest::option::of(stream)).prop_map(|(port, beginning)| LegOpening { port, beginning })
 }
 
+fn repeat() -> impl Strategy<Value = Repeat> {
+    prop_oneof![Just(Repeat::Forever), (1..=u16::MAX).prop_map(Repeat::Times)]
+}
+
+fn action() -> impl Strategy<Value = Action> {
+    any::<u32>().prop_map(Action)
+}
+
+fn key() -> impl Strategy<Value = Key> {
+    (0..16_u8).prop_filter_map("sixteen keys", Key::from_code)
+}
+
+fn keys() -> impl Strategy<Value = Keys> {
+    proptest::collection::vec(key(), 1..=Keys::MOST).prop_map(|list| {
+        let mut keys = Keys::NONE;
+        assert!(list.into_iter().all(|key| keys.push(key)));
+        keys
+    })
+}
+
 pub fn command() -> impl Strategy<Value = Command> {
     let format = prop_oneof![Just(RecordFormat::Alaw), Just(RecordFormat::Ulaw), Just(RecordFormat::Pcm16)];
     let channels = prop_oneof![Just(RecordChannels::Mixed), Just(RecordChannels::Separate)];
@@ -110,6 +133,25 @@ pub fn command() -> impl Strategy<Value = Command> {
             Command::RecordStart { session, recording, format, channels }
         }),
         (session(), recording()).prop_map(|(session, recording)| Command::RecordStop { session, recording }),
+        (session(), party(), action(), sound(), repeat()).prop_map(
+            |(session, party, action, sound, repeat)| Command::Play { session, party, action, sound, repeat }
+        ),
+        (session(), party(), action()).prop_map(|(session, party, action)| Command::PlayStop {
+            session,
+            party,
+            action
+        }),
+        (session(), party(), action(), keys()).prop_map(|(session, party, action, keys)| Command::SendKeys {
+            session,
+            party,
+            action,
+            keys
+        }),
+        (session(), party(), any::<bool>()).prop_map(|(session, party, on)| Command::DetectTones {
+            session,
+            party,
+            on
+        }),
         session().prop_map(|session| Command::Close { session }),
     ]
 }
@@ -135,6 +177,13 @@ pub fn event() -> impl Strategy<Value = Event> {
     let refusal = prop_oneof![Just(Refusal::NoSlot), Just(Refusal::NoPort), Just(Refusal::NoSocket)];
     let played =
         prop_oneof![Just(PlayOutcome::Finished), Just(PlayOutcome::Replaced), Just(PlayOutcome::Missing)];
+    let ended = prop_oneof![
+        Just(ActionOutcome::Finished),
+        Just(ActionOutcome::Stopped),
+        Just(ActionOutcome::Replaced),
+        Just(ActionOutcome::Missing),
+        Just(ActionOutcome::Held),
+    ];
     let recorded = prop_oneof![
         Just(RecordOutcome::Saved),
         any::<i32>().prop_map(|errno| RecordOutcome::WriteFailed { errno }),
@@ -155,6 +204,12 @@ pub fn event() -> impl Strategy<Value = Event> {
             party,
             sound,
             outcome
+        }),
+        (session(), party(), action(), ended).prop_map(|(session, party, action, outcome)| {
+            Event::ActionEnded { session, party, action, outcome }
+        }),
+        (session(), party(), key(), any::<u16>()).prop_map(|(session, party, key, milliseconds)| {
+            Event::Pressed { session, party, key, milliseconds }
         }),
         (session(), party()).prop_map(|(session, party)| Event::Silent { session, party }),
         (session(), recording(), recorded, duration, any::<u64>()).prop_map(

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use duogate_channel::command::Command;
-use duogate_channel::event::{Event, LegStatistics, RecordOutcome};
+use duogate_channel::event::{ActionOutcome, Event, LegStatistics, RecordOutcome};
 use duogate_channel::handover::{Connection, Doorway, HandoverError};
 use duogate_channel::identity::{LocalPort, Recording, Session, Shard, Tag};
 use duogate_channel::message::{ShardDescription, ToControl, ToGateway};
@@ -131,7 +131,20 @@ impl FakeShard {
                     }
                 }
                 Command::Close { session } => self.close(session),
-                Command::FarEnd { .. } | Command::Hear { .. } | Command::RecordStop { .. } => {}
+                // A prompt plays until it is stopped; keys are sent in no time.
+                Command::PlayStop { session, party, action } => {
+                    let outcome = ActionOutcome::Stopped;
+                    self.say(Event::ActionEnded { session, party, action, outcome });
+                }
+                Command::SendKeys { session, party, action, .. } => {
+                    let outcome = ActionOutcome::Finished;
+                    self.say(Event::ActionEnded { session, party, action, outcome });
+                }
+                Command::FarEnd { .. }
+                | Command::Hear { .. }
+                | Command::RecordStop { .. }
+                | Command::Play { .. }
+                | Command::DetectTones { .. } => {}
             }
         }
         self.side.flush();

@@ -39,11 +39,26 @@ impl Core {
                 self.record_start(now, session, recording, (format, channels), tap)
             }
             Command::RecordStop { session, recording } => self.record_stop(now, session, recording, tap),
+            Command::Play { session, party, action, sound, repeat } => self
+                .place_of(session)
+                .map(|place| self.begin_play(now, (place, party), action, (sound, repeat))),
+            // One that has ended meanwhile is no error: both crossed.
+            Command::PlayStop { session, party, action } => {
+                self.place_of(session).map(|place| self.stop_play(now, place, party, action))
+            }
+            Command::SendKeys { session, party, action, keys } => {
+                self.place_of(session).map(|place| self.begin_keys(now, (place, party), action, keys))
+            }
+            Command::DetectTones { .. } => Ok(()),
             Command::Close { session } => self.close(now, session, tap),
         };
         if let Err(Stale) = done {
             self.counters.stale_commands += 1;
         }
+    }
+
+    fn place_of(&mut self, session: Session) -> Result<u32, Stale> {
+        self.table.find(session).map(|_| session.slot).ok_or(Stale)
     }
 
     fn far_end(
@@ -96,21 +111,29 @@ impl Core {
             return;
         }
         leg.hears = source;
-        leg.stream.interrupt();
+        let covered = leg.acts.covers();
+        if !covered {
+            leg.stream.interrupt();
+        }
         leg.refresh();
         if let Source::Sound { sound, repeat } = source {
             let (tick, phase) = self.phases.claim(tick_from(now));
             leg.player = Some(Player::new(sound, repeat, phase));
-            self.wheel.arm(self.timers.player(place, party), tick);
+            if !covered {
+                self.wheel.arm(self.timers.player(place, party), tick);
+            }
         }
     }
 
     /// Ends what a party is being played, if anything; `outcome` is told.
     pub(crate) fn stop_player(&mut self, place: u32, party: Party, outcome: Option<PlayOutcome>) {
         let slot = &mut self.table.slots[place as usize];
-        let Some(player) = slot.leg(party).player.take() else { return };
+        let leg = slot.leg(party);
+        let Some(player) = leg.player.take() else { return };
         self.phases.release(player.phase);
-        self.wheel.cancel(self.timers.player(place, party));
+        if !leg.acts.covers() {
+            self.wheel.cancel(self.timers.player(place, party));
+        }
         if let Some(outcome) = outcome {
             let lost = self.events.played(place, slot, party, player.sound, outcome);
             self.counters.events_lost += lost;
@@ -190,6 +213,7 @@ impl Core {
         slot.state = State::Ended;
         for party in Party::BOTH {
             self.stop_player(place, party, None);
+            self.end_acts(now, place, party);
             self.wheel.cancel(self.timers.watch(place, party));
         }
         self.leave_ports(now, place, true);

@@ -19,6 +19,10 @@ pub struct Counters {
     pub paced: u64,
     /// Paced packets left out because the outlet had no buffer, or because the shard was stopped for too long.
     pub paced_lost: u64,
+    /// Packets of telephone-events sent; not among the paced.
+    pub event_packets: u64,
+    /// Keys that parties pressed.
+    pub presses: u64,
     /// Commands for sessions that do not exist any more.
     pub stale_commands: u64,
     /// `Event::Played` replaced by a later one before the control plane could take it.

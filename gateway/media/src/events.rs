@@ -115,7 +115,9 @@ impl Core {
                 let statistics = [slot.legs[0].statistics(), slot.legs[1].statistics()];
                 Some(Event::Closed { session, tag, statistics })
             }
-            _ => None,
+            bit => Party::BOTH
+                .into_iter()
+                .find_map(|party| slot.legs[party.index()].acts.event(bit, session, party)),
         }
     }
 
@@ -131,6 +133,9 @@ impl Core {
                 let bit = slot.pending & slot.pending.wrapping_neg();
                 slot.pending &= !bit;
                 for party in Party::BOTH {
+                    if slot.leg(party).acts.taken(bit, party) {
+                        slot.pending |= bit;
+                    }
                     if bit == pending::PLAYED << party.index() {
                         slot.leg(party).played = None;
                     }

@@ -91,8 +91,8 @@ impl Limits {
     /// Bytes that [`crate::Core::new`] takes for these limits, nearly: a shard never takes more afterwards.
     #[must_use]
     pub const fn memory(&self) -> usize {
-        // A slot, its places in the queues of free slots and of events, and two timers for each of its two legs.
-        let session = size_of::<Slot>() + 4 + 8 + 4 * TIMER_OCTETS;
+        // A slot, its places in the queues of free slots and of events, and three timers for each of its two legs.
+        let session = size_of::<Slot>() + 4 + 8 + 6 * TIMER_OCTETS;
         // A port, and the timer of its rest.
         let port = PORT_OCTETS + TIMER_OCTETS;
         // A place in the table and one in the queue of events. Its blocks are the shell's.

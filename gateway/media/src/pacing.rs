@@ -1,4 +1,4 @@
-//! What time brings: paced packets, parties that fell silent, ports that have rested.
+//! What time brings: paced packets, ends of presses that were lost, parties that fell silent, ports that have rested.
 
 use duogate_channel::command::Source;
 use duogate_channel::event::PlayOutcome;
@@ -9,12 +9,12 @@ use crate::action::Socket;
 use crate::core::Core;
 use crate::opening::leg_of;
 use crate::outlet::{Outlet, SoundStore, SoundView};
-use crate::player::{LATEST, PACKET_SAMPLES, PACKET_TICKS};
+use crate::player::{LATEST, PACKET_SAMPLES, PACKET_TICKS, Player};
 use crate::rtp::HEADER_BYTES;
 use crate::table::{State, pending};
 use crate::wheel::{tick_at, tick_from, tick_time};
 
-/// The names of the wheel's timers: two for every leg, and one for every port.
+/// The names of the wheel's timers: three for every leg, and one for every port.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timers {
     legs: u32,
@@ -25,6 +25,7 @@ pub(crate) struct Timers {
 enum Timer {
     Player(u32, Party),
     Watch(u32, Party),
+    Press(u32, Party),
     Rest(Socket),
 }
 
@@ -35,8 +36,8 @@ impl Timers {
 
     /// How many there are.
     pub(crate) const fn count(self) -> usize {
-        // A player and a silence watch a leg, a rest a port.
-        (self.legs * 2 + self.sockets) as usize
+        // A player, a silence watch and a press a leg, a rest a port.
+        (self.legs * 3 + self.sockets) as usize
     }
 
     pub(crate) const fn player(self, place: u32, party: Party) -> u32 {
@@ -47,8 +48,12 @@ impl Timers {
         self.legs + crate::opening::leg_name(place, party)
     }
 
+    pub(crate) const fn press(self, place: u32, party: Party) -> u32 {
+        self.legs * 2 + crate::opening::leg_name(place, party)
+    }
+
     pub(crate) const fn rest(self, socket: Socket) -> u32 {
-        self.legs * 2 + socket.0
+        self.legs * 3 + socket.0
     }
 
     fn meaning(self, timer: u32) -> Timer {
@@ -58,8 +63,11 @@ impl Timers {
         } else if timer < self.legs * 2 {
             let (place, party) = leg_of(timer - self.legs);
             Timer::Watch(place, party)
+        } else if timer < self.legs * 3 {
+            let (place, party) = leg_of(timer - self.legs * 2);
+            Timer::Press(place, party)
         } else {
-            Timer::Rest(Socket(timer - self.legs * 2))
+            Timer::Rest(Socket(timer - self.legs * 3))
         }
     }
 }
@@ -70,6 +78,7 @@ impl Core {
             match self.timers.meaning(timer) {
                 Timer::Player(place, party) => self.play(now, tick, place, party, sounds, outlet),
                 Timer::Watch(place, party) => self.check_silence(now, place, party),
+                Timer::Press(place, party) => self.press_lost(place, party),
                 Timer::Rest(socket) => self.sockets.rested(socket),
             }
         }
@@ -86,17 +95,18 @@ impl Core {
         outlet: &mut impl Outlet,
     ) {
         let leg = self.table.slots[place as usize].leg(party);
-        let Some(player) = &mut leg.player else { return };
+        if leg.acts.covers() {
+            return self.go_on(now, tick, (place, party), sounds, outlet);
+        }
+        let Some(mut player) = leg.player else { return };
         let ended = match sounds.sound(player.sound) {
             None => Some(PlayOutcome::Missing),
             Some(sound) if player.is_over(sound.bytes.len()) => Some(PlayOutcome::Finished),
             Some(sound) => {
                 let on_time = tick_at(now).saturating_sub(tick) <= LATEST;
-                match leg.pace(tick_time(tick), sound, on_time, outlet) {
-                    Paced::Sent => self.counters.paced += 1,
-                    Paced::Lost => self.counters.paced_lost += 1,
-                    Paced::Held => {}
-                }
+                let paced = leg.pace(&mut player, tick_time(tick), sound, on_time, outlet);
+                leg.player = Some(player);
+                self.counters.paced(paced);
                 None
             }
         };
@@ -132,7 +142,8 @@ impl Core {
 }
 
 /// What became of a paced packet.
-enum Paced {
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Paced {
     Sent,
     /// The party is on hold, or not known yet: time passes, nothing is sent.
     Held,
@@ -141,8 +152,15 @@ enum Paced {
 }
 
 impl crate::table::Leg {
-    fn pace(&mut self, due: Instant, sound: SoundView<'_>, on_time: bool, outlet: &mut impl Outlet) -> Paced {
-        let Some(player) = &mut self.player else { return Paced::Held };
+    /// Sends a player's next packet, that was due at `due`.
+    pub(crate) fn pace(
+        &mut self,
+        player: &mut Player,
+        due: Instant,
+        sound: SoundView<'_>,
+        on_time: bool,
+        outlet: &mut impl Outlet,
+    ) -> Paced {
         let timestamp = player.timestamp.unwrap_or_else(|| self.stream.timestamp_at(due));
         player.timestamp = Some(timestamp.wrapping_add(u32::from(PACKET_SAMPLES)));
         let far_end = self.far_end.as_ref().filter(|far_end| far_end.send);

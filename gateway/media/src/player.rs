@@ -104,6 +104,11 @@ impl Phases {
         best
     }
 
+    /// The next tick, from `tick` on, that is in this place.
+    pub(crate) const fn next(&self, tick: u64, phase: usize) -> u64 {
+        tick + (phase + PHASES - Self::place(tick)) as u64 % PACKET_TICKS
+    }
+
     pub(crate) fn release(&mut self, phase: usize) {
         let players = &mut self.players[phase];
         *players = players.saturating_sub(1);

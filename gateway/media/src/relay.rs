@@ -2,14 +2,14 @@
 
 use duogate_channel::command::FarEnd;
 use duogate_channel::g711;
-use duogate_channel::sound::Codec;
+use duogate_channel::sound::{Codec, OFFERED_TELEPHONE_EVENT};
 use duogate_channel::time::Instant;
 
 use crate::action::Socket;
 use crate::arrival::Order;
 use crate::block::Tap;
 use crate::core::Core;
-
+use crate::presses::EventPacket;
 use crate::recordings::NONE;
 use crate::reel::Said;
 use crate::rtp::{HEADER_BYTES, Malformed, Packet};
@@ -38,6 +38,17 @@ struct Accepted {
     codec: Codec,
 }
 
+impl Accepted {
+    /// What the packet says of a press, if it is a telephone-event.
+    #[inline]
+    fn event(&self, datagram: &[u8]) -> Option<EventPacket> {
+        if self.content != Content::TelephoneEvent {
+            return None;
+        }
+        EventPacket::parse(self.packet.header.timestamp, datagram.get(self.packet.payload.clone())?)
+    }
+}
+
 impl Core {
     #[inline]
     pub(crate) fn judge(
@@ -49,11 +60,11 @@ impl Core {
         tap: &mut impl Tap,
     ) -> Verdict {
         let name = match self.sockets.user(socket) {
-            Ok(name) => name as usize,
+            Ok(name) => name,
             Err(sockets::State::Resting) => return Verdict::Drop(DropReason::Resting),
             Err(_) => return Verdict::Drop(DropReason::NotOpen),
         };
-        let (slot, party) = (&mut self.table.slots[name / 2], name % 2);
+        let (slot, party) = (&mut self.table.slots[name as usize / 2], name as usize % 2);
         let recordings = slot.recordings;
         let (speaker, listener) = slot.speaker_and_listener(party);
         let accepted = match accept(now, speaker, origin, datagram) {
@@ -76,7 +87,12 @@ impl Core {
             };
             self.counters.late_for_recording += self.recordings.tap(recordings, &said, tap);
         }
-        match relay(now, epoch, listener, &accepted, datagram) {
+        let event = accepted.event(datagram);
+        let relayed = relay(now, epoch, listener, &accepted, datagram);
+        if let Some(event) = event {
+            self.heard_event(now, name, epoch, event);
+        }
+        match relayed {
             Ok((socket, length)) => Verdict::Forward { socket, length },
             Err(reason) => Verdict::Drop(reason),
         }
@@ -127,7 +143,9 @@ fn content(far_end: &FarEnd, packet: &Packet) -> Result<Content, DropReason> {
     let payload_type = packet.header.payload_type;
     let content = if payload_type == far_end.payload_type {
         Content::Sound
-    } else if far_end.telephone_event == Some(payload_type) {
+    } else if far_end.telephone_event == Some(payload_type)
+        || far_end.telephone_event.is_some() && payload_type == OFFERED_TELEPHONE_EVENT
+    {
         Content::TelephoneEvent
     } else if payload_type == COMFORT_NOISE {
         return Ok(Content::ComfortNoise);

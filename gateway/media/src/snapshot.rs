@@ -2,7 +2,7 @@
 
 use duogate_channel::command::{FarEnd, Source};
 use duogate_channel::event::LegStatistics;
-use duogate_channel::identity::{LocalPort, Session, Tag};
+use duogate_channel::identity::{LocalPort, Session, Sound, Tag};
 use duogate_channel::time::Instant;
 
 use crate::core::Core;
@@ -46,6 +46,8 @@ pub struct LegSnapshot {
     pub far_end: Option<FarEnd>,
     /// What it hears now.
     pub hears: Source,
+    /// The prompt that an action plays to it in the place of that.
+    pub plays: Option<Sound>,
     /// SSRC of the stream towards it.
     pub ssrc: u32,
     /// Sequence number of the next packet towards it.
@@ -85,6 +87,7 @@ impl Leg {
             port: self.socket.map_or(LocalPort::default(), |socket| limits.port(socket)),
             far_end: self.far_end,
             hears: self.hears,
+            plays: self.acts.sound(),
             ssrc: self.stream.ssrc,
             sequence: self.stream.sequence,
             timestamp: self.stream.timestamp,

@@ -155,6 +155,14 @@ impl Stream {
         self.count(usize::from(sound));
     }
 
+    /// A packet of a telephone-event that `began` then has been sent; `samples` is how long it has lasted. The next
+    /// sound still gets its marker.
+    pub(crate) fn event(&mut self, began: Instant, timestamp: u32, samples: u16, octets: usize) {
+        self.sequence = self.sequence.wrapping_add(1);
+        self.stand(began, timestamp, samples);
+        self.count(octets);
+    }
+
     #[inline]
     pub(crate) fn count(&mut self, octets: usize) {
         self.packets += 1;

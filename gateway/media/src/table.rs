@@ -10,6 +10,7 @@ use duogate_channel::identity::{Party, Session, Sound, Tag};
 use duogate_channel::time::Instant;
 
 use crate::action::Socket;
+use crate::acts::Acts;
 use crate::arrival::{Arrival, Figures};
 use crate::player::Player;
 use crate::recordings::NONE;
@@ -43,7 +44,14 @@ pub(crate) mod pending {
     pub(crate) const JOINED: u16 = 1 << 4;
     /// Of party 1; of party 2 one bit higher.
     pub(crate) const SILENT: u16 = 1 << 5;
-    pub(crate) const CLOSED: u16 = 1 << 7;
+    /// Of party 1; of party 2 one bit higher.
+    pub(crate) const PRESSED: u16 = 1 << 7;
+    /// Of party 1; of party 2 one bit higher.
+    pub(crate) const PLAY_ENDED: u16 = 1 << 9;
+    /// Of party 1; of party 2 one bit higher.
+    pub(crate) const KEYS_ENDED: u16 = 1 << 11;
+    /// The last that a session has to tell.
+    pub(crate) const CLOSED: u16 = 1 << 13;
 }
 
 /// One party's side.
@@ -67,6 +75,7 @@ pub(crate) struct Leg {
     pub(crate) watched_since: Instant,
     /// The last sound that ended, and how, while its event is pending.
     pub(crate) played: Option<(Sound, PlayOutcome)>,
+    pub(crate) acts: Acts,
 }
 
 impl Leg {
@@ -92,6 +101,7 @@ impl Leg {
             player: None,
             watched_since: Instant::ZERO,
             played: None,
+            acts: Acts::new(),
         }
     }
 
@@ -102,7 +112,7 @@ impl Leg {
 
     /// Decides anew whether the other party is relayed to this one.
     pub(crate) fn refresh(&mut self) {
-        let relaying = self.hears == Source::Peer && self.reachable().is_some();
+        let relaying = self.hears == Source::Peer && self.reachable().is_some() && !self.acts.covers();
         if self.relaying && !relaying {
             self.stream.interrupt();
         }

@@ -31,6 +31,7 @@ impl Endpoint {
                     self.tell_session(now, shard, session, Input::Played { party, sound });
                 }
             }
+            Event::ActionEnded { .. } | Event::Pressed { .. } => {}
             Event::Silent { session, party } => {
                 self.tell_session(now, shard, session, Input::Silent { party });
             }

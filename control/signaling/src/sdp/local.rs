@@ -6,15 +6,12 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use duogate_channel::command::FarEnd;
-use duogate_channel::sound::Codec;
+use duogate_channel::sound::{Codec, OFFERED_TELEPHONE_EVENT};
 use sdp_types::{Media, Session, Time};
 
 use super::SdpError;
 use super::printing::{Line, Refused, print};
 use super::reading::{Stream, is_sound, session, stream};
-
-/// The payload type that we give telephone-event, as most do (RFC 4733 leaves it to the offer).
-const TELEPHONE_EVENT: u8 = 101;
 
 /// Which way sound flows, as the side that says it sees it (RFC 3264 section 5.1).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -96,7 +93,7 @@ impl LocalDescription {
             version: 1,
             address,
             codecs: codecs.iter().map(|codec| (*codec, static_payload_type(*codec))).collect(),
-            telephone_event: TELEPHONE_EVENT,
+            telephone_event: OFFERED_TELEPHONE_EVENT,
             lines: vec![None],
             last: None,
         }

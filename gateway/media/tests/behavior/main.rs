@@ -1,6 +1,7 @@
 //! The media core from outside: a file per behavior.
 #![allow(clippy::unwrap_used)] // In a test a failed unwrap is a failed assertion.
 
+mod acts;
 mod continuity;
 mod packets;
 mod playing;

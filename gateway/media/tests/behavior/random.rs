@@ -4,14 +4,15 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use duogate_channel::command::{Command, LegOpening, PortChoice, Repeat, Source};
+use duogate_channel::digits::Keys;
 use duogate_channel::event::{Event, RecordOutcome};
-use duogate_channel::identity::{LocalPort, Party, Recording, Session, Sound, Tag};
+use duogate_channel::identity::{Action as ActionName, LocalPort, Party, Recording, Session, Sound, Tag};
 use duogate_channel::sound::{Codec, RecordChannels, RecordFormat};
 use duogate_media::rtp::{Header, Packet};
-use duogate_media::{Action, DropReason, Limits, Origin, Socket, Verdict};
+use duogate_media::{Action, DropReason, Limits, Origin, Phase, Socket, Verdict};
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop, prop_oneof, proptest};
 
-use crate::support::{MILLISECOND, PACKET, Speech, World, far_end, limits};
+use crate::support::{EVENT_TYPES, MILLISECOND, PACKET, Speech, World, far_end, limits};
 
 /// One thing that happens.
 #[derive(Clone, Debug)]
@@ -25,6 +26,12 @@ enum Step {
         receive: bool,
     },
     Hear {
+        handle: usize,
+        party: Party,
+        what: u8,
+    },
+    /// A prompt, its stop, or keys.
+    Act {
         handle: usize,
         party: Party,
         what: u8,
@@ -70,7 +77,7 @@ fn step() -> impl Strategy<Value = Step> {
     )
         .prop_flat_map(|start| {
             let leap = prop_oneof![9 => Just(0u32), 1 => any::<u32>()];
-            let kind = prop_oneof![6 => Just(8u8), 3 => Just(0), 1 => 0..128u8];
+            let kind = prop_oneof![6 => Just(8u8), 3 => Just(0), 1 => Just(101), 1 => 0..128u8];
             (Just(start), leap, kind, prop_oneof![8 => Just(160usize), 1 => 0..1400usize])
         })
         .prop_map(|((socket, ssrc, skip), leap, payload_type, length)| Step::Packet {
@@ -88,6 +95,8 @@ fn step() -> impl Strategy<Value = Step> {
         ),
         5 => (handle.clone(), party(), 0..6u8)
             .prop_map(|(handle, party, what)| Step::Hear { handle, party, what }),
+        4 => (handle.clone(), party(), 0..8u8)
+            .prop_map(|(handle, party, what)| Step::Act { handle, party, what }),
         2 => handle.clone().prop_map(Step::Join),
         2 => (handle.clone(), 1..8u64).prop_map(|(handle, recording)| Step::Record(handle, recording)),
         2 => (handle.clone(), 1..8u64).prop_map(|(handle, recording)| Step::Stop(handle, recording)),
@@ -125,6 +134,9 @@ struct Knowledge {
     /// Tags of sessions asked for and not yet answered; sessions opened and not yet closed.
     asked: Vec<Tag>,
     open: Vec<Session>,
+    /// Actions begun and not yet told.
+    acting: HashMap<(Session, u32), Party>,
+    acts: u32,
     /// Recordings begun and not yet told.
     begun: usize,
     told: usize,
@@ -137,6 +149,18 @@ impl Knowledge {
     fn handle(&self, handle: usize) -> Session {
         let never = Session { slot: 1, generation: 77 };
         self.sessions.iter().rev().nth(handle).copied().unwrap_or(never)
+    }
+
+    /// A command that begins an action at a session that is open.
+    fn begin(&mut self, world: &World, command: &Command) {
+        if let Command::Play { session, party, action, .. } | Command::SendKeys { session, party, action, .. } =
+            *command
+            && world.core.snapshot(session.slot).is_some_and(|snapshot| {
+                snapshot.session == session && matches!(snapshot.phase, Phase::Open | Phase::Joined)
+            })
+        {
+            self.acting.insert((session, action.0), party);
+        }
     }
 
     fn note(&mut self, events: Vec<Event>) {
@@ -152,6 +176,14 @@ impl Knowledge {
                 Event::Closed { session, .. } => {
                     assert!(self.open.contains(&session), "closed once");
                     self.open.retain(|open| *open != session);
+                    self.acting.retain(|(acting, _), _| *acting != session);
+                }
+                Event::ActionEnded { session, party, action, .. } => {
+                    let begun = self.acting.remove(&(session, action.0));
+                    assert_eq!(begun, Some(party), "an action ends once");
+                }
+                Event::Pressed { session, .. } => {
+                    assert!(self.open.contains(&session), "nothing is told of a session that is not open");
                 }
                 Event::Recorded { .. } => self.told += 1,
                 Event::Joined { session } | Event::Played { session, .. } | Event::Silent { session, .. } => {
@@ -186,6 +218,7 @@ fn run(world: &mut World, know: &mut Knowledge, step: Step) {
             };
             Command::Hear { session: know.handle(handle), party, source }
         }
+        Step::Act { handle, party, what } => act(know, handle, party, what),
         Step::Join(handle) => Command::Join { session: know.handle(handle) },
         Step::Record(handle, recording) => Command::RecordStart {
             session: know.handle(handle),
@@ -200,9 +233,26 @@ fn run(world: &mut World, know: &mut Knowledge, step: Step) {
         other => return happen(world, know, other),
     };
     if world.core.accepts_commands() {
+        know.begin(world, &command);
         world.command(command);
     } else if let Command::Open { tag, .. } = command {
         know.asked.retain(|asked| *asked != tag);
+    }
+}
+
+fn act(know: &mut Knowledge, handle: usize, party: Party, what: u8) -> Command {
+    let session = know.handle(handle);
+    know.acts += 1;
+    match what {
+        0 | 1 => Command::PlayStop { session, party, action: ActionName(know.acts.saturating_sub(2)) },
+        2 | 3 => {
+            let keys = Keys::from_text("15#").unwrap();
+            Command::SendKeys { session, party, action: ActionName(know.acts), keys }
+        }
+        _ => {
+            let (sound, repeat) = (Sound(u32::from(what) - 2), Repeat::Times(2));
+            Command::Play { session, party, action: ActionName(know.acts), sound, repeat }
+        }
     }
 }
 
@@ -314,7 +364,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_is_heard_in_turn_is_one_stream(turns in prop::collection::vec((0..5u8, 1..30usize, any::<u32>()), 1..40)) {
+    fn whatever_is_heard_in_turn_is_one_stream(turns in prop::collection::vec((0..8u8, 1..30usize, any::<u32>()), 1..40)) {
         let mut world = World::new(limits());
         world.sounds.0.insert(2, (Codec::Pcmu, vec![1; 1234]));
         let session = world.pair([Codec::Pcma, Codec::Pcma]);
@@ -325,6 +375,9 @@ proptest! {
                 1 => world.play(session, Party::One, 2, Repeat::Forever),
                 2 => world.play(session, Party::One, 2, Repeat::Times(1)),
                 3 => world.hear(session, Party::One, Source::Peer),
+                4 => world.prompt(session, Party::One, number, 2, Repeat::Times(1)),
+                5 => world.dial(session, Party::One, number, "1"),
+                6 => world.command(Command::PlayStop { session, party: Party::One, action: ActionName(number) }),
                 _ => speech = Speech::new(number, (number >> 9 & 0xffff) as u16, number.rotate_left(7)),
             }
             for _ in 0..packets {
@@ -345,6 +398,11 @@ fn one_line(heard: &[Vec<u8>]) {
         assert_eq!(pair[1].sequence, pair[0].sequence.wrapping_add(1));
         assert_eq!(pair[1].ssrc, pair[0].ssrc);
         let step = pair[1].timestamp.wrapping_sub(pair[0].timestamp);
+        let event = |header: &Header| header.payload_type == EVENT_TYPES[0];
+        if event(&pair[1]) && !pair[1].marker {
+            assert!(event(&pair[0]) && step == 0, "an event keeps its time");
+            continue;
+        }
         assert!((160..40 * 30 * 161).contains(&step), "{step}");
         assert!(pair[1].marker || step == 160, "a jump of the clock has a marker");
     }

@@ -8,8 +8,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use duogate_channel::command::{Command, FarEnd, LegOpening, Repeat, Source};
+use duogate_channel::digits::Keys;
 use duogate_channel::event::Event;
-use duogate_channel::identity::{Party, Session, Sound, Tag};
+use duogate_channel::identity::{Action as ActionName, Party, Session, Sound, Tag};
 use duogate_channel::sound::Codec;
 use duogate_channel::time::Instant;
 use duogate_media::rtp::{HEADER_BYTES, Header, Packet};
@@ -215,6 +216,18 @@ impl World {
 
     pub(crate) fn play(&mut self, session: Session, party: Party, sound: u32, repeat: Repeat) {
         self.hear(session, party, Source::Sound { sound: Sound(sound), repeat });
+    }
+
+    /// Plays a prompt beside what the party hears.
+    pub(crate) fn prompt(&mut self, session: Session, party: Party, action: u32, sound: u32, repeat: Repeat) {
+        let (action, sound) = (ActionName(action), Sound(sound));
+        self.command(Command::Play { session, party, action, sound, repeat });
+    }
+
+    /// Sends keys to a party.
+    pub(crate) fn dial(&mut self, session: Session, party: Party, action: u32, keys: &str) {
+        let keys = Keys::from_text(keys).unwrap();
+        self.command(Command::SendKeys { session, party, action: ActionName(action), keys });
     }
 
     pub(crate) fn socket(&self, session: Session, party: Party) -> Socket {

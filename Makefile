@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench figures
 
-BUILD_TOOLS := cc=gcc make=make git=git
+BUILD_TOOLS := cc=gcc make=make git=git clang=clang
 TEST_TOOLS := $(BUILD_TOOLS) sipp=sip-tester baresip=baresip-core promtool=prometheus systemd-analyze=systemd ip=iproute2
 BENCH_TOOLS := $(BUILD_TOOLS) sipp=sip-tester rtpengine=rtpengine-daemon
 

@@ -79,6 +79,20 @@ pub enum Error {
     },
 }
 
+/// The kernel refused something: for lack of rights, or otherwise.
+pub(crate) fn kernel(what: &'static str, error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    while let Some(inner) = cause {
+        if let Some(system) = inner.downcast_ref::<io::Error>()
+            && system.kind() == io::ErrorKind::PermissionDenied
+        {
+            return Error::NotPermitted(io::Error::new(system.kind(), system.to_string()));
+        }
+        cause = inner.source();
+    }
+    Error::Kernel { what, source: error.into() }
+}
+
 /// Why a direction cannot go on the fast path; it stays on the sockets.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Refused {

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::os::fd::AsRawFd;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::fence;
@@ -44,9 +44,8 @@ impl FlowTable {
     }
 
     /// Maps the BPF array of a loaded program.
-    #[expect(dead_code, reason = "the loader that calls it follows")]
-    pub(crate) fn map(array: &impl AsRawFd, addresses: u32, rings: u8) -> io::Result<Self> {
-        let memory = MmapOptions::new().len(octets(addresses)).map_raw(array)?;
+    pub(crate) fn map(array: BorrowedFd<'_>, addresses: u32, rings: u8) -> io::Result<Self> {
+        let memory = MmapOptions::new().len(octets(addresses)).map_raw(&array)?;
         Ok(Self { memory: Arc::new(memory), addresses, rings })
     }
 

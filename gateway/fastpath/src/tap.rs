@@ -32,7 +32,6 @@ impl std::fmt::Debug for Tap {
 }
 
 impl Tap {
-    #[expect(dead_code, reason = "the loader that makes it follows")]
     pub(crate) const fn new(ring: RingBuf<MapData>) -> Self {
         Self { ring }
     }

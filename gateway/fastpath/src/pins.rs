@@ -1,0 +1,115 @@
+//! The folder of pins: what of the fast path outlives the process.
+//!
+//! `FOLDER/v1-SIGNATURE/` holds the maps by their names, `ringN`, and a link per interface, `link-NUMBER-MODE`. The
+//! name of the inner folder carries the layout's version and whatever else maps depend on, so that a process finds
+//! either exactly what it would make itself, or something to be removed.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, OFlags, flock, fstatfs};
+
+use crate::error::Error;
+use crate::interfaces::Interface;
+use crate::settings::{InterfaceMode, Settings};
+
+/// Version of the layout: of an entry, of the counters, of the tap's records, of the names here.
+const VERSION: u32 = 1;
+
+/// `BPF_FS_MAGIC` of linux/magic.h.
+const BPF_FILE_SYSTEM: i64 = 0xcafe_4a11;
+
+/// The folder, held by this process alone.
+#[derive(Debug)]
+pub(crate) struct Pins {
+    outer: PathBuf,
+    inner: PathBuf,
+    /// Kept for the lock on it.
+    _lock: File,
+    /// An earlier process left this very folder.
+    pub(crate) adopted: bool,
+    /// An earlier process left something else, which was removed.
+    pub(crate) removed: bool,
+}
+
+impl Pins {
+    /// Takes the folder, and removes what does not fit.
+    ///
+    /// # Errors
+    /// [`Error::InUse`] and [`Error::Pins`]; the latter means that there can be no pins here.
+    pub(crate) fn take(folder: &Path, settings: &Settings) -> Result<Self, Error> {
+        let fault = |source| Error::Pins { folder: folder.to_path_buf(), source };
+        fs::create_dir_all(folder).map_err(fault)?;
+        let directory = i32::try_from(OFlags::DIRECTORY.bits()).unwrap_or(0);
+        let lock = OpenOptions::new().read(true).custom_flags(directory).open(folder).map_err(fault)?;
+        let kind = fstatfs(&lock).map_err(|error| fault(error.into()))?.f_type;
+        if kind as i64 != BPF_FILE_SYSTEM {
+            return Err(fault(io::Error::other("not on a BPF file system")));
+        }
+        flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
+            rustix::io::Errno::WOULDBLOCK => Error::InUse(folder.to_path_buf()),
+            error => fault(error.into()),
+        })?;
+        let inner = folder.join(format!("v{VERSION}-{:016x}", signature(settings)));
+        let adopted = inner.join("table").exists();
+        let mut removed = false;
+        for entry in fs::read_dir(folder).map_err(fault)? {
+            let path = entry.map_err(fault)?.path();
+            if path != inner {
+                remove(&path).map_err(fault)?;
+                removed = true;
+            }
+        }
+        fs::create_dir_all(&inner).map_err(fault)?;
+        Ok(Self { outer: folder.to_path_buf(), inner, _lock: lock, adopted, removed })
+    }
+
+    /// Where the maps are.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.inner
+    }
+
+    /// Where the link of an interface is pinned.
+    pub(crate) fn link(&self, interface: &Interface, mode: InterfaceMode) -> PathBuf {
+        self.inner.join(format!("link-{}-{mode}", interface.number))
+    }
+
+    /// Removes every link but these: interfaces that carry media no more, or in another mode.
+    pub(crate) fn keep_links(&self, wanted: &[PathBuf]) -> Result<(), Error> {
+        let fault = |source| Error::Pins { folder: self.inner.clone(), source };
+        for entry in fs::read_dir(&self.inner).map_err(fault)? {
+            let path = entry.map_err(fault)?.path();
+            let is_link = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("link-"));
+            if is_link && !wanted.contains(&path) {
+                fs::remove_file(&path).map_err(fault)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes all pins.
+    pub(crate) fn remove(&self) -> Result<(), Error> {
+        let fault = |source| Error::Pins { folder: self.outer.clone(), source };
+        remove(&self.inner).map_err(fault)?;
+        match fs::remove_dir(&self.outer) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
+            // A mount point, or a folder that someone else keeps: nothing of ours is in it.
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => Ok(()),
+            Err(error) => Err(fault(error)),
+        }
+    }
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
+}
+
+/// What the maps depend on, as a number (FNV-1a).
+fn signature(settings: &Settings) -> u64 {
+    let text = format!("{:?} {} {}", settings.addresses, settings.rings, settings.ring_octets);
+    let step = |sum: u64, octet: u8| (sum ^ u64::from(octet)).wrapping_mul(0x0100_0000_01b3);
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, step)
+}

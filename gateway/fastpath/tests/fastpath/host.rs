@@ -36,7 +36,7 @@ impl Host {
     /// `None`, with a word about it, where the tests may not do this.
     pub(crate) fn new() -> Option<Self> {
         if !rustix::process::geteuid().is_root() {
-            println!("skipped: the fast path needs root");
+            eprintln!("skipped: the fast path needs root");
             return None;
         }
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -65,15 +65,11 @@ impl Host {
             mac(GATEWAY_MAC),
             mac(PARTY_MAC)
         ));
-        for [four, six] in [GATEWAY] {
-            run(&format!("-n {gateway} address add {four}/24 dev g0"));
-            run(&format!("-n {gateway} address add {six}/64 dev g0 nodad"));
-            run(&format!(
-                "-n {parties} neighbor add {four} lladdr {} dev p0 nud permanent",
-                mac(GATEWAY_MAC)
-            ));
-            run(&format!("-n {parties} neighbor add {six} lladdr {} dev p0 nud permanent", mac(GATEWAY_MAC)));
-        }
+        let [four, six] = GATEWAY;
+        run(&format!("-n {gateway} address add {four}/24 dev g0"));
+        run(&format!("-n {gateway} address add {six}/64 dev g0 nodad"));
+        run(&format!("-n {parties} neighbor add {four} lladdr {} dev p0 nud permanent", mac(GATEWAY_MAC)));
+        run(&format!("-n {parties} neighbor add {six} lladdr {} dev p0 nud permanent", mac(GATEWAY_MAC)));
         for [four, six] in PARTIES {
             run(&format!("-n {parties} address add {four}/24 dev p0"));
             run(&format!("-n {parties} address add {six}/64 dev p0 nodad"));
@@ -142,7 +138,7 @@ impl Host {
         match FastPath::load(settings) {
             Ok(path) => Some(path),
             Err(error @ (Error::NotPermitted(_) | Error::NoProgram(_))) => {
-                println!("skipped: {error}");
+                eprintln!("skipped: {error}");
                 None
             }
             Err(error) => panic!("{error}"),

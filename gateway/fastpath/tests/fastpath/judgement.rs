@@ -144,7 +144,7 @@ fn without_a_next_hop_everything_is_passed() {
             assert_eq!(run(&mut path, &sent), Outcome { action: Action::Pass, frame: sent.clone() });
         }
         assert_eq!(path.table().off(index(0, Family::Four)).unwrap().received, 0);
-        assert!(path.counters().unwrap().lookups >= lookups + 1);
+        assert!(path.counters().unwrap().lookups > lookups);
     }
     assert_eq!(path.counters().unwrap().passed(PassReason::NoNextHop), 9);
 }

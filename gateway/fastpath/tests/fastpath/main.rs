@@ -2,6 +2,7 @@
 //! test says so and passes.
 #![allow(clippy::unwrap_used)] // A test fails by panicking.
 
+mod cost;
 mod frames;
 mod host;
 mod judgement;

@@ -83,6 +83,8 @@ pub enum Event {
         duration: Duration,
         /// Size of the file.
         bytes: u64,
+        /// Packets that were relayed, but whose copies for the recording were lost; it has silence in their place.
+        missing: u32,
     },
     /// A session has ended; terminal, never lost.
     Closed {

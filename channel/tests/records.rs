@@ -229,6 +229,7 @@ fn a_duration_has_less_than_a_second_of_nanoseconds() {
         outcome: duogate_channel::event::RecordOutcome::Saved,
         duration: std::time::Duration::from_secs(1),
         bytes: 0,
+        missing: 0,
     };
     // Behind kind, session, recording, outcome, errno and seconds stand the nanoseconds.
     let bytes = with(event.encode(), 1 + 8 + 8 + 1 + 4 + 8 + 3, 0x40);

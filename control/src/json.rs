@@ -164,6 +164,7 @@ fn recorded(result: &RecordResult) -> Value {
         "end_time": time(result.end_time),
         "duration_seconds": length(result.duration),
         "bytes": result.bytes,
+        "lost_packets": result.lost_packets,
     })
 }
 

@@ -256,6 +256,8 @@ fn recorded(view: &Value, recording: &RecordingRow, rescued: &Rescued, now: i64)
         "end_time": json::seconds(now),
         "duration_seconds": (duration * 1_000.0).round() / 1_000.0,
         "bytes": bytes,
+        // Only the gateway that died knew.
+        "lost_packets": null,
     })
 }
 

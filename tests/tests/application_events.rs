@@ -29,7 +29,7 @@ const FIELDS: &[(&str, &str)] = &[
         "on_released",
         "error cause released_by begin_time answer_time connect_time end_time duration_seconds quality1 quality2",
     ),
-    ("on_record_completed", "error record_file begin_time end_time duration_seconds bytes"),
+    ("on_record_completed", "error record_file begin_time end_time duration_seconds bytes lost_packets"),
     (
         "sys.on_chan_closed",
         "party call_id from_uri to_uri trunk address begin_time ring_time answer_time end_time duration_seconds \

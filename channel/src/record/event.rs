@@ -39,10 +39,10 @@ impl Record for Event {
                 w.u8(PRESSED).session(*session).party(*party).key(*key).u16(*milliseconds)
             }
             Self::Silent { session, party } => w.u8(SILENT).session(*session).party(*party),
-            Self::Recorded { session, recording, outcome, duration, bytes } => {
+            Self::Recorded { session, recording, outcome, duration, bytes, missing } => {
                 let (kind, errno) = record_numbers(*outcome);
                 w.u8(RECORDED).session(*session).recording(*recording).u8(kind).i32(errno);
-                w.duration(*duration).u64(*bytes)
+                w.duration(*duration).u64(*bytes).u32(*missing)
             }
             Self::Closed { session, tag, statistics: [first, second] } => {
                 w.u8(CLOSED).session(*session).tag(*tag).statistics(first).statistics(second)
@@ -86,6 +86,7 @@ impl Record for Event {
                 outcome: record_outcome(r.u8()?, r.i32()?)?,
                 duration: r.duration()?,
                 bytes: r.u64()?,
+                missing: r.u32()?,
             },
             CLOSED => Self::Closed {
                 session: r.session()?,

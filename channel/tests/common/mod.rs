@@ -212,13 +212,14 @@ pub fn event() -> impl Strategy<Value = Event> {
             Event::Pressed { session, party, key, milliseconds }
         }),
         (session(), party()).prop_map(|(session, party)| Event::Silent { session, party }),
-        (session(), recording(), recorded, duration, any::<u64>()).prop_map(
-            |(session, recording, outcome, duration, bytes)| Event::Recorded {
+        (session(), recording(), recorded, duration, any::<u64>(), any::<u32>()).prop_map(
+            |(session, recording, outcome, duration, bytes, missing)| Event::Recorded {
                 session,
                 recording,
                 outcome,
                 duration,
-                bytes
+                bytes,
+                missing
             }
         ),
         (session(), tag(), [statistics(), statistics()])

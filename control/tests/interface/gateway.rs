@@ -157,7 +157,7 @@ impl FakeShard {
         {
             file.write_all(b"a recording").unwrap();
             let (outcome, duration) = (RecordOutcome::Saved, Duration::from_millis(1_500));
-            self.say(Event::Recorded { session, recording, outcome, duration, bytes: 11 });
+            self.say(Event::Recorded { session, recording, outcome, duration, bytes: 11, missing: 0 });
         }
         self.say(Event::Closed { session, tag, statistics: [LegStatistics::default(); 2] });
     }

@@ -19,6 +19,7 @@ use crate::dialer::{Dialer, Step};
 use crate::opening::leg_of;
 use crate::outlet::{Outlet, SoundStore};
 use crate::pacing::Paced;
+use crate::path::Path;
 use crate::player::{LATEST, PACKET_TICKS, Player};
 use crate::presses::{EventPacket, LOST_AFTER, Presses, Told};
 use crate::table::{Leg, pending};
@@ -131,7 +132,7 @@ impl Acts {
     }
 }
 
-impl Core {
+impl<P: Path> Core<P> {
     /// Begins a prompt; one that runs is replaced.
     pub(crate) fn begin_play(
         &mut self,
@@ -206,6 +207,7 @@ impl Core {
             self.events.tell(place, slot, kind.pending(party));
         }
         self.uncover(now, place, party);
+        self.find_way(place);
     }
 
     /// Lets a party hear what is on top now, from its next packet on.

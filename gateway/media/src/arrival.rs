@@ -3,6 +3,8 @@
 use duogate_channel::event::LegStatistics;
 use duogate_channel::time::Instant;
 
+use crate::path::{FlowCounts, FlowNumbers, Standing};
+
 /// Largest step of the sequence number that is taken for loss (RFC 3550 A.1: MAX_DROPOUT).
 const LARGEST_STEP: u16 = 3000;
 /// How far back a packet may be and is still taken for late: the width of the window of packets seen.
@@ -136,6 +138,23 @@ impl Arrival {
         }
     }
 
+    /// Where the sender stands.
+    pub(crate) fn standing(&self) -> Standing {
+        Standing { highest: self.highest, seen: self.seen, timestamp: self.timestamp, ..Standing::default() }
+    }
+
+    /// Takes over where somebody else has followed the same sender to.
+    pub(crate) const fn absorb(&mut self, fresh: &FlowCounts, standing: &Standing) {
+        (self.highest, self.seen, self.timestamp) = (standing.highest, standing.seen, standing.timestamp);
+        self.has_candidate &= fresh.expected == 0;
+    }
+
+    /// Takes over a sender that somebody else has followed from the beginning.
+    pub(crate) fn adopt(&mut self, ssrc: u32, standing: &Standing) {
+        self.restart(ssrc, standing.highest);
+        (self.seen, self.timestamp) = (standing.seen, standing.timestamp);
+    }
+
     #[cold]
     fn clock_set(&mut self, timestamp: u32, step: u32, waited: u64, order: Order) -> Order {
         self.timestamp = timestamp;
@@ -194,6 +213,34 @@ impl Figures {
             self.jitter = self.jitter + difference - ((self.jitter + 8) >> 4);
             self.worst = self.worst.max(self.jitter);
         }
+    }
+
+    /// Transit time, jitter, and the largest jitter, as they go on.
+    pub(crate) const fn timing(&self) -> (u32, u32, u32) {
+        (self.transit, self.jitter, self.worst)
+    }
+
+    /// Takes in what somebody else has counted of the same sender.
+    pub(crate) fn absorb(&mut self, fresh: &FlowCounts, numbers: &FlowNumbers) {
+        if fresh.received == 0 {
+            return;
+        }
+        if self.received == 0 {
+            self.first = numbers.last;
+        }
+        self.received += u64::from(fresh.received);
+        self.octets += fresh.octets;
+        self.expected += u64::from(fresh.expected);
+        self.last = numbers.last;
+        let standing = &numbers.standing;
+        (self.transit, self.jitter, self.worst) = (standing.transit, standing.jitter, standing.worst);
+    }
+
+    /// Goes on where somebody else has measured the same sender; what that one counted stays with it.
+    pub(crate) fn adopt(&mut self, numbers: &FlowNumbers) {
+        let standing = &numbers.standing;
+        (self.transit, self.jitter, self.worst) = (standing.transit, standing.jitter, standing.worst);
+        self.last = self.last.max(numbers.last);
     }
 
     /// As reported, together with what was sent.

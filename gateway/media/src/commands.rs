@@ -11,6 +11,7 @@ use duogate_channel::time::Instant;
 
 use crate::block::Tap;
 use crate::core::Core;
+use crate::path::Path;
 use crate::player::Player;
 use crate::recordings::NONE;
 use crate::table::{State, pending};
@@ -25,7 +26,7 @@ pub(crate) const fn is_somewhere(address: SocketAddr) -> bool {
     !address.ip().is_unspecified() && address.port() != 0
 }
 
-impl Core {
+impl<P: Path> Core<P> {
     pub(crate) fn obey(&mut self, now: Instant, command: Command, tap: &mut impl Tap) {
         let done = match command {
             Command::Open { tag, legs } => {
@@ -146,6 +147,7 @@ impl Core {
             self.set_source(now, session.slot, party, Source::Peer);
             self.watch(now, session.slot, party);
         }
+        self.inherit(now, session.slot);
         let slot = &mut self.table.slots[session.slot as usize];
         self.events.tell(session.slot, slot, pending::JOINED);
         Ok(())
@@ -183,7 +185,14 @@ impl Core {
             }
             Err(outcome) => {
                 let duration = Duration::ZERO;
-                self.events.answer(Event::Recorded { session, recording, outcome, duration, bytes: 0 });
+                self.events.answer(Event::Recorded {
+                    session,
+                    recording,
+                    outcome,
+                    duration,
+                    bytes: 0,
+                    missing: 0,
+                });
             }
         }
         Ok(())

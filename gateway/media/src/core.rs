@@ -11,9 +11,11 @@ use crate::commands::is_somewhere;
 use crate::counters::Counters;
 use crate::events::Events;
 use crate::limits::{Limits, LimitsError};
+use crate::offload::session_of;
 use crate::opening::leg_of;
 use crate::outlet::{Outlet, SoundStore};
 use crate::pacing::Timers;
+use crate::path::{NoPath, Path};
 use crate::player::Phases;
 use crate::recordings::Recordings;
 use crate::snapshot::Snapshot;
@@ -24,7 +26,8 @@ use crate::wheel::Wheel;
 
 /// The sessions of one shard.
 #[derive(Debug)]
-pub struct Core {
+pub struct Core<P = NoPath> {
+    pub(crate) path: P,
     pub(crate) limits: Limits,
     pub(crate) counters: Counters,
     pub(crate) table: Table,
@@ -34,17 +37,31 @@ pub struct Core {
     pub(crate) wheel: Wheel,
     pub(crate) timers: Timers,
     pub(crate) phases: Phases,
+    /// Directions whose packets are copied on the path.
+    pub(crate) tapped: u32,
 }
 
 impl Core {
-    /// A shard without sessions. All its memory is taken here: [`Limits::memory`].
+    /// A shard without sessions, all of whose packets go through sockets. All its memory is taken here:
+    /// [`Limits::memory`].
     ///
     /// # Errors
     /// If the limits contradict each other.
     pub fn new(limits: Limits, now: Instant) -> Result<Self, LimitsError> {
+        Self::with_path(limits, now, NoPath)
+    }
+}
+
+impl<P: Path> Core<P> {
+    /// A shard without sessions, with a path beside its sockets.
+    ///
+    /// # Errors
+    /// If the limits contradict each other.
+    pub fn with_path(limits: Limits, now: Instant, path: P) -> Result<Self, LimitsError> {
         limits.check()?;
         let timers = Timers::new(limits.sessions, limits.sockets());
         Ok(Self {
+            path,
             limits,
             counters: Counters::default(),
             table: Table::new(limits.sessions, limits.seed),
@@ -54,6 +71,7 @@ impl Core {
             wheel: Wheel::new(timers.count(), now),
             timers,
             phases: Phases::default(),
+            tapped: 0,
         })
     }
 
@@ -78,7 +96,13 @@ impl Core {
 
     /// Obeys one command. A command for a session that has ended is counted and ignored.
     pub fn command(&mut self, now: Instant, command: Command, tap: &mut impl Tap) {
+        self.clear_way(&command, tap);
         self.obey(now, command, tap);
+        if let Some(session) = session_of(&command)
+            && self.table.find(session).is_some()
+        {
+            self.find_way(session.slot);
+        }
     }
 
     /// Says how a [`Action::Bind`] ended. Like every input it carries the time, though nothing depends on it now.
@@ -131,9 +155,13 @@ impl Core {
         tap: &mut impl Tap,
     ) {
         let Some(session) = self.recordings.session(take) else { return };
+        self.clear_session(session, tap);
         let first = self.table.find(session).map(|slot| &mut slot.recordings);
         self.recordings.done(take, (outcome, duration, bytes), first, tap);
         self.events.recorded(take.place);
+        if self.table.find(session).is_some() {
+            self.find_way(session.slot);
+        }
     }
 
     /// The next thing for the shell's sockets. The shell takes them until there is none, after every batch.
@@ -200,9 +228,9 @@ mod tests {
     use crate::{sockets, wheel};
 
     #[test]
-    fn a_session_without_recordings_takes_at_most_1280_octets() {
+    fn a_session_without_recordings_takes_at_most_1408_octets() {
         // Its slot, two ports, and eight timers: a player, a watch and a press for each party, a rest for each port.
         let session = size_of::<Slot>() + 2 * sockets::PORT_OCTETS + 8 * wheel::TIMER_OCTETS;
-        assert!(session <= 1280, "{session}");
+        assert!(session <= 1408, "{session}");
     }
 }

@@ -39,6 +39,16 @@ pub struct Counters {
     pub recordings: u64,
     /// Blocks of recordings left out because the pool was empty.
     pub blocks_lost: u64,
+    /// Directions that are on the path now.
+    pub offloaded: u64,
+    /// Directions that the path was asked to carry and would not.
+    pub path_refused: u64,
+    /// Directions taken over from a gateway before this one.
+    pub inherited: u64,
+    /// Entries that a gateway before this one left and no session took over.
+    pub disowned: u64,
+    /// Copies that came from the path.
+    pub tapped: u64,
     /// Packets that came too late for their place in a recording.
     pub late_for_recording: u64,
 }

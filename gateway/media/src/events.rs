@@ -10,6 +10,7 @@ use duogate_channel::event::{Event, PlayOutcome};
 use duogate_channel::identity::{LocalPort, Party, Sound};
 
 use crate::core::Core;
+use crate::path::Path;
 use crate::table::{Slot, State, pending};
 
 /// Answers that belong to no slot: refusals while no slot or place is free. While so many wait, commands are not
@@ -83,7 +84,7 @@ impl Events {
     }
 }
 
-impl Core {
+impl<P: Path> Core<P> {
     pub(crate) fn oldest_event(&self) -> Option<Event> {
         match *self.events.tellers.front()? {
             Teller::Answer => self.events.answers.front().copied(),
@@ -111,10 +112,11 @@ impl Core {
             pending::JOINED => Some(Event::Joined { session }),
             bit if bit == pending::SILENT => Some(Event::Silent { session, party: Party::One }),
             bit if bit == pending::SILENT << 1 => Some(Event::Silent { session, party: Party::Two }),
-            pending::CLOSED => {
-                let statistics = [slot.legs[0].statistics(), slot.legs[1].statistics()];
-                Some(Event::Closed { session, tag, statistics })
-            }
+            pending::CLOSED => Some(Event::Closed {
+                session,
+                tag,
+                statistics: self.consulted(slot).map(|leg| leg.statistics()),
+            }),
             bit => Party::BOTH
                 .into_iter()
                 .find_map(|party| slot.legs[party.index()].acts.event(bit, session, party)),

@@ -34,6 +34,7 @@ mod dialer;
 mod dtmf;
 mod events;
 mod limits;
+mod offload;
 mod opening;
 mod outlet;
 mod pacing;

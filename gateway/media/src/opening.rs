@@ -7,6 +7,7 @@ use duogate_channel::time::Instant;
 
 use crate::action::{BindError, Socket};
 use crate::core::Core;
+use crate::path::Path;
 use crate::sockets::Bound;
 use crate::stream::Stream;
 use crate::table::{State, pending};
@@ -15,7 +16,7 @@ use crate::wheel::tick_from;
 /// How many other ports are tried for one session when other programs hold the ones that were chosen.
 const ATTEMPTS: u8 = 64;
 
-impl Core {
+impl<P: Path> Core<P> {
     pub(crate) fn open(&mut self, now: Instant, tag: Tag, legs: [LegOpening; 2]) {
         let Some(place) = self.table.claim(tag) else {
             self.counters.refused += 1;
@@ -64,10 +65,15 @@ impl Core {
         let (place, party) = leg_of(name);
         let slot = &mut self.table.slots[place as usize];
         slot.leg(party).bound = true;
+        let (socket, choice) = (slot.leg(party).socket, slot.leg(party).choice);
         if slot.legs.iter().all(|leg| leg.bound) {
             slot.state = State::Open;
             self.counters.opened += 1;
             self.events.tell(place, slot, pending::OPENED);
+        }
+        // On a port that was asked for the session may be one that goes on: that shows when it is joined.
+        if let (Some(socket), PortChoice::Any { .. }) = (socket, choice) {
+            self.clear_port(socket);
         }
     }
 
@@ -99,6 +105,7 @@ impl Core {
     pub(crate) fn leave_ports(&mut self, now: Instant, place: u32, rest: bool) {
         for party in Party::BOTH {
             let Some(socket) = self.table.slots[place as usize].leg(party).socket else { continue };
+            self.clear_port(socket);
             if self.sockets.leave(socket, rest) {
                 self.wheel.arm(self.timers.rest(socket), tick_from(now + self.limits.rest));
             }

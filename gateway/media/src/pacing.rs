@@ -9,6 +9,7 @@ use crate::action::Socket;
 use crate::core::Core;
 use crate::opening::leg_of;
 use crate::outlet::{Outlet, SoundStore, SoundView};
+use crate::path::Path;
 use crate::player::{LATEST, PACKET_SAMPLES, PACKET_TICKS, Player};
 use crate::rtp::HEADER_BYTES;
 use crate::table::{State, pending};
@@ -72,7 +73,7 @@ impl Timers {
     }
 }
 
-impl Core {
+impl<P: Path> Core<P> {
     pub(crate) fn run_timers(&mut self, now: Instant, sounds: &impl SoundStore, outlet: &mut impl Outlet) {
         while let Some((timer, tick)) = self.wheel.pop(now) {
             match self.timers.meaning(timer) {
@@ -122,6 +123,7 @@ impl Core {
 
     /// Tells once that a party which should send has sent nothing for too long.
     fn check_silence(&mut self, now: Instant, place: u32, party: Party) {
+        self.consult_path(place, party);
         let slot = &mut self.table.slots[place as usize];
         let joined = slot.state == State::Joined;
         let leg = slot.leg(party);

@@ -87,21 +87,21 @@ pub struct FlowNumbers {
     pub samples: u16,
 }
 
-/// What an entry counts, from zero when it is switched on.
+/// What an entry counts, from zero when it is switched on; packets and numbers modulo 2^32.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct FlowCounts {
     /// Packets that were the speaker's, duplicates included.
-    pub received: u64,
+    pub received: u32,
     /// Octets of payload in them.
     pub octets: u64,
     /// How far the sequence has gone.
-    pub expected: u64,
+    pub expected: u32,
     /// Packets sent on: those received without the duplicates.
-    pub forwarded: u64,
+    pub forwarded: u32,
     /// Octets of payload in them.
     pub forwarded_octets: u64,
     /// Packets that were sent on, but not copied because there was no room.
-    pub tap_lost: u64,
+    pub tap_lost: u32,
 }
 
 /// A packet that was copied on its way.

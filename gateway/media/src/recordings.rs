@@ -32,6 +32,8 @@ struct Entry {
     state: State,
     session: Session,
     recording: Recording,
+    /// Packets that could not be copied for it.
+    missing: u32,
     /// The session's next recording, or the next free place.
     next: u32,
 }
@@ -54,6 +56,7 @@ impl Recordings {
                 state: State::Free,
                 session: nobody,
                 recording: Recording(0),
+                missing: 0,
                 next: if next == count { NONE } else { next },
             })
             .collect();
@@ -80,6 +83,7 @@ impl Recordings {
             state: State::Running(Reel::new(take, now, codecs)),
             session,
             recording: take.recording,
+            missing: 0,
             next: *first,
         };
         *first = take.place;
@@ -106,6 +110,18 @@ impl Recordings {
             place = entry.next;
         }
         missed
+    }
+
+    /// Notes that packets of a party could not be copied for the running recordings of the session.
+    pub(crate) fn miss(&mut self, first: u32, packets: u32) {
+        if packets == 0 {
+            return;
+        }
+        let mut place = first;
+        while let Some(entry) = self.entries.get_mut(place as usize) {
+            entry.missing = entry.missing.saturating_add(packets);
+            place = entry.next;
+        }
     }
 
     /// Ends a running recording; its outcome comes from the writer. Returns the blocks lost.
@@ -137,8 +153,8 @@ impl Recordings {
             self.unlink(take.place, first);
         }
         let entry = &mut self.entries[take.place as usize];
-        let event =
-            Event::Recorded { session: entry.session, recording: entry.recording, outcome, duration, bytes };
+        let (session, recording, missing) = (entry.session, entry.recording, entry.missing);
+        let event = Event::Recorded { session, recording, outcome, duration, bytes, missing };
         if let State::Running(mut reel) = ::core::mem::replace(&mut entry.state, State::Done(event)) {
             reel.abandon(tap);
         }

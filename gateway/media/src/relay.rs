@@ -9,6 +9,8 @@ use crate::action::Socket;
 use crate::arrival::Order;
 use crate::block::Tap;
 use crate::core::Core;
+use crate::offload::Way;
+use crate::path::Path;
 use crate::presses::EventPacket;
 use crate::recordings::NONE;
 use crate::reel::Said;
@@ -22,7 +24,7 @@ const COMFORT_NOISE: u8 = 13;
 
 /// What a payload is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Content {
+pub(crate) enum Content {
     Sound,
     TelephoneEvent,
     ComfortNoise,
@@ -49,7 +51,7 @@ impl Accepted {
     }
 }
 
-impl Core {
+impl<P: Path> Core<P> {
     #[inline]
     pub(crate) fn judge(
         &mut self,
@@ -64,6 +66,22 @@ impl Core {
             Err(sockets::State::Resting) => return Verdict::Drop(DropReason::Resting),
             Err(_) => return Verdict::Drop(DropReason::NotOpen),
         };
+        if self.table.slots[name as usize / 2].legs[name as usize % 2].way != Way::Sockets {
+            return self.judge_beside(now, name, origin, datagram, tap);
+        }
+        self.judge_by_socket(now, name, origin, datagram, tap)
+    }
+
+    /// Judges a packet of the leg of this name, nothing of which is forwarded beside the sockets.
+    #[inline]
+    pub(crate) fn judge_by_socket(
+        &mut self,
+        now: Instant,
+        name: u32,
+        origin: Origin,
+        datagram: &mut [u8],
+        tap: &mut impl Tap,
+    ) -> Verdict {
         let (slot, party) = (&mut self.table.slots[name as usize / 2], name as usize % 2);
         let recordings = slot.recordings;
         let (speaker, listener) = slot.speaker_and_listener(party);
@@ -99,9 +117,13 @@ impl Core {
     }
 }
 
-/// Checks where a packet comes from, what it is, and where it stands; counts it.
+/// Checks where a packet comes from, and what it is.
 #[inline]
-fn accept(now: Instant, speaker: &mut Leg, origin: Origin, datagram: &[u8]) -> Result<Accepted, DropReason> {
+pub(crate) fn examine(
+    speaker: &Leg,
+    origin: Origin,
+    datagram: &[u8],
+) -> Result<(Packet, Content, Codec), DropReason> {
     let far_end = speaker.far_end.as_ref().ok_or(DropReason::NoFarEnd)?;
     if let Origin::Address(address) = origin
         && address != far_end.address
@@ -115,7 +137,14 @@ fn accept(now: Instant, speaker: &mut Leg, origin: Origin, datagram: &[u8]) -> R
         Malformed::Rtcp => DropReason::Rtcp,
         Malformed::Short | Malformed::Version | Malformed::Padding => DropReason::Malformed,
     })?;
-    let (content, codec) = (content(far_end, &packet)?, far_end.codec);
+    let content = content(far_end, &packet)?;
+    Ok((packet, content, far_end.codec))
+}
+
+/// Checks where a packet comes from, what it is, and where it stands; counts it.
+#[inline]
+fn accept(now: Instant, speaker: &mut Leg, origin: Origin, datagram: &[u8]) -> Result<Accepted, DropReason> {
+    let (packet, content, codec) = examine(speaker, origin, datagram)?;
     let header = packet.header;
     let mut order = speaker.arrival.take(header.ssrc, header.sequence);
     if order == Order::Probation {

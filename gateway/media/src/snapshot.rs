@@ -7,6 +7,8 @@ use duogate_channel::time::Instant;
 
 use crate::core::Core;
 use crate::limits::Limits;
+use crate::offload::Consulted;
+use crate::path::Path;
 use crate::table::{Leg, State};
 
 /// How far a session has come.
@@ -60,7 +62,7 @@ pub struct LegSnapshot {
     pub statistics: LegStatistics,
 }
 
-impl Core {
+impl<P: Path> Core<P> {
     pub(crate) fn session_snapshot(&self, place: u32) -> Option<Snapshot> {
         let slot = self.table.slots.get(place as usize)?;
         let phase = match slot.state {
@@ -70,29 +72,31 @@ impl Core {
             State::Joined => Phase::Joined,
             State::Ended => Phase::Ended,
         };
+        let consulted = self.consulted(slot);
         let running = self.recordings.running(slot.recordings).count();
         Some(Snapshot {
             session: self.table.session(place),
             tag: slot.tag,
             phase,
             recordings: u32::try_from(running).unwrap_or(u32::MAX),
-            legs: [slot.legs[0].snapshot(&self.limits), slot.legs[1].snapshot(&self.limits)],
+            legs: [0, 1].map(|leg| slot.legs[leg].snapshot(&self.limits, &consulted[leg])),
         })
     }
 }
 
 impl Leg {
-    fn snapshot(&self, limits: &Limits) -> LegSnapshot {
+    fn snapshot(&self, limits: &Limits, consulted: &Consulted) -> LegSnapshot {
+        let stream = &consulted.stream;
         LegSnapshot {
             port: self.socket.map_or(LocalPort::default(), |socket| limits.port(socket)),
             far_end: self.far_end,
             hears: self.hears,
             plays: self.acts.sound(),
-            ssrc: self.stream.ssrc,
-            sequence: self.stream.sequence,
-            timestamp: self.stream.timestamp,
-            sent_at: self.stream.sent_at,
-            statistics: self.statistics(),
+            ssrc: stream.ssrc,
+            sequence: stream.sequence,
+            timestamp: stream.timestamp,
+            sent_at: stream.sent_at,
+            statistics: consulted.statistics(),
         }
     }
 }

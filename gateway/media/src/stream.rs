@@ -4,6 +4,7 @@ use duogate_channel::command::Beginning;
 use duogate_channel::time::Instant;
 
 use crate::arrival::{Order, samples};
+use crate::path::{Flow, FlowCounts, FlowNumbers};
 use crate::rtp::Header;
 
 /// Not relaying: offsets of nobody.
@@ -138,6 +139,49 @@ impl Stream {
         if self.epoch == epoch && matches!(order, Order::Next(_)) {
             self.sequence_offset = self.sequence_offset.wrapping_sub(1);
             self.span = 0;
+        }
+    }
+
+    /// What is added to sequence numbers and timestamps of the sender of this epoch, and how far back its packets are
+    /// taken; `None` unless the newest packet with sound was that sender's.
+    pub(crate) const fn offsets(&self, epoch: u32) -> Option<(u16, u32, u16)> {
+        if self.epoch == NOBODY || self.epoch != epoch || self.marker {
+            return None;
+        }
+        Some((self.sequence_offset, self.timestamp_offset, self.span))
+    }
+
+    /// Takes in what somebody else has sent to the listener by the same offsets.
+    pub(crate) fn absorb(&mut self, fresh: &FlowCounts, numbers: &FlowNumbers) {
+        self.packets += u64::from(fresh.forwarded);
+        self.octets += fresh.forwarded_octets;
+        if fresh.expected > 0 {
+            self.follow(numbers);
+        }
+    }
+
+    /// The newest number and the newest time are now those that somebody else has sent.
+    fn follow(&mut self, numbers: &FlowNumbers) {
+        let standing = &numbers.standing;
+        self.sequence = standing.highest.wrapping_add(self.sequence_offset).wrapping_add(1);
+        self.span = standing.span;
+        let timestamp = standing.timestamp.wrapping_add(self.timestamp_offset);
+        if timestamp.wrapping_sub(self.timestamp).cast_signed() > 0 {
+            self.stand(numbers.newest, timestamp, numbers.samples);
+        }
+    }
+
+    /// Goes on where a stream of the same SSRC stands that somebody else has sent; with its sender, if that one's
+    /// epoch is known here.
+    pub(crate) fn adopt(&mut self, now: Instant, epoch: Option<u32>, flow: &Flow, numbers: &FlowNumbers) {
+        (self.sequence_offset, self.timestamp_offset) = (flow.sequence_offset, flow.timestamp_offset);
+        self.timestamp = numbers.standing.timestamp.wrapping_add(self.timestamp_offset);
+        self.sent_at = if numbers.newest == Instant::ZERO { now } else { numbers.newest };
+        self.samples = numbers.samples;
+        self.follow(numbers);
+        if let Some(epoch) = epoch {
+            self.epoch = epoch;
+            self.marker = false;
         }
     }
 

@@ -5,13 +5,14 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use duogate_channel::command::{FarEnd, PortChoice, Source};
-use duogate_channel::event::{LegStatistics, PlayOutcome, Refusal};
+use duogate_channel::event::{PlayOutcome, Refusal};
 use duogate_channel::identity::{Party, Session, Sound, Tag};
 use duogate_channel::time::Instant;
 
 use crate::action::Socket;
 use crate::acts::Acts;
 use crate::arrival::{Arrival, Figures};
+use crate::offload::Way;
 use crate::player::Player;
 use crate::recordings::NONE;
 use crate::stream::Stream;
@@ -71,6 +72,10 @@ pub(crate) struct Leg {
     pub(crate) figures: Figures,
     pub(crate) hears: Source,
     pub(crate) player: Option<Player>,
+    /// The way that what it says takes to the other party.
+    pub(crate) way: Way,
+    /// Its packets are copied on the path.
+    pub(crate) tapped: bool,
     /// Since when the party is expected to send.
     pub(crate) watched_since: Instant,
     /// The last sound that ended, and how, while its event is pending.
@@ -99,6 +104,8 @@ impl Leg {
             figures: Figures::default(),
             hears: Source::Silence,
             player: None,
+            way: Way::Sockets,
+            tapped: false,
             watched_since: Instant::ZERO,
             played: None,
             acts: Acts::new(),
@@ -117,10 +124,6 @@ impl Leg {
             self.stream.interrupt();
         }
         self.relaying = relaying;
-    }
-
-    pub(crate) fn statistics(&self) -> LegStatistics {
-        self.figures.statistics(self.stream.packets, self.stream.octets)
     }
 }
 

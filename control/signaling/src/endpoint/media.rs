@@ -36,9 +36,11 @@ impl Endpoint {
                 self.tell_session(now, shard, session, Input::Silent { party });
             }
             // By its own name: it may end after its session has.
-            Event::Recorded { recording, outcome, duration, bytes, .. } => {
+            Event::Recorded { recording, outcome, duration, bytes, missing, .. } => {
                 match self.recordings.get(&recording).copied() {
-                    Some(serial) => self.tell(now, serial, Input::Recorded { outcome, duration, bytes }),
+                    Some(serial) => {
+                        self.tell(now, serial, Input::Recorded { outcome, duration, bytes, missing });
+                    }
                     None => self.counters.stray_media += 1,
                 }
             }

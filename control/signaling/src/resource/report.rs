@@ -143,6 +143,9 @@ pub struct RecordResult {
     pub duration: Duration,
     /// Size of the file.
     pub bytes: u64,
+    /// Packets that the parties heard and the recording lacks, because the gateway's fast path had no room for their
+    /// copies: silence stands in their place. No error: the rest is there.
+    pub lost_packets: u32,
 }
 
 /// `on_released`.

@@ -3,6 +3,7 @@
 
 mod acts;
 mod continuity;
+mod offload;
 mod packets;
 mod playing;
 mod ports;
@@ -12,3 +13,4 @@ mod recording;
 mod relaying;
 mod silence;
 mod support;
+mod twins;

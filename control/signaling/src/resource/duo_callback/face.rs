@@ -77,6 +77,8 @@ pub enum Input {
         duration: Duration,
         /// Its size.
         bytes: u64,
+        /// Packets that it lacks though they were relayed.
+        missing: u32,
     },
     /// The session has ended.
     Closed {

@@ -202,8 +202,8 @@ impl DuoCallback {
             Input::Joined => Some(Stimulus::Joined),
             Input::Played { party, sound } => self.played(party, sound),
             Input::Silent { party } => Some(Stimulus::Silent(party)),
-            Input::Recorded { outcome, duration, bytes } => {
-                self.recorder.ended(now, outcome, duration, bytes).then_some(Stimulus::Filed)
+            Input::Recorded { outcome, duration, bytes, missing } => {
+                self.recorder.ended(now, outcome, (duration, bytes, missing)).then_some(Stimulus::Filed)
             }
             Input::Closed { statistics } => {
                 self.media.closed(Some(statistics));

@@ -34,21 +34,31 @@ pub(super) struct Recorder {
     error: Option<Failure>,
     duration: Duration,
     bytes: u64,
+    /// Relayed packets of which no copy came.
+    missing: u32,
 }
 
 impl Recorder {
     pub(super) const fn new(wanted: bool) -> Self {
         let stage = if wanted { Stage::Waiting } else { Stage::Unwanted };
-        Self { stage, began: None, ended: None, error: None, duration: Duration::ZERO, bytes: 0 }
+        let duration = Duration::ZERO;
+        Self { stage, began: None, ended: None, error: None, duration, bytes: 0, missing: 0 }
     }
 
-    /// The gateway says how it ended. False if that is no news.
-    pub(super) fn ended(&mut self, now: Now, outcome: RecordOutcome, duration: Duration, bytes: u64) -> bool {
+    /// The gateway says how it ended, how long and large it is, and how many relayed packets it lacks. False if
+    /// that is no news.
+    pub(super) fn ended(
+        &mut self,
+        now: Now,
+        outcome: RecordOutcome,
+        (duration, bytes, missing): (Duration, u64, u32),
+    ) -> bool {
         if self.stage != Stage::Running {
             return false;
         }
         self.duration = duration;
         self.bytes = bytes;
+        self.missing = missing;
         self.end(now, failure(outcome));
         true
     }
@@ -125,6 +135,7 @@ impl DuoCallback {
             end_time: recorder.ended.unwrap_or(now).unix,
             duration: recorder.duration,
             bytes: recorder.bytes,
+            lost_packets: recorder.missing,
         };
         self.report(now, Event::RecordCompleted(result));
     }

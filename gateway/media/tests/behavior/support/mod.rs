@@ -1,6 +1,7 @@
 //! A shard's core with a clock of its own, two parties, and a writer that keeps everything.
 
 mod listener;
+mod table;
 mod tape;
 
 use std::collections::HashMap;
@@ -19,6 +20,7 @@ use duogate_media::{
 };
 
 pub(crate) use listener::Listener;
+pub(crate) use table::{Done, Table};
 pub(crate) use tape::Tape;
 
 pub(crate) const MILLISECOND: Duration = Duration::from_millis(1);
@@ -107,7 +109,7 @@ impl Speech {
 }
 
 pub(crate) struct World {
-    pub(crate) core: Core,
+    pub(crate) core: Core<Table>,
     pub(crate) now: Instant,
     pub(crate) sounds: Sounds,
     pub(crate) sent: Sent,
@@ -121,10 +123,16 @@ pub(crate) struct World {
 }
 
 impl World {
+    /// All packets go through sockets.
     pub(crate) fn new(limits: Limits) -> Self {
+        Self::with_table(limits, Table::default())
+    }
+
+    /// There is a path beside the sockets.
+    pub(crate) fn with_table(limits: Limits, table: Table) -> Self {
         let now = Instant::from_nanoseconds(1_000_000_123_456);
         Self {
-            core: Core::new(limits, now).unwrap(),
+            core: Core::with_path(limits, now, table).unwrap(),
             now,
             sounds: Sounds::default(),
             sent: Sent::default(),
@@ -257,6 +265,37 @@ impl World {
             }
             Verdict::Drop(reason) => Err(reason),
         }
+    }
+
+    /// A packet comes from a party, to whichever side of the host takes it. What is forwarded joins what is sent.
+    pub(crate) fn arrive(
+        &mut self,
+        session: Session,
+        party: Party,
+        bytes: Vec<u8>,
+    ) -> Result<(), Option<DropReason>> {
+        let socket = self.socket(session, party);
+        match self.core.path_mut().packet(self.now, socket, address(party), &bytes) {
+            Done::Forwarded(from, packet) => {
+                self.sent.packets.push((from, packet));
+                Ok(())
+            }
+            Done::Dropped => Err(None),
+            Done::Passed => self.say_bytes(session, party, bytes).map_err(Some),
+        }
+    }
+
+    /// A party talks for a while, 20 ms a packet, and is forwarded by whichever side takes it.
+    pub(crate) fn chat(&mut self, session: Session, party: Party, speech: &mut Speech, packets: usize) {
+        for _ in 0..packets {
+            self.arrive(session, party, speech.next().bytes()).unwrap();
+            self.pass(PACKET);
+        }
+    }
+
+    /// Is what this party says forwarded beside the sockets?
+    pub(crate) fn is_on(&self, session: Session, party: Party) -> bool {
+        self.core.path().entries.contains_key(&self.socket(session, party))
     }
 
     /// A party talks for a while, 20 ms a packet.

@@ -29,6 +29,19 @@ pub(crate) fn values(configuration: &Configuration) -> Findings {
         add(out, "webhook.secret", "too short to be safe, expected at least 16 characters");
     }
     trunks(out, &configuration.trunks);
+    let session = configuration.sip.session_expires_seconds;
+    if (1..90).contains(&session) {
+        let message = format!("{session} is less than RFC 4028 allows, expected 0, or 90 or more");
+        add(out, "sip.session_expires_seconds", message);
+    }
+    for (index, trunk) in configuration.trunks.iter().enumerate() {
+        let served = |named| configuration.sip.listen.iter().any(|listen| listen.transport == named);
+        if let Some(named) = trunk.transport.filter(|named| !served(*named)) {
+            let name = named.name();
+            let message = format!("\"{name}\" is not served, expected one that sip.listen names");
+            add(out, format!("trunk[{index}].transport"), message);
+        }
+    }
     findings
 }
 
@@ -186,6 +199,17 @@ fn trunks(out: &mut Findings, trunks: &[Trunk]) {
 }
 
 fn one_trunk(out: &mut Findings, trunk: &Trunk, key: impl Fn(&str) -> String) {
+    if trunk.username.is_some() != trunk.password.is_some() {
+        let (there, missing) =
+            if trunk.username.is_some() { ("username", "password") } else { ("password", "username") };
+        add(out, key(there), format!("of no use without {missing}"));
+    }
+    if trunk.register.as_deref().is_some_and(|aor| !is_caller(aor) || !aor.starts_with("sip")) {
+        add(out, key("register"), "no SIP URI, expected sip:USER@HOST");
+    }
+    if trunk.caller_fixed && trunk.caller_id.is_none() {
+        add(out, key("caller_fixed"), "of no use without caller_id");
+    }
     if trunk.hosts.is_empty() && !trunk.default {
         add(out, key("name"), "no call ever goes here, expected hosts or default = true");
     }

@@ -30,13 +30,14 @@ macro_rules! deserialize_from_text {
 deserialize_from_text!(Listen, PortRange, TokenHash, Codec);
 
 /// How SIP travels.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Transport {
     /// Datagrams.
     Udp,
-    /// A stream; not served yet, refused by the checks.
+    /// A stream.
     Tcp,
-    /// An encrypted stream; not served yet, refused by the checks.
+    /// An encrypted stream.
     Tls,
 }
 

@@ -1,10 +1,10 @@
 //! Host names to addresses, away from the endpoint's task.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use duogate_signaling::endpoint::{LocateFailure, Query};
+use duogate_signaling::endpoint::output::Transport;
+use duogate_signaling::endpoint::{LocateFailure, Place, Query, Question};
 use tokio::sync::{Semaphore, mpsc};
 
 /// Look-ups at once: each may hold a thread while the name service is slow.
@@ -17,7 +17,7 @@ const WAITING: usize = 1_024;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What came of a look-up.
-pub(crate) type Located = (Query, Result<Vec<IpAddr>, LocateFailure>);
+pub(crate) type Located = (Query, Result<Vec<Place>, LocateFailure>);
 
 /// Looks names up.
 #[derive(Debug)]
@@ -37,16 +37,20 @@ impl Names {
     }
 
     /// Looks a name up. False: too many wait already.
-    pub(crate) fn locate(&self, query: Query, host: String) -> bool {
+    pub(crate) fn locate(&self, query: Query, question: Question) -> bool {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else { return false };
         let (turns, answers) = (Arc::clone(&self.turns), self.answers.clone());
+        let transport = question.transport.unwrap_or(Transport::Udp);
+        let port = question.port.unwrap_or(if transport == Transport::Tls { 5061 } else { 5060 });
         tokio::spawn(async move {
             let looked = tokio::time::timeout(PATIENCE, async {
                 let _turn = turns.acquire().await;
-                tokio::net::lookup_host((host.as_str(), 0)).await
+                tokio::net::lookup_host((question.host.as_str(), port)).await
             });
             let answer = match looked.await {
-                Ok(Ok(addresses)) => Ok(addresses.map(|address| address.ip()).collect::<Vec<_>>()),
+                Ok(Ok(addresses)) => {
+                    Ok(addresses.map(|address| Place { transport, address }).collect::<Vec<_>>())
+                }
                 Ok(Err(_)) => Err(LocateFailure::Unknown),
                 Err(_) => Err(LocateFailure::Timeout),
             };

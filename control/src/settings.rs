@@ -4,9 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use duogate_channel::sound::Codec;
-use duogate_configuration::{Codec as Named, Configuration, Trunk as Written};
-use duogate_signaling::endpoint::settings::Waits;
-use duogate_signaling::endpoint::{Admission, Limits, Policy, Settings, Trunk};
+use duogate_configuration::{
+    Codec as Named, Configuration, Listen, Transport as NamedTransport, Trunk as Written,
+};
+use duogate_signaling::endpoint::settings::{
+    Credentials, Ping, Rate, Registration, SessionInterval, Transport, Waits,
+};
+use duogate_signaling::endpoint::{Admission, Limits, Local, Policy, Settings, Trunk};
 use duogate_signaling::transaction::Settings as Timers;
 
 /// What the endpoint is told about its node.
@@ -16,7 +20,7 @@ pub(crate) fn signaling(configuration: &Configuration) -> Settings {
     Settings {
         node: configuration.node.name.clone(),
         user_agent: configuration.sip.user_agent.clone(),
-        listeners: configuration.sip.listen.iter().map(|listen| listen.address).collect(),
+        listeners: configuration.sip.listen.iter().map(local).collect(),
         media_addresses: configuration.media.addresses(),
         codecs: codecs(&configuration.media.codecs),
         limits: Limits {
@@ -44,6 +48,9 @@ pub(crate) fn signaling(configuration: &Configuration) -> Settings {
             prompt: Duration::from_secs(configuration.limits.prompt_seconds.into()),
             ..Waits::default()
         },
+        session: (configuration.sip.session_expires_seconds > 0)
+            .then_some(SessionInterval { seconds: configuration.sip.session_expires_seconds }),
+        max_redirects: configuration.sip.max_redirects,
     }
 }
 
@@ -58,11 +65,54 @@ fn trunk(written: &Written, configuration: &Configuration) -> Trunk {
         hosts: written.hosts.clone(),
         address,
         port,
+        transport: written.transport.map(transport),
         caller_id: written.caller_id.clone(),
+        caller_fixed: written.caller_fixed,
+        asserts_identity: written.assert_identity,
+        private: written.private,
+        credentials: credentials(written),
         max_calls: (written.max_calls > 0).then_some(written.max_calls),
+        rate: (written.calls_per_second > 0)
+            .then(|| Rate { per_second: written.calls_per_second.into(), queue: written.queue as usize }),
+        allowed: written.allowed_prefixes.clone(),
+        refused: written.refused_prefixes.clone(),
+        ping: (written.ping_seconds > 0).then(|| Ping {
+            every: Duration::from_secs(written.ping_seconds.into()),
+            failures: written.ping_failures,
+            successes: written.ping_successes,
+        }),
+        registration: written.register.as_ref().map(|aor| Registration {
+            aor: aor.clone(),
+            expires: Duration::from_secs(written.register_seconds.into()),
+            retry: REGISTER_RETRY,
+        }),
         codecs: codecs(written.codecs.as_ref().unwrap_or(&configuration.media.codecs)),
         listener: 0,
     }
+}
+
+/// Between two tries to register with a registrar that does not take us.
+const REGISTER_RETRY: Duration = Duration::from_secs(30);
+
+fn local(listen: &Listen) -> Local {
+    Local { transport: transport(listen.transport), address: listen.address }
+}
+
+fn transport(named: NamedTransport) -> Transport {
+    match named {
+        NamedTransport::Udp => Transport::Udp,
+        NamedTransport::Tcp => Transport::Tcp,
+        NamedTransport::Tls => Transport::Tls,
+    }
+}
+
+fn credentials(written: &Written) -> Option<Arc<Credentials>> {
+    let password = written.password.as_ref()?;
+    Some(Arc::new(Credentials {
+        username: written.username.clone()?,
+        password: password.expose().into(),
+        realm: written.realm.clone(),
+    }))
 }
 
 /// Splits `HOST` or `HOST:PORT`; an IPv6 address with a port stands in brackets.

@@ -13,7 +13,7 @@ use duogate_channel::identity::{LocalPort, Session, Shard};
 use duogate_channel::sound::Codec;
 use duogate_channel::time::{Instant, UnixTime};
 use duogate_signaling::clock::Now;
-use duogate_signaling::endpoint::{Admission, Endpoint, Limits, Listener, Output, Policy, Settings};
+use duogate_signaling::endpoint::{Admission, Endpoint, Limits, Listener, Local, Output, Policy, Settings};
 use duogate_signaling::resource::parameters::Parameters;
 use duogate_signaling::resource::plan::{Prepared, Waits};
 use duogate_signaling::resource::view::State;
@@ -29,7 +29,7 @@ fn endpoint(now: Now) -> Endpoint {
     let settings = Settings {
         node: "n".into(),
         user_agent: "Duogate".into(),
-        listeners: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 5060))],
+        listeners: vec![Local::udp(SocketAddr::from((Ipv4Addr::LOCALHOST, 5060)))],
         media_addresses: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
         codecs: vec![Codec::Pcma],
         limits: Limits {
@@ -39,6 +39,8 @@ fn endpoint(now: Now) -> Endpoint {
         trunks: vec![],
         policy: Policy { allow_any_destination: true, default_trunk: None, webhook_hosts: vec![] },
         waits: Waits::default(),
+        session: None,
+        max_redirects: 3,
         timers: duogate_signaling::transaction::Settings::default(),
     };
     let mut endpoint = Endpoint::new(settings, [3; 32], now);

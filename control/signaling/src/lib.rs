@@ -12,9 +12,11 @@ extern crate std;
 
 pub mod clock;
 mod dialog;
+pub mod digest;
 pub mod endpoint;
 pub mod leg;
 pub mod message;
+pub mod peer;
 pub mod resource;
 pub mod sdp;
 pub mod transaction;

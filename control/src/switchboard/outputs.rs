@@ -21,8 +21,8 @@ impl Task {
                 },
                 Output::Note(note) => self.calls.note(&note),
                 Output::Report(report) => self.calls.report(*report),
-                Output::Locate { query, host } => {
-                    if !self.names.locate(query, host) {
+                Output::Locate { query, question } => {
+                    if !self.names.locate(query, question) {
                         self.unlocated.push(query);
                     }
                 }

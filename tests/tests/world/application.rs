@@ -6,7 +6,7 @@ use duogate_channel::identity::Recording;
 use duogate_channel::sound::Codec;
 use duogate_channel::time::{Instant, UnixTime};
 use duogate_signaling::clock::Now;
-use duogate_signaling::endpoint::{Admission, Endpoint, Limits, Listener, Policy, Settings, Trunk};
+use duogate_signaling::endpoint::{Admission, Endpoint, Limits, Listener, Local, Policy, Settings, Trunk};
 use duogate_signaling::resource::parameters::Parameters;
 use duogate_signaling::resource::plan::{Prepared, SoundSet, Waits};
 
@@ -124,17 +124,14 @@ pub(crate) fn endpoint(seed: u64, start: Instant) -> Endpoint {
     let trunk = Trunk {
         name: "one".into(),
         hosts: vec!["10.1.0.0".into(), "10.1.0.3".into(), "10.1.0.4".into()],
-        address: None,
-        port: None,
         caller_id: Some("sip:4711@duogate.example".into()),
         max_calls: Some(1),
-        codecs: vec![],
-        listener: 0,
+        ..Trunk::default()
     };
     let settings = Settings {
         node: "world".into(),
         user_agent: "Duogate".into(),
-        listeners: vec![us()],
+        listeners: vec![Local::udp(us())],
         media_addresses: vec![us().ip()],
         codecs: vec![Codec::Pcma, Codec::Pcmu],
         limits: Limits {
@@ -144,6 +141,8 @@ pub(crate) fn endpoint(seed: u64, start: Instant) -> Endpoint {
         trunks: vec![trunk],
         policy: Policy { allow_any_destination: true, default_trunk: None, webhook_hosts: vec![] },
         waits: Waits::default(),
+        session: None,
+        max_redirects: 3,
         timers: duogate_signaling::transaction::Settings::default(),
     };
     let now = Now { instant: start, unix: UnixTime::from_milliseconds(1_800_000_000_000) };

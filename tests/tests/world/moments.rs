@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 
 use duogate_channel::identity::Shard;
-use duogate_signaling::endpoint::{Listener, LocateFailure};
+use duogate_signaling::endpoint::{Listener, LocateFailure, Place};
+use duogate_signaling::transaction::Transport;
 
 use std::time::Duration;
 
@@ -56,8 +57,11 @@ impl World {
                 self.endpoint.media_attached(self.clock(), &[SESSIONS]);
             }
             Occurrence::Located { query, found } => {
-                let answer =
-                    if found { Ok(vec![self.parties[0].address.ip()]) } else { Err(LocateFailure::Unknown) };
+                let answer = if found {
+                    Ok(vec![Place { transport: Transport::Udp, address: self.parties[0].address }])
+                } else {
+                    Err(LocateFailure::Unknown)
+                };
                 self.endpoint.located(self.clock(), query, answer);
             }
         }

@@ -5,10 +5,17 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-use crate::message::{BuildError, Builder, Method, Name, Status, UriBuf};
+use crate::message::{BuildError, Builder, Method, Name, Scheme, Status, UriBuf};
+use crate::transaction::Transport;
 
 /// Methods that we take in a dialog (RFC 3261 section 20.5).
 pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE";
+
+/// Extensions that we know: reliable provisional responses to our INVITE (RFC 3262), session timers (RFC 4028).
+const SUPPORTED: &str = "100rel, timer";
+
+/// Of these, what a party that asks us can use.
+pub(crate) const SERVED: &str = "timer";
 
 /// Bodies that we read (RFC 3261 section 20.1).
 pub(crate) const ACCEPT: &str = "application/sdp";
@@ -29,6 +36,8 @@ pub(crate) struct Call {
     pub(crate) target: UriBuf,
     /// Our SIP address.
     pub(crate) local: SocketAddr,
+    /// How requests travel.
+    pub(crate) transport: Transport,
     /// Where the INVITE goes, and where a dialog's request goes whose next hop is a name.
     pub(crate) destination: SocketAddr,
     /// What User-Agent says.
@@ -52,14 +61,22 @@ pub(crate) struct Request<'a> {
     pub(crate) branch: &'a str,
     /// The cause for a Reason header (RFC 3326).
     pub(crate) reason: Option<u16>,
+    /// Further header lines.
+    pub(crate) headers: &'a [(Name, String)],
     /// A session description.
     pub(crate) body: Option<&'a [u8]>,
 }
 
 impl Call {
-    /// Our Contact value.
+    /// Our Contact value. A party that is called by `sips` is given nothing less (RFC 3261 section 8.1.1.8).
     pub(crate) fn contact(&self) -> String {
-        format!("<sip:{}>", self.local)
+        let local = self.local;
+        match self.transport {
+            _ if self.target.uri().scheme() == Scheme::Sips => format!("<sips:{local}>"),
+            Transport::Udp => format!("<sip:{local}>"),
+            Transport::Tcp => format!("<sip:{local};transport=tcp>"),
+            Transport::Tls => format!("<sip:{local};transport=tls>"),
+        }
     }
 
     /// Writes a request of this call (RFC 3261 section 8.1.1).
@@ -68,7 +85,7 @@ impl Call {
     /// Those of [`Builder::build`].
     pub(crate) fn write(&self, request: &Request<'_>) -> Result<Vec<u8>, BuildError> {
         let Request { method, branch, .. } = *request;
-        let via = format_args!("SIP/2.0/UDP {};branch={branch};rport", self.local);
+        let via = format_args!("SIP/2.0/{} {};branch={branch};rport", self.transport.as_str(), self.local);
         let mut builder = Builder::request(method, request.uri).header(Name::Via, via);
         for route in request.routes {
             builder = builder.header(Name::Route, route);
@@ -85,8 +102,11 @@ impl Call {
             builder = builder
                 .header(Name::Contact, self.contact())
                 .header(Name::Allow, ALLOW)
-                .header(Name::Supported, "")
+                .header(Name::Supported, if method == Method::Invite { SUPPORTED } else { SERVED })
                 .header(Name::Accept, ACCEPT);
+        }
+        for (name, value) in request.headers {
+            builder = builder.header(*name, value);
         }
         builder = builder
             .optional(Name::Reason, request.reason.map(reason))

@@ -7,9 +7,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-use crate::message::{Host, Message, Method, NameAddress, Scheme, Uri, UriBuf};
+use crate::message::{Host, Message, Method, Name, NameAddress, Scheme, Uri, UriBuf};
 
-pub(crate) use call::{ACCEPT, ALLOW, Call, Request, reason};
+pub(crate) use call::{ACCEPT, ALLOW, Call, Request, SERVED, reason};
 
 /// The port of a SIP URI without one (RFC 3261 section 19.1.2).
 const DEFAULT_PORT: u16 = 5060;
@@ -36,6 +36,21 @@ pub(crate) struct Outgoing {
     pub(crate) destination: SocketAddr,
     /// The whole message.
     pub(crate) bytes: Vec<u8>,
+}
+
+/// What one request of a dialog says of its own.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Content<'a> {
+    /// The method.
+    pub(crate) method: Method<'a>,
+    /// The branch of our Via.
+    pub(crate) branch: &'a str,
+    /// The cause for a Reason header (RFC 3326).
+    pub(crate) reason: Option<u16>,
+    /// Further header lines.
+    pub(crate) headers: &'a [(Name, String)],
+    /// A session description.
+    pub(crate) body: Option<&'a [u8]>,
 }
 
 /// The party's request has a lower CSeq than one before it (RFC 3261 section 12.2.2): 500.
@@ -123,38 +138,38 @@ impl Dialog {
         Ok(())
     }
 
-    /// The ACK for the 2xx of the INVITE numbered `cseq` (RFC 3261 section 13.2.2.4).
-    pub(crate) fn acknowledge(&self, call: &Call, cseq: u32, branch: &str) -> Option<Outgoing> {
-        self.write(call, Method::Ack, cseq, branch, None)
+    /// The ACK for the 2xx of an INVITE (RFC 3261 section 13.2.2.4); `cseq` is the INVITE's, and `headers` are its
+    /// credentials, which no server may ask for anew (section 22.1).
+    pub(crate) fn acknowledge(
+        &self,
+        call: &Call,
+        cseq: u32,
+        branch: &str,
+        headers: &[(Name, String)],
+    ) -> Option<Outgoing> {
+        self.write(call, cseq, &Content { method: Method::Ack, branch, reason: None, headers, body: None })
     }
 
     /// The next request in this dialog.
-    pub(crate) fn request(
-        &mut self,
-        call: &Call,
-        method: Method<'_>,
-        branch: &str,
-        reason: Option<u16>,
-    ) -> Option<Outgoing> {
+    pub(crate) fn request(&mut self, call: &Call, content: &Content<'_>) -> Option<Outgoing> {
         self.local_cseq += 1;
-        self.write(call, method, self.local_cseq, branch, reason)
+        self.write(call, self.local_cseq, content)
     }
 
     /// None if the result would be longer than a datagram.
-    fn write(
-        &self,
-        call: &Call,
-        method: Method<'_>,
-        cseq: u32,
-        branch: &str,
-        reason: Option<u16>,
-    ) -> Option<Outgoing> {
+    fn write(&self, call: &Call, cseq: u32, content: &Content<'_>) -> Option<Outgoing> {
         let (uri, routes) = self.request_line_and_routes();
         let to_tag = self.remote_tag.as_str();
+        let Content { method, branch, reason, headers, body } = *content;
         let request =
-            Request { method, uri: &uri, routes: &routes, to_tag, cseq, branch, reason, body: None };
+            Request { method, uri: &uri, routes: &routes, to_tag, cseq, branch, reason, headers, body };
         let bytes = call.write(&request).ok()?;
         Some(Outgoing { destination: self.next_hop(call), bytes })
+    }
+
+    /// What stands in the request line of the dialog's requests.
+    pub(crate) fn request_uri(&self) -> String {
+        self.request_line_and_routes().0
     }
 
     /// RFC 3261 section 12.2.1.1: a strict router's own URI goes into the request line, and the target to the
@@ -173,7 +188,7 @@ impl Dialog {
 
     /// Where a request of this dialog goes (RFC 3261 section 8.1.2). Names inside a dialog are not located:
     /// such a hop is reached the way the INVITE went.
-    fn next_hop(&self, call: &Call) -> SocketAddr {
+    pub(crate) fn next_hop(&self, call: &Call) -> SocketAddr {
         let first = self.routes.first().and_then(|route| NameAddress::parse(route).ok());
         let address = first.map_or_else(|| literal(&self.target.uri()), |first| literal(&first.uri));
         address.unwrap_or(call.destination)

@@ -76,10 +76,15 @@ impl Endpoint {
 
     fn hang_up(&mut self, now: Now, serial: u64, party: Party, cause: u16) {
         let Some(slot) = self.resources.get_mut(&serial) else { return };
+        slot.journeys[party.index()] = None;
         match core::mem::replace(&mut slot.attempts[party.index()], Attempt::Idle) {
             Attempt::Idle => {}
             Attempt::Searching(query) => {
                 self.searches.remove(&query);
+            }
+            Attempt::Waiting(ticket) => {
+                self.trunks.forget_turn(ticket);
+                self.schedule_turns();
             }
             Attempt::Leg(call_id) => {
                 self.uncount_trunk(call_id);
@@ -106,8 +111,15 @@ impl Endpoint {
         let Some(mut slot) = self.resources.remove(&serial) else { return };
         self.deadlines.set(Sleeper::Resource(serial), &mut slot.deadline, None);
         for attempt in slot.attempts {
-            if let Attempt::Searching(query) = attempt {
-                self.searches.remove(&query);
+            match attempt {
+                Attempt::Searching(query) => {
+                    self.searches.remove(&query);
+                }
+                Attempt::Waiting(ticket) => {
+                    self.trunks.forget_turn(ticket);
+                    self.schedule_turns();
+                }
+                Attempt::Idle | Attempt::Leg(_) => {}
             }
         }
         if let Some(recording) = slot.machine.recording() {

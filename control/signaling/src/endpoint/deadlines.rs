@@ -12,6 +12,10 @@ pub(super) enum Sleeper {
     Resource(u64),
     /// A leg, by its Call-ID.
     Leg(u128),
+    /// A trunk's keeper, by its Call-ID.
+    Peer(u128),
+    /// Calls that wait for their trunk's pace.
+    Pace,
 }
 
 /// All deadlines in order; each sleeper has at most one.

@@ -6,28 +6,36 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-use duogate_channel::identity::LocalPort;
+use duogate_channel::identity::{LocalPort, Party};
 use duogate_channel::sound::Codec;
+use rand_core::Rng;
 
 use super::check::own_uri;
 use super::deadlines::Sleeper;
-use super::output::{Listener, Output};
+use super::journeys::Outcome;
+use super::output::{Listener, Output, Place};
+use super::settings::Trunk;
 use super::slots::{Attempt, LegSlot, Order};
 use super::{Endpoint, Input};
 use crate::clock::Now;
-use crate::leg::{self, Dial, Identity, Leg, MediaOffer};
+use crate::digest::Login;
+use crate::leg::{self, Assertion, Dial, Identity, Leg, MediaOffer};
 use crate::message::{Message, UriBuf};
 use crate::resource::duo_callback::{Dialled, LegEvent};
+use crate::resource::plan::Target;
 use crate::transaction::{Path, Transport};
+
+/// Who calls where the caller is kept from the party (RFC 3323 section 4.1.1.3).
+const ANONYMOUS: &str = "sip:anonymous@anonymous.invalid";
 
 /// Who calls where neither application nor trunk says.
 const ANONYMOUS_USER: &str = "duogate";
 
 impl Endpoint {
     /// Sends the INVITE of an attempt.
-    pub(super) fn place(&mut self, now: Now, serial: u64, order: Order, address: SocketAddr) {
-        let Some((dial, trunk)) = self.prepare(serial, &order, address) else {
-            return self.skip(serial, &order);
+    pub(super) fn place(&mut self, now: Now, serial: u64, order: Order, target: &Target, place: Place) {
+        let Some((dial, trunk)) = self.prepare(serial, &order, target, place) else {
+            return self.skip(serial, order.party);
         };
         let identity = Identity::draw(&mut self.random);
         let dialled = Dialled {
@@ -35,45 +43,57 @@ impl Endpoint {
             local_tag: String::new(),
             from_uri: dial.caller.as_str().into(),
             trunk: trunk.clone(),
-            address,
+            address: place.address,
             listener: dial.path.listener.0,
         };
         if let Some(name) = &trunk {
-            self.trunks.add(name);
+            self.trunks.add(now.instant, name);
         }
         let leg = Box::new(Leg::dial(now.instant, dial, identity));
         let Order { party, attempt, .. } = order;
-        let slot = LegSlot { leg, serial, party, attempt, trunk, deadline: None };
+        let began = now.instant;
+        let slot = LegSlot { leg, serial, party, attempt, trunk, place, began, rang: false, deadline: None };
         self.legs.insert(identity.call_id, slot);
         if let Some(slot) = self.resources.get_mut(&serial) {
             slot.attempts[party.index()] = Attempt::Leg(identity.call_id);
         }
         self.work.push_back((serial, Input::Dialled { party, dialled }));
-        self.settle_leg(identity.call_id);
+        self.settle_leg(now, identity.call_id);
     }
 
-    fn prepare(&self, serial: u64, order: &Order, address: SocketAddr) -> Option<(Dial, Option<Arc<str>>)> {
-        let target = self.target_of(serial, order)?;
+    fn prepare(
+        &mut self,
+        serial: u64,
+        order: &Order,
+        target: &Target,
+        place: Place,
+    ) -> Option<(Dial, Option<Arc<str>>)> {
+        let seed = self.random.next_u64();
         let plan = self.resources.get(&serial)?.machine.plan();
         let trunk = target.trunk.as_ref().and_then(|name| self.trunk(name));
-        let family = self.listener_for(address.ip())?;
-        let wanted = trunk.map(|trunk| Listener(trunk.listener));
-        let listener = wanted.filter(|wanted| self.reaches(*wanted, address)).unwrap_or(family);
+        let listener = self.listener_for(place, trunk.map(|trunk| trunk.listener))?;
         let given = plan.parties[order.party.index()].from.as_ref();
+        let given = given.filter(|_| !trunk.is_some_and(|trunk| trunk.caller_fixed));
         let caller = given.or_else(|| trunk.and_then(|trunk| trunk.caller_id.as_ref())).cloned();
         let caller = caller.unwrap_or_else(|| own_uri(&self.settings, ANONYMOUS_USER));
+        let caller = UriBuf::parse(&caller).ok()?;
+        let (caller, assertion) = shown(trunk, caller)?;
         let codecs = [plan.codecs.as_slice(), trunk.map_or(&[], |trunk| trunk.codecs.as_slice())];
         let codecs = codecs.into_iter().find(|codecs| !codecs.is_empty()).unwrap_or(&self.settings.codecs);
+        let credentials = trunk.and_then(|trunk| trunk.credentials.clone());
         let dial = Dial {
             target: UriBuf::parse(&target.uri).ok()?,
-            path: Path { listener, transport: Transport::Udp, address },
-            caller: UriBuf::parse(&caller).ok()?,
-            local: *self.settings.listeners.get(usize::from(listener.0))?,
+            path: Path { listener, transport: place.transport, address: place.address },
+            caller,
+            local: self.settings.listeners.get(usize::from(listener.0))?.address,
             offer: MediaOffer {
                 address: self.media_address(order.port)?,
                 codecs: preferred(codecs, order.prefer),
             },
             user_agent: self.settings.user_agent.clone(),
+            login: credentials.map(|credentials| Login { credentials, seed }),
+            assertion,
+            session: self.settings.session,
             timers: self.settings.timers,
         };
         Some((dial, trunk.map(|trunk| trunk.name.clone())))
@@ -85,15 +105,15 @@ impl Endpoint {
         Some(SocketAddr::new(*address, port.port))
     }
 
-    fn reaches(&self, listener: Listener, address: SocketAddr) -> bool {
+    pub(super) fn transport_of(&self, listener: Listener) -> Transport {
         let local = self.settings.listeners.get(usize::from(listener.0));
-        local.is_some_and(|local| local.is_ipv4() == address.is_ipv4())
+        local.map_or(Transport::Udp, |local| local.transport)
     }
 
     /// A datagram came in.
     pub fn receive(&mut self, now: Now, listener: Listener, source: SocketAddr, bytes: &[u8]) {
         self.counters.datagrams_received += 1;
-        let path = Path { listener, transport: Transport::Udp, address: source };
+        let path = Path { listener, transport: self.transport_of(listener), address: source };
         let message = match Message::parse(bytes) {
             Ok(message) => message,
             Err(error) => {
@@ -112,9 +132,15 @@ impl Endpoint {
                 self.handle_leg(now, call_id, leg::Input::Received { path, message: &message });
                 self.work_off(now);
             }
+            None if self.receive_peer(now, path, &message) => self.work_off(now),
             None if message.is_request() => {
                 self.counters.stray_requests += 1;
                 let answer = leg::outside::answer(&message, source, self.secret);
+                // Over a connection the answer goes back over it, whatever Via says (RFC 3261 section 18.2.2).
+                let answer = match path.transport.is_reliable() {
+                    true => answer.map(|(_, bytes)| (source, bytes)),
+                    false => answer,
+                };
                 self.answer(listener, answer);
             }
             None => self.counters.stray_responses += 1,
@@ -127,7 +153,7 @@ impl Endpoint {
         }
     }
 
-    fn send(&mut self, listener: Listener, destination: SocketAddr, bytes: Vec<u8>) {
+    pub(super) fn send(&mut self, listener: Listener, destination: SocketAddr, bytes: Vec<u8>) {
         self.counters.datagrams_sent += 1;
         self.outputs.push_back(Output::Send { listener, destination, bytes });
     }
@@ -135,12 +161,13 @@ impl Endpoint {
     /// A datagram could not be sent, or came back as unreachable (RFC 3261 section 8.1.3.1): those who wait for an
     /// answer from there need not wait on.
     pub fn unreachable(&mut self, now: Now, listener: Listener, destination: SocketAddr) {
-        let path = Path { listener, transport: Transport::Udp, address: destination };
+        let path = Path { listener, transport: self.transport_of(listener), address: destination };
         // Rare: a walk over all legs costs less than an index kept for it.
         let waiting: Vec<u128> = self.legs.keys().copied().collect();
         for call_id in waiting {
             self.handle_leg(now, call_id, leg::Input::Unreachable { path });
         }
+        self.unreachable_peers(now, path);
         self.work_off(now);
     }
 
@@ -148,13 +175,13 @@ impl Endpoint {
     pub(super) fn handle_leg(&mut self, now: Now, call_id: u128, input: leg::Input<'_>) {
         if let Some(slot) = self.legs.get_mut(&call_id) {
             slot.leg.handle(now.instant, input);
-            self.settle_leg(call_id);
+            self.settle_leg(now, call_id);
         }
     }
 
-    fn settle_leg(&mut self, call_id: u128) {
+    fn settle_leg(&mut self, now: Now, call_id: u128) {
         while let Some(output) = self.legs.get_mut(&call_id).and_then(|slot| slot.leg.poll_output()) {
-            self.leg_says(call_id, output);
+            self.leg_says(now, call_id, output);
         }
         if let Some(slot) = self.legs.get_mut(&call_id) {
             let deadline = slot.leg.next_deadline();
@@ -162,19 +189,32 @@ impl Endpoint {
         }
     }
 
-    fn leg_says(&mut self, call_id: u128, output: leg::Output) {
+    fn leg_says(&mut self, now: Now, call_id: u128, output: leg::Output) {
         let event = match output {
             leg::Output::Send { path, bytes } => return self.send(path.listener, path.address, bytes),
             leg::Output::Gone => return self.leg_gone(call_id),
-            leg::Output::Provisional { status, early_media } => LegEvent::Provisional { status, early_media },
+            leg::Output::Provisional { status, early_media } => {
+                self.leg_rings(now, call_id, status);
+                LegEvent::Provisional { status, early_media }
+            }
             leg::Output::FarEnd { far_end } => LegEvent::FarEnd { far_end },
+            leg::Output::Again => LegEvent::Again,
             leg::Output::Answered { far_end } => {
                 *self.counters.attempts.entry(200).or_insert(0) += 1;
+                if let Some(name) = self.legs.get(&call_id).and_then(|slot| slot.trunk.as_ref()) {
+                    self.trunks.answered(name);
+                }
                 LegEvent::Answered { far_end }
             }
-            leg::Output::Failed { status, .. } => {
+            leg::Output::Failed { status, retry_after, contacts, silent, .. } => {
                 *self.counters.attempts.entry(status).or_insert(0) += 1;
+                self.learn(now, call_id, status, retry_after, silent);
                 self.uncount_trunk(call_id);
+                if let Some((serial, party)) = self.present(call_id)
+                    && self.goes_on(now, serial, party, Outcome { status, silent, contacts })
+                {
+                    return;
+                }
                 LegEvent::Failed { status }
             }
             leg::Output::Ended { cause } => {
@@ -185,6 +225,37 @@ impl Endpoint {
         if let Some(slot) = self.legs.get(&call_id) {
             let (party, attempt) = (slot.party, slot.attempt);
             self.work.push_back((slot.serial, Input::Leg { party, attempt, event }));
+        }
+    }
+
+    /// The resource and party of a leg that is their present attempt.
+    fn present(&self, call_id: u128) -> Option<(u64, Party)> {
+        let slot = self.legs.get(&call_id)?;
+        let attempt = self.resources.get(&slot.serial)?.attempts[slot.party.index()];
+        (attempt == Attempt::Leg(call_id)).then_some((slot.serial, slot.party))
+    }
+
+    /// What the end of a call says of its trunk and of the place it went to.
+    fn learn(&mut self, now: Now, call_id: u128, status: u16, retry_after: Option<u32>, silent: bool) {
+        let Some(slot) = self.legs.get(&call_id) else { return };
+        if let Some(name) = &slot.trunk {
+            self.trunks.failed(name, status);
+        }
+        match (silent, status, retry_after) {
+            (true, ..) => self.resting.unheard(now.instant, slot.place.address),
+            (false, 503, Some(seconds)) => self.resting.asked(now.instant, slot.place.address, seconds),
+            _ => self.resting.heard(slot.place.address),
+        }
+    }
+
+    fn leg_rings(&mut self, now: Now, call_id: u128, status: u16) {
+        let Some(slot) = self.legs.get_mut(&call_id) else { return };
+        self.resting.heard(slot.place.address);
+        if matches!(status, 180 | 183)
+            && !core::mem::replace(&mut slot.rang, true)
+            && let Some(name) = &slot.trunk
+        {
+            self.trunks.rang(name, now.instant.since(slot.began));
         }
     }
 
@@ -203,6 +274,15 @@ impl Endpoint {
             self.trunks.remove(&name);
         }
     }
+}
+
+/// The caller as From shows it, and what the trunk is told beside it (RFC 3325, RFC 3323 section 4.1.1.3).
+fn shown(trunk: Option<&Trunk>, caller: UriBuf) -> Option<(UriBuf, Assertion)> {
+    let Some(trunk) = trunk else { return Some((caller, Assertion::default())) };
+    let identity = trunk.asserts_identity.then(|| caller.clone());
+    let assertion = Assertion { identity, private: trunk.private };
+    let caller = if trunk.private { UriBuf::parse(ANONYMOUS).ok()? } else { caller };
+    Some((caller, assertion))
 }
 
 /// Our own Call-IDs are 32 hexadecimal digits and nothing else.

@@ -12,7 +12,7 @@ use rand_core::Rng;
 
 use super::settings::Settings;
 use super::slots::{Attempt, Slot};
-use super::{Endpoint, Input, check};
+use super::{Endpoint, Input, TrunkFigures, check};
 use crate::clock::Now;
 use crate::resource::duo_callback::{DuoCallback, MediaPlace};
 use crate::resource::error::ApiError;
@@ -69,7 +69,12 @@ impl Endpoint {
             MediaPlace { shard, tag, addresses: Party::BOTH.map(|party| self.addresses_for(&plan, party)) };
         let machine = DuoCallback::new(now, res_id, plan, prepared, self.settings.waits, place);
         let view = machine.view();
-        let slot = Slot { machine: Box::new(machine), attempts: [Attempt::Idle; 2], deadline: None };
+        let slot = Slot {
+            machine: Box::new(machine),
+            attempts: [Attempt::Idle; 2],
+            journeys: [None, None],
+            deadline: None,
+        };
         self.resources.insert(serial, slot);
         self.grant(now, serial);
         Ok(view)
@@ -247,6 +252,7 @@ impl Endpoint {
         let media_addresses = core::mem::take(&mut self.settings.media_addresses);
         self.settings = Settings { node, listeners, media_addresses, ..settings };
         self.trunks.keep(&self.settings.trunks);
+        self.keep_peers();
     }
 
     /// Calls in progress by trunk name.
@@ -255,8 +261,14 @@ impl Endpoint {
         self.trunks.calls()
     }
 
+    /// What became of the calls over each trunk that is configured.
+    #[must_use]
+    pub fn trunk_figures(&self, now: Now) -> Vec<TrunkFigures> {
+        self.trunks.figures(now.instant, &self.settings.trunks)
+    }
+
     /// Marks a trunk up or down; one that is down is skipped.
     pub fn set_trunk_up(&mut self, name: &str, up: bool) {
-        self.trunks.set_up(name, up);
+        self.trunks.set_up(&name.into(), up);
     }
 }

@@ -12,11 +12,14 @@ mod calls;
 mod check;
 pub mod counters;
 mod deadlines;
+mod journeys;
 mod legs;
 mod media;
 mod methods;
 mod orphans;
 pub mod output;
+mod peers;
+mod resting;
 mod routing;
 pub mod settings;
 mod shards;
@@ -39,10 +42,13 @@ use admission::Bucket;
 pub use counters::Counters;
 use deadlines::{Deadlines, Sleeper};
 pub use orphans::NotACall;
-pub use output::{Listener, LocateFailure, Measurement, Output, Query};
-pub use settings::{Admission, Limits, Policy, Settings, Trunk};
+pub use output::{Listener, LocateFailure, Measurement, Output, Place, Query, Question};
+use peers::PeerSlot;
+use resting::Resting;
+pub use settings::{Admission, Limits, Local, Policy, Settings, Trunk};
 use shards::Shards;
 use slots::{LegSlot, Search, Slot};
+pub use trunks::TrunkFigures;
 use trunks::Trunks;
 
 /// All of signaling: resources, legs, trunks, limits.
@@ -59,10 +65,17 @@ pub struct Endpoint {
     recordings: BTreeMap<Recording, u64>,
     /// Host names that are being looked up.
     searches: BTreeMap<Query, Search>,
+    /// Keepers of the trunks, by Call-ID.
+    peers: BTreeMap<u128, PeerSlot>,
     shards: Shards,
     trunks: Trunks,
     bucket: Bucket,
+    /// Places that are not to be asked for a while.
+    resting: Resting,
     deadlines: Deadlines,
+    /// When the next call that waits for its trunk's pace has its turn.
+    paced: Option<Instant>,
+    last_ticket: u64,
     /// What resources still have to be told in this step.
     work: VecDeque<(u64, Input)>,
     last_serial: u64,
@@ -81,7 +94,7 @@ impl Endpoint {
         let bucket = Bucket::new(&settings.limits.admission, now.instant);
         // A thousand a millisecond: more than any node constructs, so serials of a later start are greater.
         let last_serial = now.unix.milliseconds().max(1).unsigned_abs().saturating_mul(1000);
-        Self {
+        let mut this = Self {
             settings,
             random,
             secret,
@@ -89,17 +102,23 @@ impl Endpoint {
             legs: BTreeMap::new(),
             recordings: BTreeMap::new(),
             searches: BTreeMap::new(),
+            peers: BTreeMap::new(),
             shards: Shards::default(),
             trunks: Trunks::default(),
             bucket,
+            resting: Resting::default(),
             deadlines: Deadlines::default(),
+            paced: None,
+            last_ticket: 0,
             work: VecDeque::new(),
             last_serial,
             last_query: 0,
             counters: Counters::default(),
             outputs: VecDeque::new(),
             draining: false,
-        }
+        };
+        this.keep_peers();
+        this
     }
 
     /// Time has passed.
@@ -107,6 +126,8 @@ impl Endpoint {
         for sleeper in self.deadlines.due(now.instant) {
             match sleeper {
                 Sleeper::Resource(serial) => self.tell(now, serial, Input::Tick),
+                Sleeper::Peer(call_id) => self.advance_peer(now, call_id),
+                Sleeper::Pace => self.next_turns(now),
                 Sleeper::Leg(call_id) => {
                     self.handle_leg(now, call_id, crate::leg::Input::Tick);
                     self.work_off(now);

@@ -7,13 +7,13 @@ use duogate_channel::identity::{LocalPort, Party};
 
 use super::Endpoint;
 use super::legs::call_id_of;
-use super::output::Listener;
+use super::output::{Listener, Place};
 use super::slots::LegSlot;
 use crate::clock::Now;
-use crate::leg::{Dial, Identity, Input, Kept, Leg, MediaOffer};
+use crate::leg::{Assertion, Dial, Identity, Input, Kept, Leg, MediaOffer};
 use crate::message::UriBuf;
 use crate::resource::note::LegNote;
-use crate::transaction::{Path, Transport};
+use crate::transaction::Path;
 
 /// The serial number of no resource: what such a leg says, nobody needs to hear.
 const NOBODY: u64 = 0;
@@ -46,10 +46,15 @@ impl Endpoint {
             identity.branch = Identity::draw(&mut self.random).branch;
             Leg::adopt(dial, identity, kept(row)?)
         } else {
-            Leg::dial(now.instant, dial, identity)
+            Leg::dial_again(now.instant, dial, identity, row.local_sequence)
         };
+        let listener = Listener(row.listener);
+        let address = row.address.ok_or(NotACall)?;
         let slot = LegSlot {
             leg: Box::new(leg),
+            place: Place { transport: self.transport_of(listener), address },
+            began: now.instant,
+            rang: false,
             serial: NOBODY,
             party: Party::One,
             attempt: 0,
@@ -68,15 +73,18 @@ impl Endpoint {
         let local = self.settings.listeners.get(usize::from(row.listener)).ok_or(NotACall)?;
         Ok(Dial {
             target: uri(&row.remote_uri)?,
-            path: Path { listener, transport: Transport::Udp, address },
+            path: Path { listener, transport: local.transport, address },
             caller: uri(&row.local_uri)?,
-            local: *local,
+            local: local.address,
             offer: MediaOffer {
                 // Only to repeat the INVITE: an address that is no longer ours changes nothing for the CANCEL.
                 address: self.media_address(port).unwrap_or(SocketAddr::from(([0; 4], 0))),
                 codecs: self.settings.codecs.clone(),
             },
             user_agent: self.settings.user_agent.clone(),
+            login: None,
+            assertion: Assertion::default(),
+            session: None,
             timers: self.settings.timers,
         })
     }

@@ -12,11 +12,31 @@ use crate::resource::note::Note;
 use crate::resource::report::Report;
 
 pub use crate::resource::report::Measurement;
-pub use crate::transaction::Listener;
+pub use crate::transaction::{Listener, Transport};
 
 /// Names one question about a host name.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Query(pub u64);
+
+/// A host to be located.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Question {
+    /// Its name.
+    pub host: String,
+    /// A port that is given: then neither NAPTR nor SRV is asked for.
+    pub port: Option<u16>,
+    /// A transport that is given: then NAPTR is not asked for.
+    pub transport: Option<Transport>,
+}
+
+/// A place where a host is reached.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Place {
+    /// How.
+    pub transport: Transport,
+    /// Where.
+    pub address: SocketAddr,
+}
 
 /// Why a host could not be located.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,13 +59,13 @@ pub enum Output {
         /// This.
         bytes: Vec<u8>,
     },
-    /// Find a host's addresses and call [`super::Endpoint::located`]. Answer within 5 seconds or so; a call whose
-    /// ring time is over no longer waits for it.
+    /// Find where a host is reached (RFC 3263 section 4) and call [`super::Endpoint::located`]. Answer within 5
+    /// seconds or so; a call whose ring time is over no longer waits for it.
     Locate {
         /// Names the answer.
         query: Query,
-        /// The host name.
-        host: String,
+        /// What to look for.
+        question: Question,
     },
     /// Put a command on a shard's ring.
     Media {

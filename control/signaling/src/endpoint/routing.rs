@@ -1,4 +1,4 @@
-//! From a target to an address: trunks, and host names that have to be looked up first.
+//! From a target to places: trunks, and host names that have to be looked up first.
 
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -7,71 +7,52 @@ use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use duogate_channel::identity::{MOST_ADDRESSES, Party};
 
-use super::output::{Listener, LocateFailure, Output, Query};
+use super::output::{Listener, LocateFailure, Output, Place, Query, Question};
 use super::settings::Trunk;
-use super::slots::{Attempt, Order, Search};
+use super::slots::{Attempt, Search};
 use super::{Endpoint, Input};
 use crate::clock::Now;
 use crate::resource::plan::{Plan, Target};
+use crate::transaction::Transport;
 
-/// Port of SIP over UDP (RFC 3261 section 19.1.2).
+/// Ports of SIP (RFC 3261 section 19.1.2).
 const DEFAULT_PORT: u16 = 5060;
-
-/// Where an attempt is sent, before the host is looked up.
-struct Hop {
-    host: String,
-    port: u16,
-}
+const SECURE_PORT: u16 = 5061;
 
 impl Endpoint {
-    /// Makes an attempt, or says that it cannot be made.
-    pub(super) fn dial(&mut self, now: Now, serial: u64, order: Order) {
-        let Some(hop) = self.next_hop(serial, &order) else {
-            return self.skip(serial, &order);
-        };
-        match literal(&hop.host) {
-            Some(address) => self.place(now, serial, order, SocketAddr::new(address, hop.port)),
-            None => self.search(serial, order, hop),
+    /// Where the target is reached: the places at once, or what to look for.
+    pub(super) fn hop(&self, target: &Target) -> Result<Place, Question> {
+        let trunk = target.trunk.as_ref().and_then(|name| self.trunk(name));
+        let (host, port, transport) = reached(target, trunk);
+        match literal(&host) {
+            Some(address) => {
+                let transport = transport.unwrap_or(Transport::Udp);
+                let default = if transport == Transport::Tls { SECURE_PORT } else { DEFAULT_PORT };
+                Ok(Place { transport, address: SocketAddr::new(address, port.unwrap_or(default)) })
+            }
+            None => Err(Question { host, port, transport }),
         }
-    }
-
-    /// Where the target is reached. None if its trunk is full, down or gone.
-    fn next_hop(&self, serial: u64, order: &Order) -> Option<Hop> {
-        let target = self.target_of(serial, order)?;
-        let trunk = match &target.trunk {
-            Some(name) => Some(self.trunk(name).filter(|trunk| self.trunks.has_room(trunk))?),
-            None => None,
-        };
-        let host = trunk.and_then(|trunk| trunk.address.as_ref()).unwrap_or(&target.host).clone();
-        // A port in the URI is about the URI's host; a trunk's address has its own.
-        let of_uri = target.port.filter(|_| trunk.is_none_or(|trunk| trunk.address.is_none()));
-        let port = of_uri.or_else(|| trunk.and_then(|trunk| trunk.port)).unwrap_or(DEFAULT_PORT);
-        Some(Hop { host, port })
-    }
-
-    pub(super) fn target_of(&self, serial: u64, order: &Order) -> Option<&Target> {
-        let plan = self.resources.get(&serial)?.machine.plan();
-        plan.parties[order.party.index()].to.get(order.target)
     }
 
     pub(super) fn trunk(&self, name: &Arc<str>) -> Option<&Trunk> {
         self.settings.trunks.iter().find(|trunk| trunk.name == *name)
     }
 
-    pub(super) fn skip(&mut self, serial: u64, order: &Order) {
+    pub(super) fn skip(&mut self, serial: u64, party: Party) {
         if let Some(slot) = self.resources.get_mut(&serial) {
-            slot.attempts[order.party.index()] = Attempt::Idle;
+            slot.attempts[party.index()] = Attempt::Idle;
+            slot.journeys[party.index()] = None;
         }
-        self.work.push_back((serial, Input::Skipped { party: order.party }));
+        self.work.push_back((serial, Input::Skipped { party }));
     }
 
-    fn search(&mut self, serial: u64, order: Order, hop: Hop) {
+    pub(super) fn search(&mut self, serial: u64, party: Party, question: Question) {
         self.last_query += 1;
         let query = Query(self.last_query);
         if let Some(slot) = self.resources.get_mut(&serial) {
-            slot.attempts[order.party.index()] = Attempt::Searching(query);
-            self.searches.insert(query, Search { serial, order, sip_port: hop.port });
-            self.outputs.push_back(Output::Locate { query, host: hop.host });
+            slot.attempts[party.index()] = Attempt::Searching(query);
+            self.searches.insert(query, Search { serial, party });
+            self.outputs.push_back(Output::Locate { query, question });
         }
     }
 
@@ -93,34 +74,43 @@ impl Endpoint {
         let host = trunk.and_then(|trunk| trunk.address.as_ref()).unwrap_or(&target.host);
         let listener = usize::from(trunk.map_or(0, |trunk| trunk.listener));
         literal(host).map_or_else(
-            || self.settings.listeners.get(listener).is_none_or(SocketAddr::is_ipv4),
+            || self.settings.listeners.get(listener).is_none_or(|local| local.address.is_ipv4()),
             |address| address.is_ipv4(),
         )
     }
 
-    /// The answer to `Output::Locate`. An empty list is a failure. Of several addresses the first that one of our
-    /// listening sockets can reach is used.
-    pub fn located(&mut self, now: Now, query: Query, addresses: Result<Vec<IpAddr>, LocateFailure>) {
-        let Some(search) = self.searches.remove(&query) else { return };
-        let found = addresses.unwrap_or_default();
-        let reachable = found.into_iter().find(|address| self.listener_for(*address).is_some());
-        match reachable {
-            // The trunk may have filled up meanwhile.
-            Some(address) if self.next_hop(search.serial, &search.order).is_some() => {
-                let address = SocketAddr::new(address, search.sip_port);
-                self.place(now, search.serial, search.order, address);
-            }
-            _ => self.skip(search.serial, &search.order),
+    /// The answer to `Output::Locate`: places in the order in which they shall be tried. An empty list is a
+    /// failure. Those that none of our listening sockets can reach are passed over.
+    pub fn located(&mut self, now: Now, query: Query, places: Result<Vec<Place>, LocateFailure>) {
+        if self.located_peer(now, query, places.as_deref().unwrap_or_default()) {
+            return;
         }
+        let Some(Search { serial, party }) = self.searches.remove(&query) else { return };
+        self.arrive(now, serial, party, places.unwrap_or_default());
         self.work_off(now);
     }
 
-    /// A listening socket of the same address family.
-    pub(super) fn listener_for(&self, address: IpAddr) -> Option<Listener> {
-        let listeners = &self.settings.listeners;
-        let index = listeners.iter().position(|local| local.is_ipv4() == address.is_ipv4())?;
-        u16::try_from(index).ok().map(Listener)
+    /// A listening socket of that transport and address family; the trunk's own, if it is one.
+    pub(super) fn listener_for(&self, place: Place, wanted: Option<u16>) -> Option<Listener> {
+        let suits = |index: u16| {
+            self.settings.listeners.get(usize::from(index)).is_some_and(|local| {
+                local.transport == place.transport && local.address.is_ipv4() == place.address.is_ipv4()
+            })
+        };
+        let all = 0..u16::try_from(self.settings.listeners.len()).unwrap_or(u16::MAX);
+        wanted.into_iter().chain(all).find(|index| suits(*index)).map(Listener)
     }
+}
+
+/// Host, port and transport that a target is reached by.
+fn reached(target: &Target, trunk: Option<&Trunk>) -> (String, Option<u16>, Option<Transport>) {
+    let host = trunk.and_then(|trunk| trunk.address.as_ref()).unwrap_or(&target.host).clone();
+    // A port in the URI is about the URI's host; a trunk's address has its own. So has its transport.
+    let of_uri = trunk.is_none_or(|trunk| trunk.address.is_none());
+    let port = target.port.filter(|_| of_uri).or_else(|| trunk.and_then(|trunk| trunk.port));
+    let transport = trunk.and_then(|trunk| trunk.transport);
+    let transport = if of_uri { target.transport.or(transport) } else { transport.or(target.transport) };
+    (host, port, transport)
 }
 
 /// An address written out, IPv6 with or without brackets.

@@ -7,7 +7,11 @@ use core::net::{IpAddr, SocketAddr};
 
 use duogate_channel::sound::Codec;
 
+pub use crate::digest::Credentials;
+pub use crate::leg::SessionInterval;
+pub use crate::peer::{Ping, Registration};
 pub use crate::resource::plan::Waits;
+pub use crate::transaction::Transport;
 
 /// Everything that an operator can set about signaling.
 #[derive(Clone, PartialEq, Debug)]
@@ -16,8 +20,8 @@ pub struct Settings {
     pub node: String,
     /// User-Agent header.
     pub user_agent: String,
-    /// Addresses that other SIP elements reach us at, in the order of `sip.listen`. Never empty; never port 0.
-    pub listeners: Vec<SocketAddr>,
+    /// Where other SIP elements reach us, in the order of `sip.listen`. Never empty; never port 0.
+    pub listeners: Vec<Local>,
     /// `media.address` and `media.more_addresses`: where parties send RTP to, as the gateway numbers them. Never
     /// empty.
     pub media_addresses: Vec<IpAddr>,
@@ -31,8 +35,29 @@ pub struct Settings {
     pub policy: Policy,
     /// How long the gateway may take.
     pub waits: Waits,
+    /// The session interval to ask for (RFC 4028); none: none.
+    pub session: Option<SessionInterval>,
+    /// Redirections (3xx) that one attempt follows; 0: none.
+    pub max_redirects: u8,
     /// T1, T2 and their like.
     pub timers: crate::transaction::Settings,
+}
+
+/// A place where we are reached.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Local {
+    /// How.
+    pub transport: Transport,
+    /// Where.
+    pub address: SocketAddr,
+}
+
+impl Local {
+    /// A UDP socket.
+    #[must_use]
+    pub const fn udp(address: SocketAddr) -> Self {
+        Self { transport: Transport::Udp, address }
+    }
 }
 
 /// What is admitted at once and over time.
@@ -72,14 +97,69 @@ pub struct Trunk {
     pub address: Option<String>,
     /// Port for `address`, or for URIs that name none; default 5060.
     pub port: Option<u16>,
+    /// How its requests travel; none: as URI and locating say, UDP by default.
+    pub transport: Option<Transport>,
     /// Caller that is shown where the application names none.
     pub caller_id: Option<String>,
+    /// Is `caller_id` shown whatever the application names?
+    pub caller_fixed: bool,
+    /// Is the caller asserted to it (`P-Asserted-Identity`, RFC 3325)?
+    pub asserts_identity: bool,
+    /// Is the caller kept from the party (`Privacy: id`, and From anonymous)?
+    pub private: bool,
+    /// Who we are to it; none: its challenges are not answered.
+    pub credentials: Option<Arc<Credentials>>,
     /// Calls at once; none: no limit of its own.
     pub max_calls: Option<u32>,
+    /// Calls begun a second; none: no limit of its own.
+    pub rate: Option<Rate>,
+    /// Numbers and users that begin so may be called; empty: all.
+    pub allowed: Vec<String>,
+    /// Of these, not those that begin so.
+    pub refused: Vec<String>,
+    /// OPTIONS that tell whether it is there; none: it counts as up.
+    pub ping: Option<Ping>,
+    /// REGISTER, kept alive; none: we are known to it without.
+    pub registration: Option<Registration>,
     /// Codecs to offer over it, where the application does not say.
     pub codecs: Vec<Codec>,
     /// Index of the listening socket that it uses.
     pub listener: u16,
+}
+
+impl Default for Trunk {
+    /// A name to be filled in, without any peculiarity.
+    fn default() -> Self {
+        Self {
+            name: "".into(),
+            hosts: Vec::new(),
+            address: None,
+            port: None,
+            transport: None,
+            caller_id: None,
+            caller_fixed: false,
+            asserts_identity: false,
+            private: false,
+            credentials: None,
+            max_calls: None,
+            rate: None,
+            allowed: Vec::new(),
+            refused: Vec::new(),
+            ping: None,
+            registration: None,
+            codecs: Vec::new(),
+            listener: 0,
+        }
+    }
+}
+
+/// How fast calls may go over a trunk. They are paced evenly: one, then a gap.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Rate {
+    /// Calls a second, more than 0.
+    pub per_second: f64,
+    /// Calls that may wait for their turn; further ones go to the next URI of their list.
+    pub queue: usize,
 }
 
 /// Who may be called, and where events may go.

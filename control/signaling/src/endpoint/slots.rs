@@ -1,21 +1,27 @@
 //! Entries of the endpoint's tables.
 
 use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use duogate_channel::identity::{LocalPort, Party};
 use duogate_channel::sound::Codec;
 use duogate_channel::time::Instant;
 
-use super::output::Query;
+use super::output::{Place, Query};
 use crate::leg::Leg;
 use crate::resource::duo_callback::DuoCallback;
+use crate::resource::plan::Target;
 
 /// One resource.
 pub(super) struct Slot {
     pub(super) machine: Box<DuoCallback>,
     /// What each party's present attempt is doing.
     pub(super) attempts: [Attempt; 2],
+    /// Where it goes, and may go yet.
+    pub(super) journeys: [Option<Box<Journey>>; 2],
     /// Its place among the deadlines.
     pub(super) deadline: Option<Instant>,
 }
@@ -27,6 +33,8 @@ pub(super) enum Attempt {
     Idle,
     /// Its host is being looked up.
     Searching(Query),
+    /// It waits for its trunk's pace, with this ticket.
+    Waiting(u64),
     /// This leg.
     Leg(u128),
 }
@@ -40,6 +48,12 @@ pub(super) struct LegSlot {
     pub(super) attempt: u16,
     /// The trunk that it counts against, until its call is over.
     pub(super) trunk: Option<Arc<str>>,
+    /// Where the INVITE went.
+    pub(super) place: Place,
+    /// When.
+    pub(super) began: Instant,
+    /// Has it rung?
+    pub(super) rang: bool,
     /// Its place among the deadlines.
     pub(super) deadline: Option<Instant>,
 }
@@ -47,9 +61,23 @@ pub(super) struct LegSlot {
 /// An attempt that waits for its host's addresses.
 pub(super) struct Search {
     pub(super) serial: u64,
+    pub(super) party: Party,
+}
+
+/// The way of one attempt: from the URI to places, from a redirection to other URIs.
+#[derive(Debug)]
+pub(super) struct Journey {
     pub(super) order: Order,
-    /// Port at that host.
-    pub(super) sip_port: u16,
+    /// Where it goes now.
+    pub(super) target: Target,
+    /// Places of the target that have not been tried.
+    pub(super) places: VecDeque<Place>,
+    /// Where redirections pointed, not yet tried.
+    pub(super) contacts: VecDeque<Target>,
+    /// URIs that were tried or are to be: none is followed twice.
+    pub(super) seen: Vec<String>,
+    /// Redirections that may still be followed.
+    pub(super) redirects: u8,
 }
 
 /// One attempt, as the resource ordered it.

@@ -9,6 +9,8 @@ use duogate_channel::sound::Codec;
 use rand_chacha::ChaCha12Rng;
 use rand_core::Rng;
 
+pub use super::watch::SessionInterval;
+use crate::digest::Login;
 use crate::message::{Message, UriBuf};
 use crate::transaction::{Path, Settings};
 
@@ -27,8 +29,23 @@ pub struct Dial {
     pub offer: MediaOffer,
     /// What User-Agent says.
     pub user_agent: String,
+    /// Answers to the challenges of the address that the INVITE is sent to; none: no challenge is answered.
+    pub login: Option<Login>,
+    /// What the trunk is told of the caller beside From.
+    pub assertion: Assertion,
+    /// The session interval to ask for (RFC 4028); none: the party may still ask for one.
+    pub session: Option<SessionInterval>,
     /// T1, T2 and their like. Their limit of transactions is not used; a leg has its own.
     pub timers: Settings,
+}
+
+/// What a trunk that trusts us is told of the caller (RFC 3325).
+#[derive(Clone, PartialEq, Default, Debug)]
+pub struct Assertion {
+    /// `P-Asserted-Identity`.
+    pub identity: Option<UriBuf>,
+    /// `Privacy: id` (section 9.3): the trunk keeps the identity to itself.
+    pub private: bool,
 }
 
 /// Our side of the media of one leg; the same port through the whole call.
@@ -99,7 +116,13 @@ pub enum Output {
         retry_after: Option<u32>,
         /// The reason phrase or Warning text, free of control characters.
         text: String,
+        /// Where a redirection (300 to 399) points, the most preferred first (RFC 3261 section 8.1.3.4).
+        contacts: Vec<String>,
+        /// No final response came at all, so that another address of the host may be tried (RFC 3263 section 4.3).
+        silent: bool,
     },
+    /// The INVITE was sent anew, with another CSeq: the journal's row of it is no longer true.
+    Again,
     /// The party moved its media, or changed its codec, or put us on hold, or took us back (re-INVITE, UPDATE);
     /// before the answer: its early media.
     FarEnd {

@@ -22,6 +22,8 @@ pub(crate) struct EarlyDialog {
     pub(crate) dialog: Dialog,
     /// What its session description said, if one came.
     pub(crate) media: Option<FarEnd>,
+    /// RSeq of the reliable provisional response that was acknowledged last (RFC 3262 section 4).
+    pub(crate) rseq: Option<u32>,
 }
 
 /// All early dialogs, the oldest first.
@@ -37,7 +39,8 @@ impl EarlyDialogs {
             if self.0.len() == MAX_EARLY {
                 self.0.remove(0);
             }
-            self.0.push(EarlyDialog { dialog: Dialog::from_response(call, response), media: None });
+            let dialog = Dialog::from_response(call, response);
+            self.0.push(EarlyDialog { dialog, media: None, rseq: None });
             self.0.len() - 1
         });
         &mut self.0[place]
@@ -46,6 +49,11 @@ impl EarlyDialogs {
     /// The early dialog that the party's request belongs to.
     pub(crate) fn of_request(&mut self, request: &Message<'_>) -> Option<&mut EarlyDialog> {
         self.0.iter_mut().find(|early| early.dialog.matches(request))
+    }
+
+    /// The early dialog of that tag.
+    pub(crate) fn of_tag(&mut self, tag: &str) -> Option<&mut EarlyDialog> {
+        self.0.iter_mut().find(|early| early.dialog.remote_tag == tag)
     }
 
     /// Ends the early dialog that the party's request belongs to.

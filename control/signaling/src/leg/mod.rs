@@ -9,6 +9,7 @@
 //! [`Leg::next_deadline`]. Each leg says exactly one of `Answered` and `Failed`, after `Answered` at most one
 //! `Ended`, and in the end exactly one `Gone`.
 
+mod errands;
 mod face;
 mod forks;
 mod orphan;
@@ -18,21 +19,25 @@ mod responses;
 mod session;
 mod snapshot;
 mod state;
+mod watch;
 
 use alloc::collections::VecDeque;
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 
 use duogate_channel::command::FarEnd;
 use duogate_channel::time::Instant;
 
 use crate::dialog::{Call, Outgoing, Request};
-use crate::message::{MAGIC_COOKIE, Message, Method};
+use crate::digest::Wallet;
+use crate::message::{MAGIC_COOKIE, Message, Method, Name};
 use crate::sdp::LocalDescription;
 use crate::transaction::{self, ClientId, Delivery, Layer, Path};
 
-pub use face::{Dial, Identity, Input, MediaOffer, Output};
+use errands::{Errand, MAX_ERRANDS, Renewal};
+pub use face::{Assertion, Dial, Identity, Input, MediaOffer, Output, SessionInterval};
 use forks::{Dismissed, EarlyDialogs};
 pub use orphan::Kept;
 use requests::Pending;
@@ -40,12 +45,16 @@ use responses::{Answer, Failure};
 pub use snapshot::Snapshot;
 use state::{Act, State, Stimulus};
 
-/// CSeq of the INVITE.
+/// CSeq of the first INVITE.
 const INVITE_CSEQ: u32 = 1;
 
-/// Transactions of one leg at once: its INVITE, CANCEL, BYE, a BYE for each dismissed fork, and those that the
-/// party begins within [`PARTY_TRANSACTIONS`].
-const TRANSACTIONS: usize = 3 + forks::MAX_DISMISSED + PARTY_TRANSACTIONS;
+/// How often the INVITE is sent: with credentials, again because a nonce went stale, with a longer interval.
+const MAX_INVITES: u32 = 6;
+
+/// Transactions of one leg at once: its INVITEs, CANCEL, BYEs, a BYE for each dismissed fork, PRACKs and refreshes,
+/// and those that the party begins within [`PARTY_TRANSACTIONS`].
+const TRANSACTIONS: usize =
+    MAX_INVITES as usize + 4 + forks::MAX_DISMISSED + MAX_ERRANDS + PARTY_TRANSACTIONS;
 
 /// Transactions that the party may have open at once, each kept for 32 s at most; further requests are dropped.
 const PARTY_TRANSACTIONS: usize = 32;
@@ -61,6 +70,15 @@ pub struct Leg {
     layer: Layer,
     /// The INVITE, while its transaction lives.
     invite: Option<ClientId>,
+    /// CSeq of the latest INVITE that began the call.
+    invite_cseq: u32,
+    /// Its credentials, for its ACK (RFC 3261 section 22.1).
+    invite_credentials: Vec<(Name, String)>,
+    /// Answers to challenges of the address that the INVITE went to.
+    wallet: Option<Wallet>,
+    /// PRACKs and refreshes that are not over.
+    errands: Vec<Errand>,
+    renewal: Renewal,
     /// The BYE of the chosen dialog, while it is unanswered.
     bye: Option<ClientId>,
     /// Why the call was released, for the Reason header.
@@ -94,13 +112,16 @@ impl Leg {
     }
 
     fn new(dial: Dial, identity: Identity) -> Self {
-        let Dial { target, path, caller, local, offer, user_agent, mut timers } = dial;
+        let Dial { target, path, caller, local, offer, user_agent, login, assertion, session, mut timers } =
+            dial;
         let call_id = format!("{:032x}", identity.call_id);
         let tag = format!("{:016x}", identity.tag);
-        let call = Call { call_id, caller, tag, target, local, destination: path.address, user_agent };
+        let transport = path.transport;
+        let destination = path.address;
+        let call = Call { call_id, caller, tag, target, local, transport, destination, user_agent };
         timers.limit = TRANSACTIONS;
         // RFC 8866 section 5.2 wants a numeric session; 63 bits, because some read it as a signed number.
-        let session = identity.tag >> 1;
+        let description = identity.tag >> 1;
         Self {
             call,
             path,
@@ -108,9 +129,14 @@ impl Leg {
             state: State::Dialing,
             layer: Layer::new(timers),
             invite: None,
+            invite_cseq: INVITE_CSEQ,
+            invite_credentials: Vec::new(),
+            wallet: login.map(Wallet::new),
+            errands: Vec::new(),
+            renewal: Renewal::new(assertion, session),
             bye: None,
             cause: None,
-            local: LocalDescription::new(session, offer.address, &offer.codecs),
+            local: LocalDescription::new(description, offer.address, &offer.codecs),
             early: EarlyDialogs::default(),
             chosen: None,
             dismissed: Vec::new(),
@@ -125,20 +151,44 @@ impl Leg {
 
     fn invite(&mut self, now: Instant) {
         let body = self.local.offer();
-        let branch = self.next_branch();
+        // Named by its number, so that a later process can repeat it from what the journal knows.
+        let branch = format!("{MAGIC_COOKIE}{:016x}.i{}", self.branch.0, self.invite_cseq);
+        let uri = self.call.target.to_string();
+        self.invite_credentials = self.credentials(self.path.address, Method::Invite, &uri);
+        let mut headers = self.renewal.invite_headers();
+        headers.extend_from_slice(&self.invite_credentials);
         let request = Request {
             method: Method::Invite,
-            uri: self.call.target.as_str(),
+            uri: &uri,
             routes: &[],
             to_tag: "",
-            cseq: INVITE_CSEQ,
+            cseq: self.invite_cseq,
             branch: &branch,
             reason: None,
+            headers: &headers,
             body: Some(&body),
         };
         // What cannot be written or begun is settled at once, as a call that nobody answers.
         let bytes = self.call.write(&request).ok();
         self.invite = bytes.and_then(|bytes| self.layer.request(now, self.path, bytes).ok());
+    }
+
+    /// The credentials for a request to that address: to none but the one that the INVITE is sent to. A dialog's
+    /// requests may be led elsewhere by whoever answers.
+    fn credentials(&mut self, destination: SocketAddr, method: Method<'_>, uri: &str) -> Vec<(Name, String)> {
+        match &mut self.wallet {
+            Some(wallet) if destination == self.path.address => wallet.headers(method, uri),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Is a 401 or 407 to be answered, so that its request may be sent again? Only one that comes from where the
+    /// INVITE is sent, to a request that went there.
+    fn is_answerable(&mut self, asked: SocketAddr, source: Path, response: &Message<'_>) -> bool {
+        if asked != self.path.address || source.address != self.path.address {
+            return false;
+        }
+        self.wallet.as_mut().is_some_and(|wallet| wallet.challenged(response).is_ok())
     }
 
     /// The Call-ID of every message of this leg.
@@ -158,7 +208,11 @@ impl Leg {
                 self.cause.get_or_insert(cause);
                 self.step(now, Stimulus::Release);
             }
-            Input::Tick => self.layer.advance(now),
+            Input::Tick => {
+                self.layer.advance(now);
+                self.flush(now);
+                self.watch_session(now);
+            }
             Input::Unreachable { path } => self.unreachable(now, path),
         }
         self.settle(now);
@@ -167,7 +221,7 @@ impl Leg {
     /// When [`Input::Tick`] is due; `None` only when there is nothing to wait for.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.layer.next_deadline()
+        [self.layer.next_deadline(), self.renewal.deadline()].into_iter().flatten().min()
     }
 
     /// The next thing that the leg has to say, in order.
@@ -183,14 +237,11 @@ impl Leg {
 
     fn receive(&mut self, now: Instant, path: Path, message: &Message<'_>) {
         match self.layer.receive(now, message) {
-            Delivery::Response(id) if self.invite == Some(id) => self.invite_response(now, message),
-            Delivery::Response(id) if self.bye == Some(id) => {
-                if message.status().is_some_and(|status| !status.is_provisional()) {
-                    self.step(now, Stimulus::ByeOver);
-                }
-            }
-            // To CANCEL, and to the BYEs of dismissed forks.
-            Delivery::Response(_) | Delivery::Absorbed => {}
+            Delivery::Response(id) if self.invite == Some(id) => self.invite_response(now, path, message),
+            Delivery::Response(id) if self.bye == Some(id) => self.bye_response(now, path, message),
+            // To CANCEL, and to the BYEs of dismissed forks: nothing follows.
+            Delivery::Response(id) => self.errand_response(now, id, path, message),
+            Delivery::Absorbed => {}
             // A 2xx may come when its transaction is over, and still makes a dialog that somebody must end.
             Delivery::Stray => self.stray_response(now, message),
             Delivery::Request => self.request(now, path, message),
@@ -252,19 +303,23 @@ impl Leg {
             }
             transaction::Output::Unacknowledged(id) => {
                 if self.pending.take_if(|pending| pending.server == id).is_some() {
-                    self.step(now, Stimulus::AckMissing);
+                    self.step(now, Stimulus::Lost);
                 }
             }
-            // ClientEnded follows, or it is a transaction whose outcome changes nothing.
-            transaction::Output::TimedOut(_)
-            | transaction::Output::Failed(_)
-            | transaction::Output::ClientEnded(_)
-            | transaction::Output::ServerEnded(_) => {}
+            // For the INVITE and BYE, ClientEnded follows.
+            transaction::Output::TimedOut(id) | transaction::Output::Failed(id) => {
+                self.errand_unanswered(now, id);
+            }
+            transaction::Output::ClientEnded(id) => self.errands.retain(|errand| errand.id != id),
+            transaction::Output::ServerEnded(_) => {}
         }
     }
 
     fn step(&mut self, now: Instant, stimulus: Stimulus) {
         let (next, acts) = self.state.on(stimulus);
+        if self.state.is_talking() && !next.is_talking() {
+            self.stop_refreshing(now);
+        }
         self.state = next;
         for act in acts {
             self.perform(now, *act);
@@ -273,6 +328,7 @@ impl Leg {
 
     fn perform(&mut self, now: Instant, act: Act) {
         match act {
+            Act::InviteAgain => self.invite_again(now),
             Act::Cancel => self.cancel(now),
             Act::Acknowledge | Act::AcknowledgeAgain => self.acknowledge(),
             Act::Bye => self.bye(now),

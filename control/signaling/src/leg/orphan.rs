@@ -7,9 +7,11 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use duogate_channel::time::Instant;
+
 use super::responses::Answer;
 use super::state::State;
-use super::{Dial, Identity, Leg};
+use super::{Dial, INVITE_CSEQ, Identity, Leg};
 use crate::dialog::Dialog;
 use crate::message::UriBuf;
 
@@ -29,6 +31,16 @@ pub struct Kept {
 }
 
 impl Leg {
+    /// Sends the INVITE of a former process again, the one numbered `cseq`: to the party it is the same.
+    #[must_use]
+    pub fn dial_again(now: Instant, dial: Dial, identity: Identity, cseq: u32) -> Self {
+        let mut leg = Self::new(dial, identity);
+        leg.invite_cseq = cseq.max(INVITE_CSEQ);
+        leg.invite(now);
+        leg.settle(now);
+        leg
+    }
+
     /// Takes over an answered call; it says nothing until it is released or the party does something. Of
     /// `identity` the branch must be a new one, Call-ID and tag those of the call.
     #[must_use]

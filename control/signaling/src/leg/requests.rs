@@ -8,7 +8,7 @@ use duogate_channel::time::Instant;
 
 use super::state::Stimulus;
 use super::{Leg, PARTY_TRANSACTIONS, TRANSACTIONS};
-use crate::dialog::{ACCEPT, ALLOW, OutOfOrder};
+use crate::dialog::{ACCEPT, ALLOW, OutOfOrder, SERVED};
 use crate::message::{BuildError, Builder, Message, Method, Name, Status};
 use crate::transaction::{Path, ServerId};
 
@@ -76,7 +76,7 @@ impl Reply {
 
     /// What we can do (RFC 3261 section 11.2).
     pub(crate) fn capabilities() -> Self {
-        Self::not_allowed(Status::OK).with(Name::Accept, ACCEPT).with(Name::Supported, "")
+        Self::not_allowed(Status::OK).with(Name::Accept, ACCEPT).with(Name::Supported, SERVED)
     }
 
     /// Prints it. `tag` becomes To's, if the request has none.
@@ -117,9 +117,10 @@ pub(crate) fn refused_method(method: Method<'_>) -> Option<Reply> {
     }
 }
 
-/// The refusal of a request that wants an extension; we have none (RFC 3261 section 8.2.2.3).
+/// The refusal of a request that wants an extension that we do not serve (RFC 3261 section 8.2.2.3).
 pub(crate) fn refused_extension(request: &Message<'_>) -> Option<Reply> {
-    let wanted: Vec<&str> = request.tokens(Name::Require).flatten().collect();
+    let tokens = request.tokens(Name::Require).flatten();
+    let wanted: Vec<&str> = tokens.filter(|option| !option.eq_ignore_ascii_case(SERVED)).collect();
     let list = wanted.join(", ");
     (!wanted.is_empty()).then(|| Reply::new(Status::BAD_EXTENSION).with(Name::Unsupported, list))
 }
@@ -163,7 +164,9 @@ impl Leg {
     }
 
     fn own_transactions(&self) -> usize {
-        [self.invite, self.bye].into_iter().flatten().count() + 1 + self.dismissed.len()
+        let open = [self.invite, self.bye].into_iter().flatten().count() + self.errands.len();
+        // Those of INVITEs that were refused run out beside the last one.
+        open + 1 + self.dismissed.len() + (self.invite_cseq - super::INVITE_CSEQ) as usize
     }
 
     fn place_of(&mut self, request: &Message<'_>) -> Place {
@@ -213,7 +216,7 @@ impl Leg {
             Method::Options => Reply::capabilities(),
             Method::Info => info(request),
             Method::Invite => self.reinvite(now, place, server, request),
-            Method::Update => self.update(place, request),
+            Method::Update => self.update(now, place, request),
             // Those that the checks before have refused, and those that never come here.
             _ => Reply::new(Status::NO_SUCH_TRANSACTION),
         }

@@ -1,6 +1,7 @@
 //! What the responses to our INVITE bring (RFC 3261 sections 13.2.2, 17.1.1.3).
 
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use duogate_channel::command::FarEnd;
 use duogate_channel::time::Instant;
@@ -8,14 +9,17 @@ use duogate_channel::time::Instant;
 use super::forks::{Dismissed, MAX_DISMISSED};
 use super::requests::{Described, description};
 use super::state::{Stimulus, Why};
-use super::{INVITE_CSEQ, Leg, Output};
-use crate::dialog::Dialog;
-use crate::message::{Message, Method, Name, Status};
+use super::{INVITE_CSEQ, Leg, MAX_INVITES, Output};
+use crate::dialog::{Content, Dialog};
+use crate::message::{Message, Method, Name, Scheme, Status};
 use crate::sdp::SdpError;
-use crate::transaction::CancelError;
+use crate::transaction::{CancelError, Path};
 
 /// The longest text that a failure carries upward, in octets.
 const MAX_TEXT: usize = 128;
+
+/// The most places that one redirection is followed to.
+const MAX_CONTACTS: usize = 8;
 
 /// The dialog that the call consists of.
 #[derive(Debug)]
@@ -31,28 +35,38 @@ pub(crate) struct Failure {
     status: u16,
     retry_after: Option<u32>,
     text: String,
+    contacts: Vec<String>,
+    /// No final response came: another address of the same name may do better.
+    silent: bool,
 }
 
 impl Default for Failure {
     /// The INVITE could not even be begun.
     fn default() -> Self {
-        Self { status: 500, retry_after: None, text: "the INVITE could not be written".into() }
+        let text = "the INVITE could not be written".into();
+        Self { status: 500, retry_after: None, text, contacts: Vec::new(), silent: false }
     }
 }
 
 impl Failure {
     fn new(status: Status, text: &str) -> Self {
-        Self { status: status.code(), retry_after: None, text: text.into() }
+        Self {
+            status: status.code(),
+            retry_after: None,
+            text: text.into(),
+            contacts: Vec::new(),
+            silent: false,
+        }
     }
 
     /// RFC 3261 section 8.1.3.1.
     pub(crate) fn timeout() -> Self {
-        Self::new(Status::REQUEST_TIMEOUT, "no response")
+        Self { silent: true, ..Self::new(Status::REQUEST_TIMEOUT, "no response") }
     }
 
     /// RFC 3261 section 8.1.3.1.
     pub(crate) fn unreachable() -> Self {
-        Self::new(Status::SERVICE_UNAVAILABLE, "cannot be reached")
+        Self { silent: true, ..Self::new(Status::SERVICE_UNAVAILABLE, "cannot be reached") }
     }
 
     /// What the party or a proxy says. A Warning tells more than the reason phrase.
@@ -63,8 +77,23 @@ impl Failure {
             status: response.status().map_or(500, Status::code),
             retry_after: response.retry_after().ok().flatten(),
             text: harmless(text),
+            contacts: redirections(response),
+            silent: false,
         }
     }
+}
+
+/// Where a 3xx points, by preference; what is no SIP URI is of no use to a telephone call.
+fn redirections(response: &Message<'_>) -> Vec<String> {
+    if !response.status().is_some_and(|status| (300..400).contains(&status.code())) {
+        return Vec::new();
+    }
+    let contacts = response.contacts().flatten().take(MAX_CONTACTS);
+    let sip = contacts.filter(|contact| matches!(contact.uri.scheme(), Scheme::Sip | Scheme::Sips));
+    let mut found: Vec<(u16, String)> =
+        sip.map(|contact| (contact.preference(), contact.uri.as_str().into())).collect();
+    found.sort_by_key(|(preference, _)| core::cmp::Reverse(*preference));
+    found.into_iter().map(|(_, uri)| uri).collect()
 }
 
 /// Text of a stranger, free of control characters and short.
@@ -81,17 +110,40 @@ fn harmless(text: &str) -> String {
 
 impl Leg {
     /// A response of the INVITE's transaction.
-    pub(super) fn invite_response(&mut self, now: Instant, response: &Message<'_>) {
+    pub(super) fn invite_response(&mut self, now: Instant, source: Path, response: &Message<'_>) {
         match response.status().map_or(0, Status::code) {
             100 => self.step(now, Stimulus::Trying),
             status @ 101..=199 => self.provisional(now, status, response),
             200..=299 => self.success(now, response),
-            300..=699 => {
+            status @ 300..=699 => {
                 self.failure = Failure::of_response(response);
-                self.step(now, Stimulus::Rejected);
+                let again = self.state.awaits_answer() && self.may_invite_again(status, source, response);
+                self.step(now, if again { Stimulus::Refused } else { Stimulus::Rejected });
             }
             _ => {} // The parser lets no other number through.
         }
+    }
+
+    /// Does another INVITE have what this one lacked: credentials, or a longer interval (RFC 4028 section 7.3)?
+    fn may_invite_again(&mut self, status: u16, source: Path, response: &Message<'_>) -> bool {
+        if self.invite_cseq >= INVITE_CSEQ + MAX_INVITES - 1 {
+            return false;
+        }
+        match status {
+            401 | 407 => self.is_answerable(self.path.address, source, response),
+            422 => self.renewal.lengthen(response),
+            _ => false,
+        }
+    }
+
+    /// The INVITE once more, as a new one of the same call (RFC 3261 sections 8.1.3.5, 22.2). Early dialogs of the
+    /// last one are over.
+    pub(super) fn invite_again(&mut self, now: Instant) {
+        self.early = super::EarlyDialogs::default();
+        self.far_end = None;
+        self.invite_cseq += 1;
+        self.invite(now);
+        self.outputs.push_back(Output::Again);
     }
 
     /// A response that no transaction knows. A 2xx to our INVITE makes a dialog all the same (RFC 3261 section
@@ -102,12 +154,15 @@ impl Leg {
         // More than one Via: it was not meant for us (RFC 3261 section 8.1.3.3).
         let is_ours = is_ours && response.vias().count() == 1;
         let cseq = response.cseq();
-        if is_success && is_ours && cseq.method == Method::Invite && cseq.number == INVITE_CSEQ {
+        if is_success && is_ours && cseq.method == Method::Invite && cseq.number == self.invite_cseq {
             self.success(now, response);
         }
     }
 
     fn provisional(&mut self, now: Instant, status: u16, response: &Message<'_>) {
+        if !self.acknowledge_provisional(now, response) {
+            return;
+        }
         let answer = self.read_answer(response).and_then(Result::ok);
         self.far_end = answer.or(self.far_end);
         let stimulus = if response.to().tag().is_some() {
@@ -144,6 +199,10 @@ impl Leg {
             None => Dialog::from_response(&self.call, response),
         };
         self.chosen = Some(Answer { dialog, ack_branch: self.next_branch() });
+        if let Some(wallet) = &mut self.wallet {
+            wallet.accepted(response);
+        }
+        self.renewal.agreed_by(now, response);
         let far_end = answer.unwrap_or_else(|| early_media.ok_or(SdpError::Missing));
         match far_end {
             Ok(far_end) => {
@@ -161,7 +220,7 @@ impl Leg {
     fn another_success(&mut self, now: Instant, response: &Message<'_>, tag: &str) {
         let known = self.dismissed.iter().find(|dismissed| dismissed.dialog.remote_tag == tag);
         if let Some(known) = known {
-            let ack = known.dialog.acknowledge(&self.call, INVITE_CSEQ, &known.ack_branch);
+            let ack = known.dialog.acknowledge(&self.call, self.invite_cseq, &known.ack_branch, &[]);
             ack.into_iter().for_each(|ack| self.send(ack));
         } else if self.dismissed.len() < MAX_DISMISSED {
             let dialog = Dialog::from_response(&self.call, response);
@@ -185,7 +244,11 @@ impl Leg {
         let Some(chosen) = &self.chosen else {
             return; // The table acknowledges only what was chosen.
         };
-        let ack = chosen.dialog.acknowledge(&self.call, INVITE_CSEQ, &chosen.ack_branch);
+        // Credentials go nowhere but where they were asked for.
+        let is_ours = chosen.dialog.next_hop(&self.call) == self.path.address;
+        let credentials = if is_ours { self.invite_credentials.as_slice() } else { &[] };
+        let (cseq, branch) = (self.invite_cseq, &chosen.ack_branch);
+        let ack = chosen.dialog.acknowledge(&self.call, cseq, branch, credentials);
         ack.into_iter().for_each(|ack| self.send(ack));
     }
 
@@ -194,8 +257,10 @@ impl Leg {
         let Some(fork) = self.dismissed.last_mut() else {
             return; // The table dismisses only what was pushed.
         };
-        let ack = fork.dialog.acknowledge(&self.call, INVITE_CSEQ, &fork.ack_branch);
-        let bye = fork.dialog.request(&self.call, Method::Bye, &branch, None);
+        let ack = fork.dialog.acknowledge(&self.call, self.invite_cseq, &fork.ack_branch, &[]);
+        let content =
+            Content { method: Method::Bye, branch: &branch, reason: None, headers: &[], body: None };
+        let bye = fork.dialog.request(&self.call, &content);
         ack.into_iter().for_each(|ack| self.send(ack));
         self.begin(now, bye);
     }
@@ -214,12 +279,54 @@ impl Leg {
     }
 
     pub(super) fn bye(&mut self, now: Instant) {
+        if let Some(wallet) = &mut self.wallet {
+            wallet.begin();
+        }
+        self.send_bye(now);
+    }
+
+    fn send_bye(&mut self, now: Instant) {
+        self.bye = self.ask(now, Method::Bye, self.cause, &[], None).map(|(id, _)| id);
+    }
+
+    /// A BYE that is challenged is sent again with credentials, once at most: the call is over all the same.
+    pub(super) fn bye_response(&mut self, now: Instant, source: Path, response: &Message<'_>) {
+        let status = response.status().map_or(0, Status::code);
+        if status < 200 {
+            return;
+        }
+        let asked = self.bye.and_then(|bye| self.layer.path(bye)).map(|path| path.address);
+        if matches!(status, 401 | 407)
+            && asked.is_some_and(|asked| self.is_answerable(asked, source, response))
+        {
+            return self.send_bye(now);
+        }
+        self.step(now, Stimulus::ByeOver);
+    }
+
+    /// Sends a request in the chosen dialog: its transaction and its CSeq.
+    pub(super) fn ask(
+        &mut self,
+        now: Instant,
+        method: Method<'_>,
+        reason: Option<u16>,
+        headers: &[(Name, String)],
+        body: Option<&[u8]>,
+    ) -> Option<(crate::transaction::ClientId, u32)> {
         let branch = self.next_branch();
-        let Some(chosen) = &mut self.chosen else {
-            return; // The table says BYE only in the chosen dialog.
-        };
-        let bye = chosen.dialog.request(&self.call, Method::Bye, &branch, self.cause);
-        self.bye = self.begin(now, bye);
+        let dialog = &self.chosen.as_ref()?.dialog;
+        let (hop, uri) = (dialog.next_hop(&self.call), dialog.request_uri());
+        let mut all = headers.to_vec();
+        let credentials = self.credentials(hop, method, &uri);
+        all.extend_from_slice(&credentials);
+        if method == Method::Invite {
+            self.invite_credentials = credentials;
+        }
+        let content = Content { method, branch: &branch, reason, headers: &all, body };
+        let chosen = self.chosen.as_mut()?;
+        let outgoing = chosen.dialog.request(&self.call, &content);
+        let cseq = chosen.dialog.local_sequence();
+        self.begin(now, outgoing).map(|id| (id, cseq))
     }
 
     pub(super) fn report_progress(&mut self) {
@@ -236,7 +343,7 @@ impl Leg {
         if why == Why::Released {
             self.failure = Failure::new(Status::REQUEST_TERMINATED, "released before the answer");
         }
-        let Failure { status, retry_after, text } = self.failure.clone();
-        self.outputs.push_back(Output::Failed { status, retry_after, text });
+        let Failure { status, retry_after, text, contacts, silent } = self.failure.clone();
+        self.outputs.push_back(Output::Failed { status, retry_after, text, contacts, silent });
     }
 }

@@ -10,7 +10,7 @@ use duogate_channel::time::Instant;
 use super::requests::{Described, Pending, Place, Reply, description};
 use super::state::Stimulus;
 use super::{Leg, Output};
-use crate::dialog::{ACCEPT, ALLOW};
+use crate::dialog::{ACCEPT, ALLOW, SERVED};
 use crate::message::{Message, Name, Status};
 use crate::sdp::SdpError;
 use crate::transaction::ServerId;
@@ -33,8 +33,11 @@ impl Leg {
         }
         // Our offer in an earlier 2xx is unanswered. Where that 2xx carried an answer, this request says that
         // it arrived: its sender may not begin another INVITE before (RFC 3261 section 14.1, RFC 5407).
-        if self.pending.is_some_and(|pending| pending.offered) {
+        if self.pending.is_some_and(|pending| pending.offered) || self.is_reinviting() {
             return Reply::new(Status::REQUEST_PENDING);
+        }
+        if let Err(reply) = self.renewal.judge(request) {
+            return reply;
         }
         let (body, offered) = match description(request) {
             Described::Foreign => return unsupported_body(),
@@ -47,11 +50,11 @@ impl Leg {
         if let Some(before) = self.pending.replace(Pending { server, cseq: request.cseq().number, offered }) {
             self.layer.acknowledged(now, before.server);
         }
-        self.accepted(request, Some(body))
+        self.accepted(now, request, Some(body))
     }
 
     /// UPDATE (RFC 3311 section 5.2).
-    pub(super) fn update(&mut self, place: Place, request: &Message<'_>) -> Reply {
+    pub(super) fn update(&mut self, now: Instant, place: Place, request: &Message<'_>) -> Reply {
         let is_open = match place {
             Place::Chosen => self.state.is_talking(),
             Place::Early => true,
@@ -59,6 +62,9 @@ impl Leg {
         };
         if !is_open {
             return Reply::new(Status::NO_SUCH_TRANSACTION);
+        }
+        if let Err(reply) = self.renewal.judge(request) {
+            return reply;
         }
         let body = match description(request) {
             Described::Foreign => return unsupported_body(),
@@ -77,14 +83,14 @@ impl Leg {
         {
             early.media = self.far_end;
         }
-        self.accepted(request, body)
+        self.accepted(now, request, body)
     }
 
     /// Have we made an offer in this dialog that has no answer yet?
     fn has_open_offer(&mut self, place: Place, request: &Message<'_>) -> bool {
         match place {
             Place::Early => self.early.of_request(request).is_none_or(|early| early.media.is_none()),
-            _ => self.pending.is_some_and(|pending| pending.offered),
+            _ => self.pending.is_some_and(|pending| pending.offered) || self.is_reinviting(),
         }
     }
 
@@ -102,10 +108,10 @@ impl Leg {
         match description(ack) {
             // Without the answer that is due, all stays as it was: nobody is served by the end of the call.
             Described::Nothing => {}
-            Described::Foreign => self.step(now, Stimulus::AckMissing),
+            Described::Foreign => self.step(now, Stimulus::Lost),
             Described::Sdp(answer) => match self.local.accept(answer) {
                 Ok(answer) => self.moved(answer.far_end),
-                Err(_) => self.step(now, Stimulus::AckMissing),
+                Err(_) => self.step(now, Stimulus::Lost),
             },
         }
     }
@@ -122,19 +128,24 @@ impl Leg {
     }
 
     /// The 2xx to a target refresh request.
-    fn accepted(&mut self, request: &Message<'_>, body: Option<alloc::vec::Vec<u8>>) -> Reply {
+    fn accepted(&mut self, now: Instant, request: &Message<'_>, body: Option<alloc::vec::Vec<u8>>) -> Reply {
         let dialog = match &mut self.chosen {
             Some(chosen) => Some(&mut chosen.dialog),
             None => self.early.of_request(request).map(|early| &mut early.dialog),
         };
         dialog.into_iter().for_each(|dialog| dialog.refresh(request));
         let reply = Reply::new(Status::OK).with(Name::Contact, self.call.contact()).with(Name::Allow, ALLOW);
-        Reply { body, ..reply.with(Name::Supported, "") }
+        let mut reply = Reply { body, ..reply.with(Name::Supported, SERVED) };
+        // Before the answer, there is no session to expire (RFC 4028 section 7).
+        if self.chosen.is_some() {
+            reply.headers.extend(self.renewal.answer(now, request));
+        }
+        reply
     }
 
     /// The party's media from now on. With the old form of hold, `0.0.0.0`, the address is not a place; the old
     /// one is kept, where nothing is sent (RFC 3264 section 8.4).
-    fn moved(&mut self, mut far_end: FarEnd) {
+    pub(super) fn moved(&mut self, mut far_end: FarEnd) {
         if let Some(before) = self.far_end.filter(|_| far_end.address.ip().is_unspecified()) {
             far_end.address = before.address;
         }

@@ -50,7 +50,7 @@ impl Leg {
             remote_target: dialog.map_or(call.target.as_str(), |dialog| dialog.target()).to_string(),
             routes: dialog.map_or_else(Vec::new, |dialog| dialog.routes().to_vec()),
             branch: self.branch.0,
-            local_sequence: dialog.map_or(super::INVITE_CSEQ, |dialog| dialog.local_sequence()),
+            local_sequence: dialog.map_or(self.invite_cseq, |dialog| dialog.local_sequence()),
             remote_sequence: dialog.and_then(|dialog| dialog.remote_sequence()),
             path: self.path,
             answered: self.state.is_talking(),

@@ -12,7 +12,7 @@
 //!         |           Confirmed               |
 //!         |            |     |                |
 //!         |         Hangup  Release,       Accepted
-//!     Rejected,        |    AckMissing        |
+//!     Rejected,        |    Lost        |
 //!     Silent           |     |                |
 //!         |            |     v                |
 //!         |            |   Ending <-----------+
@@ -24,7 +24,7 @@
 //!                       Gone
 //! ```
 //!
-//! Dialing, Proceeding and Early go to Draining when the call is rejected or nobody answers, and to Ending when
+//! Refused takes Proceeding and Early back to Dialing. Dialing, Proceeding and Early go to Draining when the call is rejected or nobody answers, and to Ending when
 //! the answer cannot be used. Draining has nothing more to say; it waits for transactions to run out, so that
 //! late retransmissions still find someone who knows them.
 
@@ -72,6 +72,8 @@ pub(crate) enum Stimulus {
     Forked,
     /// A 300 to 699.
     Rejected,
+    /// A 401, 407 or 422 that another INVITE answers.
+    Refused,
     /// No final response in time, also after CANCEL (RFC 3261 section 9.1), or the INVITE could not be sent.
     Silent,
     /// The INVITE transaction of an answered call has run out (RFC 6026, timer M).
@@ -80,9 +82,10 @@ pub(crate) enum Stimulus {
     Release,
     /// The party sent BYE in the dialog of the call.
     Hangup,
-    /// Our 2xx to a re-INVITE was never acknowledged (RFC 3261 section 13.3.1.4), or with an answer to our offer
-    /// that cannot be used.
-    AckMissing,
+    /// The party's side of the dialog is lost: our 2xx to a re-INVITE was never acknowledged (RFC 3261 section
+    /// 13.3.1.4), or with an answer to our offer that cannot be used; the session has expired (RFC 4028 section 10);
+    /// a request of ours found no dialog (RFC 3261 section 12.2.1.2).
+    Lost,
     /// Our BYE was answered, or never will be.
     ByeOver,
     /// No transaction is left.
@@ -105,6 +108,8 @@ pub(crate) enum Why {
 /// What the leg does on a transition, in order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Act {
+    /// Send the INVITE anew, with what it lacked.
+    InviteAgain,
     /// Tell the resource of the provisional response.
     ReportProgress,
     /// Send CANCEL.
@@ -135,6 +140,11 @@ impl State {
         matches!(self, Self::Dialing | Self::Proceeding | Self::Early | Self::Withdrawn | Self::Canceling)
     }
 
+    /// Would an answer be welcome?
+    pub(crate) const fn awaits_answer(self) -> bool {
+        matches!(self, Self::Dialing | Self::Proceeding | Self::Early)
+    }
+
     /// Is there a conversation that requests can change?
     pub(crate) const fn is_talking(self) -> bool {
         matches!(self, Self::Answered | Self::Confirmed)
@@ -142,7 +152,7 @@ impl State {
 
     /// The transition for every state and stimulus: where to go, and what to do on the way.
     pub(crate) const fn on(self, stimulus: Stimulus) -> (Self, &'static [Act]) {
-        use Act::{Acknowledge, AcknowledgeAgain, Bye, Cancel, DismissFork};
+        use Act::{Acknowledge, AcknowledgeAgain, Bye, Cancel, DismissFork, InviteAgain};
         use Act::{ReportAnswer, ReportFailure, ReportGone, ReportHangup, ReportLost, ReportProgress};
         use State::{
             Answered, Canceling, Confirmed, Dialing, Draining, Early, Ending, Gone, Proceeding, Withdrawn,
@@ -159,6 +169,7 @@ impl State {
             }
             (Dialing | Proceeding | Early, S::Rejected) => (Draining, &[ReportFailure(Why::Rejected)]),
             (Dialing | Proceeding | Early, S::Silent) => (Draining, &[ReportFailure(Why::Silent)]),
+            (Dialing | Proceeding | Early, S::Refused) => (Dialing, &[InviteAgain]),
             (Dialing, S::Release) => (Withdrawn, &[ReportFailure(Why::Released)]),
             (Proceeding | Early, S::Release) => (Canceling, &[Cancel, ReportFailure(Why::Released)]),
 
@@ -166,7 +177,7 @@ impl State {
             // (RFC 3261 section 15). So does one that comes after all is over: a proxy forwards each 2xx.
             (Withdrawn, S::Trying | S::Progress | S::Ringing) => (Canceling, &[Cancel]),
             (Withdrawn | Canceling | Draining, S::Accepted | S::Unusable) => (Ending, &[Acknowledge, Bye]),
-            (Withdrawn | Canceling, S::Rejected | S::Silent) => (Draining, &[]),
+            (Withdrawn | Canceling, S::Rejected | S::Refused | S::Silent) => (Draining, &[]),
 
             // Answered.
             (Answered | Confirmed | Ending | Draining, S::Repeated) => (self, &[AcknowledgeAgain]),
@@ -174,7 +185,7 @@ impl State {
             (Answered, S::InviteOver) => (Confirmed, &[]),
             (Answered | Confirmed, S::Release) => (Ending, &[Bye]),
             (Answered | Confirmed, S::Hangup) => (Draining, &[ReportHangup]),
-            (Answered | Confirmed, S::AckMissing) => (Ending, &[Bye, ReportLost]),
+            (Answered | Confirmed, S::Lost) => (Ending, &[Bye, ReportLost]),
 
             // Ended.
             (Ending, S::ByeOver) => (Draining, &[]),
@@ -184,7 +195,7 @@ impl State {
             (Early, S::Trying) | (Canceling, S::Trying | S::Progress | S::Ringing) => (self, &[]),
             (
                 Answered | Confirmed | Ending | Draining | Gone,
-                S::Trying | S::Progress | S::Ringing | S::Rejected | S::Silent,
+                S::Trying | S::Progress | S::Ringing | S::Rejected | S::Refused | S::Silent,
             ) => (self, &[]),
             (Answered | Confirmed | Ending | Gone, S::Accepted | S::Unusable) => (self, &[]),
             (
@@ -194,11 +205,10 @@ impl State {
             (Gone, S::Repeated | S::Forked) => (self, &[]),
             (Confirmed | Ending | Draining | Gone, S::InviteOver) => (self, &[]),
             (Withdrawn | Canceling | Ending | Draining | Gone, S::Release) => (self, &[]),
-            (
-                Dialing | Proceeding | Early | Withdrawn | Canceling,
-                S::Hangup | S::AckMissing | S::ByeOver,
-            ) => (self, &[]),
-            (Ending | Draining | Gone, S::Hangup | S::AckMissing) => (self, &[]),
+            (Dialing | Proceeding | Early | Withdrawn | Canceling, S::Hangup | S::Lost | S::ByeOver) => {
+                (self, &[])
+            }
+            (Ending | Draining | Gone, S::Hangup | S::Lost) => (self, &[]),
             (Answered | Confirmed | Draining | Gone, S::ByeOver) => (self, &[]),
             (Dialing | Proceeding | Early | Withdrawn | Canceling | Answered, S::Quiet) => (self, &[]),
             (Confirmed | Ending | Gone, S::Quiet) => (self, &[]),

@@ -22,7 +22,7 @@ const STATES: [State; 10] = [
     State::Gone,
 ];
 
-const STIMULI: [Stimulus; 15] = [
+const STIMULI: [Stimulus; 16] = [
     Stimulus::Trying,
     Stimulus::Progress,
     Stimulus::Ringing,
@@ -31,11 +31,12 @@ const STIMULI: [Stimulus; 15] = [
     Stimulus::Repeated,
     Stimulus::Forked,
     Stimulus::Rejected,
+    Stimulus::Refused,
     Stimulus::Silent,
     Stimulus::InviteOver,
     Stimulus::Release,
     Stimulus::Hangup,
-    Stimulus::AckMissing,
+    Stimulus::Lost,
     Stimulus::ByeOver,
     Stimulus::Quiet,
 ];

@@ -67,6 +67,7 @@ names! {
     MinSe = "Min-SE";
     PAssertedIdentity = "P-Asserted-Identity";
     Privacy = "Privacy";
+    ProxyAuthenticationInfo = "Proxy-Authentication-Info";
     ProxyAuthenticate = "Proxy-Authenticate";
     ProxyAuthorization = "Proxy-Authorization";
     ProxyRequire = "Proxy-Require";

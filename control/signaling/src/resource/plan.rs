@@ -8,6 +8,8 @@ use core::time::Duration;
 use duogate_channel::identity::{Recording, Sound};
 use duogate_channel::sound::{Codec, RecordChannels, RecordFormat};
 
+use crate::transaction::Transport;
+
 /// What `construct`'s parameters mean once every one of them has been found good.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Plan {
@@ -51,6 +53,8 @@ pub struct Target {
     pub host: String,
     /// Port, if the URI names one.
     pub port: Option<u16>,
+    /// How it is reached, if the URI says so.
+    pub transport: Option<Transport>,
     /// The trunk it goes over, by name; none: direct (`policy.allow_any_destination`).
     pub trunk: Option<Arc<str>>,
 }

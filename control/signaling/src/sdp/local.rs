@@ -108,6 +108,15 @@ impl LocalDescription {
         self.say(&[Time::new(0, 0)], &codecs, events, Direction::SendReceive)
     }
 
+    /// What was said last, word for word, as an offer that changes nothing (RFC 4028 section 7.4).
+    #[must_use]
+    pub fn repeated(&mut self) -> Vec<u8> {
+        match &self.last {
+            Some(last) => last.clone(),
+            None => self.offer(),
+        }
+    }
+
     /// Reads the answer to [`LocalDescription::offer`] (RFC 3264 section 7).
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use duogate_channel::sound::Codec;
 use duogate_channel::time::Instant;
-use duogate_signaling::leg::{Dial, Identity, Input, Leg, MediaOffer, Output};
+use duogate_signaling::leg::{Assertion, Dial, Identity, Input, Leg, MediaOffer, Output};
 use duogate_signaling::message::{Message, UriBuf};
 use duogate_signaling::transaction::{Listener, Path, Settings, Transport};
 
@@ -47,6 +47,9 @@ pub(crate) fn a_dial() -> Dial {
             codecs: vec![Codec::Pcma, Codec::Pcmu],
         },
         user_agent: "Duogate".into(),
+        login: None,
+        assertion: Assertion::default(),
+        session: None,
         timers: Settings::default(),
     }
 }
@@ -54,9 +57,16 @@ pub(crate) fn a_dial() -> Dial {
 impl Call {
     /// Dials, and gives the INVITE too.
     pub(crate) fn dial() -> (Self, Text) {
+        Self::dial_with(|_| {})
+    }
+
+    /// The same with a dial that differs.
+    pub(crate) fn dial_with(change: impl FnOnce(&mut Dial)) -> (Self, Text) {
         let now = Instant::from_nanoseconds(1_000_000_000);
         let identity = Identity { call_id: 0xC0FFEE, tag: 0x7A6, branch: 0xB4A };
-        let leg = Leg::dial(now, a_dial(), identity);
+        let mut dial = a_dial();
+        change(&mut dial);
+        let leg = Leg::dial(now, dial, identity);
         let mut call = Self { leg, now, sent: Vec::new(), said: Vec::new() };
         call.drain();
         let invite = call.one("INVITE");

@@ -3,6 +3,7 @@
 mod call;
 mod callback;
 mod canceling;
+mod challenges;
 mod dialing;
 mod dialogs;
 mod early;
@@ -13,5 +14,7 @@ mod orphans;
 mod outside;
 mod party;
 mod races;
+mod refreshing;
+mod reliable;
 mod session;
 mod text;

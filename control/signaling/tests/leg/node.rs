@@ -9,7 +9,7 @@ use duogate_channel::identity::{LocalPort, Session, Shard, Tag};
 use duogate_channel::sound::Codec;
 use duogate_channel::time::{Instant, UnixTime};
 use duogate_signaling::clock::Now;
-use duogate_signaling::endpoint::{Endpoint, Limits, Listener, NotACall, Output, Policy, Settings};
+use duogate_signaling::endpoint::{Endpoint, Limits, Listener, Local, NotACall, Output, Policy, Settings};
 use duogate_signaling::resource::note::{LegNote, Note};
 use duogate_signaling::resource::parameters::Parameters;
 use duogate_signaling::resource::plan::{Prepared, Waits};
@@ -39,13 +39,15 @@ fn settings() -> Settings {
     Settings {
         node: "n".into(),
         user_agent: "Duogate".into(),
-        listeners: vec!["192.0.2.10:5060".parse().expect("an address")],
+        listeners: vec![Local::udp("192.0.2.10:5060".parse().expect("an address"))],
         media_addresses: vec!["192.0.2.11".parse().expect("an address")],
         codecs: vec![Codec::Pcma, Codec::Pcmu],
         limits: Limits::default(),
         trunks: Vec::new(),
         policy: Policy { allow_any_destination: true, ..Policy::default() },
         waits: Waits::default(),
+        session: None,
+        max_redirects: 3,
         timers: transaction::Settings::default(),
     }
 }
@@ -172,7 +174,7 @@ impl Node {
                 Output::Report(report) => self.events.push(report.event),
                 Output::Note(note) => self.journal = Some(*note),
                 Output::Measured(_) => {}
-                Output::Locate { host, .. } => panic!("{host} needs no locating"),
+                Output::Locate { question, .. } => panic!("{question:?} needs no locating"),
             }
         }
     }

@@ -5,8 +5,9 @@ mod fields;
 mod path;
 mod uris;
 
-pub(super) use uris::own_uri;
 mod webhook;
+
+pub(super) use uris::{own_uri, redirected};
 
 #[cfg(test)]
 mod tests;

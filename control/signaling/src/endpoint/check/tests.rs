@@ -2,7 +2,6 @@
 
 use alloc::string::{String, ToString};
 use alloc::vec;
-use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
 
@@ -10,28 +9,19 @@ use duogate_channel::sound::Codec;
 use proptest::prelude::{any, proptest};
 
 use super::check;
-use crate::endpoint::settings::{Limits, Policy, Settings, Trunk, Waits};
+use crate::endpoint::settings::{Limits, Local, Policy, Settings, Trunk, Waits};
 use crate::resource::error::ApiError;
 use crate::resource::parameters::Parameters;
 
 fn trunk(name: &str, hosts: &[&str]) -> Trunk {
-    Trunk {
-        name: name.into(),
-        hosts: hosts.iter().map(ToString::to_string).collect(),
-        address: None,
-        port: None,
-        caller_id: None,
-        max_calls: None,
-        codecs: Vec::new(),
-        listener: 0,
-    }
+    Trunk { name: name.into(), hosts: hosts.iter().map(ToString::to_string).collect(), ..Trunk::default() }
 }
 
 fn settings() -> Settings {
     Settings {
         node: "n".into(),
         user_agent: "Duogate".into(),
-        listeners: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 5060))],
+        listeners: vec![Local::udp(SocketAddr::from((Ipv4Addr::LOCALHOST, 5060)))],
         media_addresses: alloc::vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
         codecs: vec![Codec::Pcma],
         limits: Limits::default(),
@@ -42,6 +32,8 @@ fn settings() -> Settings {
             webhook_hosts: vec!["hooks.example".into()],
         },
         waits: Waits::default(),
+        session: None,
+        max_redirects: 3,
         timers: crate::transaction::Settings::default(),
     }
 }

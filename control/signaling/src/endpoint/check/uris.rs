@@ -10,6 +10,7 @@ use crate::message::{Destination, Escaped, Scheme, Uri};
 use crate::resource::error::ApiError;
 use crate::resource::parameters::Parameters;
 use crate::resource::plan::{PartyPlan, Target};
+use crate::transaction::Transport;
 
 /// Port of SIP over UDP (RFC 3261 section 19.1.2).
 const DEFAULT_PORT: u16 = 5060;
@@ -49,38 +50,96 @@ fn target(settings: &Settings, parameter: &'static str, text: &str) -> Result<Ta
         Destination::Uri(uri) => uri,
     };
     let uri = uri.uri();
-    match uri.scheme() {
-        Scheme::Tel => return numbered(settings, parameter, text, &digits(uri.user().unwrap_or_default())),
-        Scheme::Sip => {}
-        Scheme::Sips => {
-            return Err(ApiError::invalid(parameter, "sips needs a TLS listener, and there is none"));
-        }
-        Scheme::Other => return Err(ApiError::invalid(parameter, "scheme is not sip, sips or tel")),
+    if uri.scheme() == Scheme::Tel {
+        return numbered(settings, parameter, text, &digits(uri.user().unwrap_or_default()));
     }
+    let target = reached(settings, &uri).map_err(|objection| match objection {
+        Objection::Invalid(detail) => ApiError::invalid(parameter, detail),
+        Objection::Forbidden(detail) => ApiError::Forbidden { parameter: Some(parameter), detail },
+    })?;
+    Ok(Target { given: text.into(), ..target })
+}
+
+/// Why a URI is not called.
+enum Objection {
+    Invalid(&'static str),
+    Forbidden(String),
+}
+
+/// Where a redirection points, if it may be followed: the same is allowed as when an application had asked for it.
+pub(in crate::endpoint) fn redirected(settings: &Settings, text: &str) -> Option<Target> {
+    if text.len() > settings.limits.max_uri_bytes {
+        return None;
+    }
+    let uri = Uri::parse(text).ok()?;
+    reached(settings, &uri).ok()
+}
+
+/// How a SIP URI is reached.
+fn reached(settings: &Settings, uri: &Uri<'_>) -> Result<Target, Objection> {
+    let secure = match uri.scheme() {
+        Scheme::Sip => false,
+        Scheme::Sips => true,
+        Scheme::Tel | Scheme::Other => return Err(Objection::Invalid("scheme is not sip, sips or tel")),
+    };
     // RFC 3261 section 19.1.1, table 1: neither may be in a Request-URI.
     if !uri.headers().is_empty() || uri.parameters().has("method") {
-        return Err(ApiError::invalid(parameter, "headers and method have no place in a URI to call"));
+        return Err(Objection::Invalid("headers and method have no place in a URI to call"));
     }
+    let transport = transport(uri, secure)?;
     // Section 19.1.5: a transport that is named is the one to use.
-    if uri.parameters().value("transport").is_some_and(|named| !named.eq_ignore_ascii_case("udp")) {
-        return Err(ApiError::invalid(parameter, "asks for a transport that is not served, only udp is"));
+    if transport.is_some_and(|named| !settings.listeners.iter().any(|local| local.transport == named)) {
+        return Err(Objection::Invalid(
+            "asks for a transport that is not served; sip.listen names those that are",
+        ));
     }
-    let Some(host) = uri.host() else { return Err(ApiError::invalid(parameter, "has no host")) };
+    let Some(host) = uri.host() else { return Err(Objection::Invalid("has no host")) };
     let host = host.to_string();
     let trunk = settings.trunks.iter().find(|trunk| serves(trunk, &host));
     if trunk.is_none() && !settings.policy.allow_any_destination {
-        return Err(ApiError::Forbidden {
-            parameter: Some(parameter),
-            detail: format!("{host} is no trunk's host, and policy.allow_any_destination is not set"),
-        });
+        let detail = format!("{host} is no trunk's host, and policy.allow_any_destination is not set");
+        return Err(Objection::Forbidden(detail));
+    }
+    if let Some(trunk) = trunk {
+        permitted(trunk, uri.user().unwrap_or_default())?;
     }
     Ok(Target {
-        given: text.into(),
+        given: String::new(),
         uri: uri.as_str().into(),
         host,
         port: uri.port(),
+        transport,
         trunk: trunk.map(|trunk| trunk.name.clone()),
     })
+}
+
+fn transport(uri: &Uri<'_>, secure: bool) -> Result<Option<Transport>, Objection> {
+    let named = match uri.parameters().value("transport") {
+        None => None,
+        Some(named) if named.eq_ignore_ascii_case("udp") => Some(Transport::Udp),
+        Some(named) if named.eq_ignore_ascii_case("tcp") => Some(Transport::Tcp),
+        Some(named) if named.eq_ignore_ascii_case("tls") => Some(Transport::Tls),
+        Some(_) => return Err(Objection::Invalid("asks for a transport that is none of udp, tcp and tls")),
+    };
+    match (secure, named) {
+        // RFC 3261 section 26.2.2: sips with tcp is TLS.
+        (true, None | Some(Transport::Tcp | Transport::Tls)) => Ok(Some(Transport::Tls)),
+        (true, Some(Transport::Udp)) => Err(Objection::Invalid("sips cannot travel over udp")),
+        (false, named) => Ok(named),
+    }
+}
+
+/// May that number or user be called over the trunk? Visual separators and letter case make no difference.
+fn permitted(trunk: &Trunk, user: &str) -> Result<(), Objection> {
+    let user = digits(user).to_ascii_lowercase();
+    let begins = |prefix: &String| user.starts_with(&digits(prefix).to_ascii_lowercase());
+    if trunk.refused.iter().any(begins) {
+        return Err(Objection::Forbidden(format!("trunk {} refuses this prefix", trunk.name)));
+    }
+    if !trunk.allowed.is_empty() && !trunk.allowed.iter().any(begins) {
+        return Err(Objection::Forbidden(format!("trunk {} does not allow this prefix", trunk.name)));
+    }
+    Ok(())
 }
 
 /// Hosts are compared as text without regard to case, IPv6 addresses with or without their brackets.
@@ -109,9 +168,13 @@ fn numbered(
         .ok_or_else(|| forbidden("the default trunk is not configured"))?;
     let host = trunk.hosts.first().or(trunk.address.as_ref());
     let host = host.ok_or_else(|| forbidden("the default trunk has no host"))?;
+    if let Err(Objection::Forbidden(detail)) = permitted(trunk, number) {
+        return Err(forbidden(&detail));
+    }
     let host = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.clone() };
     let uri = format!("sip:{}@{host}", Escaped(number));
-    Ok(Target { given: given.into(), uri, host, port: None, trunk: Some(trunk.name.clone()) })
+    let trunk = Some(trunk.name.clone());
+    Ok(Target { given: given.into(), uri, host, port: None, transport: None, trunk })
 }
 
 /// A telephone number without its visual separators (RFC 3966 section 5.1.1).
@@ -138,7 +201,7 @@ fn caller(
 /// A URI of this node.
 pub(in crate::endpoint) fn own_uri(settings: &Settings, user: &str) -> String {
     match settings.listeners.first() {
-        Some(address) => format!("sip:{}@{address}", Escaped(user)),
+        Some(local) => format!("sip:{}@{}", Escaped(user), local.address),
         None => format!("sip:{}@localhost", Escaped(user)),
     }
 }

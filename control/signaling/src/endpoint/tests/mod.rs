@@ -1,6 +1,8 @@
 //! The endpoint as a whole, with the real legs below it.
 
 mod admission;
+mod journeys;
+mod keepers;
 mod node;
 mod routing;
 mod strays;

@@ -13,8 +13,8 @@ use duogate_channel::sound::Codec;
 use duogate_channel::time::{Instant, UnixTime};
 
 use crate::clock::Now;
-use crate::endpoint::{Admission, Endpoint, Limits, Listener, Output, Policy, Query, Settings, Trunk};
-use crate::message::{Message, Method, Status};
+use crate::endpoint::{Admission, Endpoint, Limits, Listener, Local, Output, Policy, Query, Settings, Trunk};
+use crate::message::{Message, Method, Name, Status};
 use crate::resource::error::ApiError;
 use crate::resource::parameters::Parameters;
 use crate::resource::plan::{Prepared, Waits};
@@ -24,23 +24,14 @@ use crate::resource::view::View;
 pub(super) const LISTENER: Listener = Listener(0);
 
 pub(super) fn trunk(name: &str, host: &str) -> Trunk {
-    Trunk {
-        name: name.into(),
-        hosts: vec![host.into()],
-        address: None,
-        port: None,
-        caller_id: None,
-        max_calls: None,
-        codecs: vec![],
-        listener: 0,
-    }
+    Trunk { name: name.into(), hosts: vec![host.into()], ..Trunk::default() }
 }
 
 pub(super) fn settings() -> Settings {
     Settings {
         node: "n1".into(),
         user_agent: "Duogate".into(),
-        listeners: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 5060))],
+        listeners: vec![Local::udp(SocketAddr::from((Ipv4Addr::LOCALHOST, 5060)))],
         media_addresses: alloc::vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
         codecs: vec![Codec::Pcma, Codec::Pcmu],
         limits: Limits {
@@ -50,6 +41,8 @@ pub(super) fn settings() -> Settings {
         trunks: vec![trunk("a", "192.0.2.1"), trunk("b", "192.0.2.2"), trunk("name", "carrier.example")],
         policy: Policy { allow_any_destination: true, default_trunk: None, webhook_hosts: vec![] },
         waits: Waits::default(),
+        session: None,
+        max_redirects: 3,
         timers: crate::transaction::Settings::default(),
     }
 }
@@ -80,7 +73,7 @@ impl Node {
                 Output::Send { destination, bytes, .. } => self.sent.push((destination, bytes)),
                 Output::Media { shard, command } => self.commands.push((shard, command)),
                 Output::Report(report) => self.reports.push(report.event),
-                Output::Locate { query, host } => self.queries.push((query, host)),
+                Output::Locate { query, question } => self.queries.push((query, question.host)),
                 Output::Note(_) | Output::Measured(_) => {}
             }
         }
@@ -138,13 +131,34 @@ impl Node {
 
     /// Answers the last INVITE with this status.
     pub(super) fn respond(&mut self, status: u16) {
+        self.respond_with(status, &[]);
+    }
+
+    /// The same with further header lines.
+    pub(super) fn respond_with(&mut self, status: u16, headers: &[(Name, &str)]) {
         let invites =
             |(_, bytes): &&(SocketAddr, Vec<u8>)| Message::parse(bytes).unwrap().method() == Method::Invite;
         let (from, bytes) = self.sent.iter().rev().find(invites).unwrap().clone();
         let invite = Message::parse(&bytes).unwrap();
         let status = Status::new(status).unwrap();
-        let answer = crate::message::Builder::response_to(&invite, from, status, Some("t")).build().unwrap();
-        self.receive(from, &answer);
+        let mut answer = crate::message::Builder::response_to(&invite, from, status, Some("t"));
+        for (name, value) in headers {
+            answer = answer.header(*name, value);
+        }
+        self.receive(from, &answer.build().unwrap());
+    }
+
+    /// Request-URIs and destinations of the INVITEs so far, without repetitions.
+    pub(super) fn invites(&self) -> Vec<(String, String)> {
+        let mut seen = Vec::new();
+        let invite = |(to, bytes): &(SocketAddr, Vec<u8>)| {
+            let message = Message::parse(bytes).unwrap();
+            let uri = message.request_uri().map(|uri| uri.as_str().to_string())?;
+            let new = message.method() == Method::Invite && !seen.contains(bytes);
+            seen.push(bytes.clone());
+            new.then(|| (uri, to.to_string()))
+        };
+        self.sent.iter().filter_map(invite).collect()
     }
 
     pub(super) fn receive(&mut self, from: SocketAddr, bytes: &[u8]) {

@@ -3,16 +3,20 @@
 use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
-use core::net::{IpAddr, Ipv4Addr};
 
 use duogate_channel::command::{Command, PortChoice};
 use duogate_channel::event::Event as MediaEvent;
 use duogate_channel::identity::{LocalPort, Session};
 
 use super::node::{Node, settings, trunk};
-use crate::endpoint::{LocateFailure, Settings};
+use crate::endpoint::output::Transport;
+use crate::endpoint::{LocateFailure, Place, Settings};
 use crate::message::Message;
 use crate::resource::report::{Event, Reason};
+
+fn udp(address: &str) -> Place {
+    Place { transport: Transport::Udp, address: address.parse().unwrap() }
+}
 
 #[test]
 fn a_uri_goes_to_its_own_host_and_port_or_to_its_trunks_address() {
@@ -106,8 +110,8 @@ fn a_host_name_is_looked_up_and_an_unknown_one_is_skipped() {
     node.place(&["1@carrier.example:5070", "1@gone.example"], 0);
     let (query, host) = node.queries[0].clone();
     assert_eq!(host, "carrier.example");
-    let addresses = vec!["2001:db8::1".parse().unwrap(), IpAddr::V4(Ipv4Addr::new(192, 0, 2, 77))];
-    node.endpoint.located(node.now, query, Ok(addresses));
+    let places = vec![udp("[2001:db8::1]:5070"), udp("192.0.2.77:5070")];
+    node.endpoint.located(node.now, query, Ok(places));
     node.drain();
     assert_eq!(node.destinations(), ["192.0.2.77:5070"], "the address that a listener can reach");
     node.respond(503);
@@ -124,7 +128,7 @@ fn an_answer_that_comes_after_the_end_is_ignored() {
     let view = node.place(&["1@carrier.example"], 0);
     let (query, _) = node.queries[0].clone();
     node.endpoint.cancel(node.now, &view.res_id).unwrap();
-    node.endpoint.located(node.now, query, Ok(vec![IpAddr::V4(Ipv4Addr::new(192, 0, 2, 77))]));
+    node.endpoint.located(node.now, query, Ok(vec![udp("192.0.2.77:5060")]));
     node.drain();
     assert!(node.sent.is_empty());
 }

@@ -135,6 +135,10 @@ impl DuoCallback {
                 self.moved(party, far_end);
                 None
             }
+            (Stage::Dialing, LegEvent::Again) => {
+                self.noteworthy = true;
+                None
+            }
             (Stage::Answered, LegEvent::Ended { cause }) => {
                 let call = self.call_mut(party);
                 call.stage = Stage::Over;
@@ -147,7 +151,10 @@ impl DuoCallback {
             | (Stage::Dialing, LegEvent::Ended { .. })
             | (
                 Stage::Answered,
-                LegEvent::Provisional { .. } | LegEvent::Answered { .. } | LegEvent::Failed { .. },
+                LegEvent::Provisional { .. }
+                | LegEvent::Answered { .. }
+                | LegEvent::Again
+                | LegEvent::Failed { .. },
             ) => None,
         }
     }

@@ -115,6 +115,8 @@ pub enum LegEvent {
         /// The party's media.
         far_end: FarEnd,
     },
+    /// The INVITE was sent anew: what the journal says of it has changed.
+    Again,
     /// Not to be answered any more.
     Failed {
         /// SIP status.

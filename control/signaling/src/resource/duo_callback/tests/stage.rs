@@ -46,6 +46,7 @@ impl Script {
                     uri: alloc::format!("sip:{name}-{at}@h"),
                     host: "h".into(),
                     port: None,
+                    transport: None,
                     trunk: None,
                 })
                 .collect(),

@@ -1,0 +1,197 @@
+//! The keepers of the trunks: who is pinged, where we are registered.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use duogate_channel::time::Instant;
+use rand_core::Rng;
+
+use super::Endpoint;
+use super::deadlines::Sleeper;
+use super::legs::call_id_of;
+use super::output::{Output, Place, Query};
+use super::settings::Trunk;
+use crate::clock::Now;
+use crate::digest::{Login, Wallet};
+use crate::leg::Identity;
+use crate::message::Message;
+use crate::peer::{self, Errand, Keeper, Voice};
+use crate::resource::plan::Target;
+use crate::transaction::Path;
+
+/// One keeper.
+pub(super) struct PeerSlot {
+    keeper: Box<Keeper>,
+    trunk: Arc<str>,
+    /// Its place among the deadlines.
+    deadline: Option<Instant>,
+    /// What it waits for.
+    query: Option<Query>,
+}
+
+impl Endpoint {
+    /// Makes the keepers what the trunks want: those that are as they were go on.
+    pub(super) fn keep_peers(&mut self) {
+        let mut wanted = Vec::new();
+        for trunk in &self.settings.trunks {
+            wanted.extend(errands(trunk).into_iter().map(|errand| (trunk.clone(), errand)));
+        }
+        let kept = |slot: &PeerSlot| {
+            let same = |(trunk, errand): &(Trunk, Errand)| {
+                trunk.name == slot.trunk && errand == slot.keeper.errand()
+            };
+            wanted.iter().any(same)
+        };
+        let gone: Vec<u128> =
+            self.peers.iter().filter(|(_, slot)| !kept(slot)).map(|(call_id, _)| *call_id).collect();
+        for call_id in gone {
+            self.forget_peer(call_id);
+        }
+        for (trunk, errand) in wanted {
+            let there = |slot: &PeerSlot| slot.trunk == trunk.name && *slot.keeper.errand() == errand;
+            if !self.peers.values().any(there) {
+                self.add_peer(&trunk, errand);
+            }
+        }
+    }
+
+    fn forget_peer(&mut self, call_id: u128) {
+        let Some(mut slot) = self.peers.remove(&call_id) else { return };
+        self.deadlines.set(Sleeper::Peer(call_id), &mut slot.deadline, None);
+        match slot.keeper.errand() {
+            // Nobody watches it any more: it counts as up.
+            Errand::Ping { .. } => self.trunks.set_up(&slot.trunk, true),
+            Errand::Register(_) => self.trunks.set_registered(&slot.trunk, None),
+        }
+    }
+
+    fn add_peer(&mut self, trunk: &Trunk, errand: Errand) {
+        let identity = Identity::draw(&mut self.random);
+        let seed = self.random.next_u64();
+        let wallet = trunk.credentials.clone().map(|credentials| Wallet::new(Login { credentials, seed }));
+        if matches!(errand, Errand::Register(_)) {
+            self.trunks.set_registered(&trunk.name, Some(false));
+        }
+        let voice = Voice { user_agent: self.settings.user_agent.clone() };
+        let keeper = Box::new(Keeper::new(errand, voice, identity, wallet, self.settings.timers));
+        let slot = PeerSlot { keeper, trunk: trunk.name.clone(), deadline: None, query: None };
+        self.peers.insert(identity.call_id, slot);
+        self.schedule_peer(identity.call_id);
+    }
+
+    fn schedule_peer(&mut self, call_id: u128) {
+        if let Some(slot) = self.peers.get_mut(&call_id) {
+            let deadline = slot.keeper.next_deadline();
+            self.deadlines.set(Sleeper::Peer(call_id), &mut slot.deadline, deadline);
+        }
+    }
+
+    fn settle_peer(&mut self, now: Now, call_id: u128) {
+        while let Some(output) = self.peers.get_mut(&call_id).and_then(|slot| slot.keeper.poll_output()) {
+            let Some(trunk) = self.peers.get(&call_id).map(|slot| slot.trunk.clone()) else { return };
+            match output {
+                peer::Output::Send { path, bytes } => self.send(path.listener, path.address, bytes),
+                peer::Output::Find => self.find_peer(now, call_id, &trunk),
+                peer::Output::Up(up) => self.trunks.set_up(&trunk, up),
+                peer::Output::Registered(good) => self.trunks.set_registered(&trunk, Some(good)),
+            }
+        }
+        self.schedule_peer(call_id);
+    }
+
+    fn find_peer(&mut self, now: Now, call_id: u128, trunk: &Arc<str>) {
+        let target = self.trunk(trunk).and_then(target);
+        match target.map(|target| self.hop(&target)) {
+            Some(Ok(place)) => self.peer_found(now, call_id, Some(place)),
+            Some(Err(question)) => {
+                self.last_query += 1;
+                let query = Query(self.last_query);
+                if let Some(slot) = self.peers.get_mut(&call_id) {
+                    slot.query = Some(query);
+                    self.outputs.push_back(Output::Locate { query, question });
+                }
+            }
+            None => self.peer_found(now, call_id, None),
+        }
+    }
+
+    fn peer_found(&mut self, now: Now, call_id: u128, place: Option<Place>) {
+        let wanted = self.peers.get(&call_id).and_then(|slot| self.trunk(&slot.trunk)).map(|it| it.listener);
+        let found = place.and_then(|place| {
+            let listener = self.listener_for(place, wanted)?;
+            let local = self.settings.listeners.get(usize::from(listener.0))?.address;
+            Some((Path { listener, transport: place.transport, address: place.address }, local))
+        });
+        if let Some(slot) = self.peers.get_mut(&call_id) {
+            slot.query = None;
+            slot.keeper.found(now.instant, found);
+        }
+    }
+
+    /// Places of a trunk that a keeper asked for. True if one did.
+    pub(super) fn located_peer(&mut self, now: Now, query: Query, places: &[Place]) -> bool {
+        let asked = self.peers.iter().find(|(_, slot)| slot.query == Some(query));
+        let Some(call_id) = asked.map(|(call_id, _)| *call_id) else { return false };
+        let place = places.iter().copied().find(|place| self.listener_for(*place, None).is_some());
+        self.peer_found(now, call_id, place);
+        self.settle_peer(now, call_id);
+        true
+    }
+
+    /// A message for a keeper. True if it was.
+    pub(super) fn receive_peer(&mut self, now: Now, path: Path, message: &Message<'_>) -> bool {
+        let Some(call_id) = call_id_of(message.call_id()) else { return false };
+        let Some(slot) = self.peers.get_mut(&call_id).filter(|_| !message.is_request()) else { return false };
+        slot.keeper.receive(now.instant, path, message);
+        self.settle_peer(now, call_id);
+        true
+    }
+
+    pub(super) fn advance_peer(&mut self, now: Now, call_id: u128) {
+        if let Some(slot) = self.peers.get_mut(&call_id) {
+            slot.keeper.advance(now.instant);
+            self.settle_peer(now, call_id);
+        }
+    }
+
+    pub(super) fn unreachable_peers(&mut self, now: Now, path: Path) {
+        let all: Vec<u128> = self.peers.keys().copied().collect();
+        for call_id in all {
+            if let Some(slot) = self.peers.get_mut(&call_id) {
+                slot.keeper.unreachable(now.instant, path);
+                self.settle_peer(now, call_id);
+            }
+        }
+    }
+}
+
+fn errands(trunk: &Trunk) -> Vec<Errand> {
+    let mut errands = Vec::new();
+    if let (Some(ping), Some(host)) = (trunk.ping, host(trunk)) {
+        errands.push(Errand::Ping { host, ping });
+    }
+    errands.extend(trunk.registration.clone().map(Errand::Register));
+    errands
+}
+
+/// The trunk's host as a URI has it: its proxy's, or else the first that it serves.
+fn host(trunk: &Trunk) -> Option<String> {
+    let host = trunk.address.as_ref().or(trunk.hosts.first())?;
+    let bare = host.contains(':') && !host.starts_with('[');
+    Some(if bare { alloc::format!("[{host}]") } else { host.clone() })
+}
+
+/// The trunk itself as something to be reached.
+fn target(trunk: &Trunk) -> Option<Target> {
+    let host = host(trunk)?;
+    Some(Target {
+        given: String::new(),
+        uri: alloc::format!("sip:{host}"),
+        host,
+        port: None,
+        transport: None,
+        trunk: Some(trunk.name.clone()),
+    })
+}

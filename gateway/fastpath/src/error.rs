@@ -81,16 +81,17 @@ pub enum Error {
 
 /// The kernel refused something: for lack of rights, or otherwise.
 pub(crate) fn kernel(what: &'static str, error: impl std::error::Error + Send + Sync + 'static) -> Error {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
-    while let Some(inner) = cause {
-        if let Some(system) = inner.downcast_ref::<io::Error>()
-            && system.kind() == io::ErrorKind::PermissionDenied
-        {
-            return Error::NotPermitted(io::Error::new(system.kind(), system.to_string()));
+    match system_error(&error) {
+        Some(system) if system.kind() == io::ErrorKind::PermissionDenied => {
+            Error::NotPermitted(io::Error::new(system.kind(), system.to_string()))
         }
-        cause = inner.source();
+        _ => Error::Kernel { what, source: error.into() },
     }
-    Error::Kernel { what, source: error.into() }
+}
+
+/// The system's answer behind an error of a library.
+pub(crate) fn system_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a io::Error> {
+    std::iter::successors(Some(error), |error| error.source()).find_map(|error| error.downcast_ref())
 }
 
 /// Why a direction cannot go on the fast path; it stays on the sockets.

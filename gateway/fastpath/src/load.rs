@@ -1,15 +1,17 @@
 //! Brings the program to the interfaces, and takes it away.
 
 use std::fs;
+use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use aya::programs::links::{FdLink, PinnedLink};
-use aya::programs::xdp::XdpLink;
-use aya::programs::{ProgramError, XdpMode};
+use aya::programs::xdp::{XdpLink, XdpLinkId};
+use aya::programs::{ProgramError, Xdp, XdpMode};
 
 use crate::counters::PathCounters;
-use crate::error::{Error, kernel};
+use crate::error::{Error, kernel, system_error};
 use crate::interfaces::{self, Interface};
 use crate::pins::Pins;
 use crate::program::{self, Program};
@@ -137,8 +139,8 @@ impl FastPath {
     ///
     /// # Errors
     /// None that can be met once the program is loaded.
-    pub fn program(&mut self) -> Result<&mut aya::programs::Xdp, Error> {
-        self.program.xdp()
+    pub fn program(&self) -> Result<&aya::programs::Xdp, Error> {
+        self.program.loaded()
     }
 
     /// Takes the program from the interfaces. With `remove_pins` nothing stays; without, what is pinned works on.
@@ -288,7 +290,7 @@ fn attach(
             fs::remove_file(path).map_err(|source| Error::Pins { folder: path.into(), source })?;
         }
         let xdp = program.xdp()?;
-        let id = match xdp.attach_to_if_index(plan.interface.number, flags(plan.mode)) {
+        let id = match attach_patiently(xdp, plan) {
             Ok(id) => id,
             Err(error) => return permitted(error).map(|error| Err((place, error))),
         };
@@ -299,6 +301,28 @@ fn attach(
         }
     }
     Ok(Ok(links))
+}
+
+/// How long a link whose pin was removed may still hold its interface: the kernel takes it away in the background.
+const LINGERING: Duration = Duration::from_millis(500);
+
+/// How often it is looked at meanwhile.
+const LOOKING: Duration = Duration::from_millis(10);
+
+fn attach_patiently(xdp: &mut Xdp, plan: &Plan) -> Result<XdpLinkId, ProgramError> {
+    let begin = Instant::now();
+    loop {
+        match xdp.attach_to_if_index(plan.interface.number, flags(plan.mode)) {
+            Err(error) if is_taken(&error) && begin.elapsed() < LINGERING => std::thread::sleep(LOOKING),
+            result => return result,
+        }
+    }
+}
+
+/// Another program has the interface.
+fn is_taken(error: &ProgramError) -> bool {
+    let kind = system_error(error).map(io::Error::kind);
+    matches!(kind, Some(io::ErrorKind::AlreadyExists | io::ErrorKind::ResourceBusy))
 }
 
 /// Lets an error pass, unless it is one of rights: no other mode helps against that.

@@ -87,6 +87,12 @@ impl Program {
         xdp(&mut self.ebpf)
     }
 
+    /// The program itself, to run it.
+    pub(crate) fn loaded(&self) -> Result<&Xdp, Error> {
+        let program = self.ebpf.program("duogate").ok_or_else(|| missing("program"))?;
+        program.try_into().map_err(|error| kernel("program", error))
+    }
+
     /// The table's map.
     pub(crate) fn table(&self) -> Result<&MapData, Error> {
         match self.ebpf.map("table") {

@@ -72,7 +72,7 @@ fn a_packet_costs_little_more_than_the_least() {
             let begin = Flow { tap, ..flow };
             figures.push((
                 format!("{family:?}, tap {tap:?}"),
-                relayed(&mut path, &mut ring, &table, index, &begin, &sent),
+                relayed(&path, &mut ring, &table, index, &begin, &sent),
             ));
         }
         assert!(path.counters().unwrap().forwarded > 0);
@@ -84,7 +84,7 @@ fn a_packet_costs_little_more_than_the_least() {
 
 /// The least mean of the fast path; each round begins where the flow begins, as the frame does.
 fn relayed(
-    path: &mut FastPath,
+    path: &FastPath,
     ring: &mut Tap,
     table: &FlowTable,
     index: FlowIndex,

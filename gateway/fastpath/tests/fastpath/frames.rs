@@ -25,7 +25,7 @@ pub(crate) struct Outcome {
 }
 
 /// Runs the program on one frame, as if it had come to the gateway's interface.
-pub(crate) fn run(path: &mut FastPath, frame: &[u8]) -> Outcome {
+pub(crate) fn run(path: &FastPath, frame: &[u8]) -> Outcome {
     let mut out = vec![0; 4096];
     // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex.
     let length = u32::try_from(frame.len()).unwrap();

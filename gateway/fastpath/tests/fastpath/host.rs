@@ -29,7 +29,7 @@ static COUNT: AtomicU32 = AtomicU32::new(0);
 pub(crate) struct Host {
     name: String,
     /// Makes the parties' end take what XDP sends, as virtual interfaces demand.
-    _receiver: Option<Ebpf>,
+    receiver: Option<Ebpf>,
 }
 
 impl Host {
@@ -40,26 +40,31 @@ impl Host {
             return None;
         }
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let mut host = Self { name: format!("dg{}x{number}", std::process::id()), _receiver: None };
+        let mut host = Self { name: format!("dg{}x{number}", std::process::id()), receiver: None };
+        run(&format!("netns add {}", host.namespace(Side::Gateway)));
+        run(&format!("netns add {}", host.namespace(Side::Parties)));
         host.build();
-        let receiver = host.inside(Side::Parties, || {
+        host.receive();
+        // The test itself is the gateway.
+        host.enter(Side::Gateway);
+        Some(host)
+    }
+
+    /// Makes the parties' end ready for what XDP sends: it must run a program too, one that passes everything.
+    fn receive(&mut self) {
+        let receiver = self.inside(Side::Parties, || {
             let mut ebpf = EbpfLoader::new().load(BARE_PROGRAM).unwrap();
             let xdp: &mut Xdp = ebpf.program_mut("bare").unwrap().try_into().unwrap();
             xdp.load().unwrap();
             xdp.attach("p0", XdpMode::Driver).unwrap();
             ebpf
         });
-        host._receiver = Some(receiver);
-        // The test itself is the gateway.
-        host.enter(Side::Gateway);
-        Some(host)
+        self.receiver = Some(receiver);
     }
 
     fn build(&self) {
         let (gateway, parties) = (self.namespace(Side::Gateway), self.namespace(Side::Parties));
         let mac = |mac: [u8; 6]| mac.map(|octet| format!("{octet:02x}")).join(":");
-        run(&format!("netns add {gateway}"));
-        run(&format!("netns add {parties}"));
         run(&format!(
             "link add g0 index {INTERFACE} address {} netns {gateway} type veth peer name p0 address {} netns {parties}",
             mac(GATEWAY_MAC),
@@ -108,15 +113,31 @@ impl Host {
     }
 
     /// A socket in one of the namespaces, with a bounded wait.
-    #[expect(dead_code, reason = "the tests over sockets follow")]
     pub(crate) fn socket(&self, side: Side, address: SocketAddr) -> UdpSocket {
         let socket = self.inside(side, || UdpSocket::bind(address).unwrap());
         socket.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
         socket
     }
 
+    /// Takes the interfaces away and makes them anew, with the same numbers.
+    pub(crate) fn replace_interfaces(&mut self) {
+        run(&format!("-n {} link delete g0", self.namespace(Side::Gateway)));
+        self.build();
+        self.receive();
+    }
+
+    /// An interface whose driver has no XDP.
+    pub(crate) fn add_bridge(&self) {
+        run(&format!("-n {} link add b0 type bridge", self.namespace(Side::Gateway)));
+    }
+
     /// Settings of a gateway there.
     pub(crate) fn settings(&self) -> Settings {
+        Self::settings_of_any()
+    }
+
+    /// The same for whoever has no namespaces of its own, but is in one.
+    pub(crate) fn settings_of_any() -> Settings {
         Settings {
             mode: Mode::Auto,
             interfaces: Vec::new(),

@@ -8,7 +8,7 @@ use crate::host::{FAMILIES, Family, GATEWAY_MAC, Host, PARTY_MAC, flow, index, l
 #[test]
 fn every_field_is_rewritten() {
     let Some(host) = Host::new() else { return };
-    let Some(mut path) = host.load(&host.settings()) else { return };
+    let Some(path) = host.load(&host.settings()) else { return };
     for family in FAMILIES {
         let flow = flow(family);
         path.table().on(index(0, family), &flow).unwrap();
@@ -16,7 +16,7 @@ fn every_field_is_rewritten() {
             let payload: Vec<u8> = (0..length).map(|place: usize| place.to_le_bytes()[0]).collect();
             let timestamp = 50_000 + 160 * u32::from(step);
             let sent = rtp(0x88, 1000 + step, timestamp, flow.ssrc, &payload);
-            let outcome = run(&mut path, &frame(party(0, family), leg(0, family), &sent));
+            let outcome = run(&path, &frame(party(0, family), leg(0, family), &sent));
             assert_eq!(outcome.action, Action::Send, "{family:?} {:?}", path.counters());
             let found = parts(&outcome.frame);
             assert_eq!(found.macs, [PARTY_MAC, GATEWAY_MAC]);
@@ -70,7 +70,7 @@ const CHANGES: &[(&str, Change, Option<PassReason>)] = &[
 #[test]
 fn everything_else_is_passed_as_it_came() {
     let Some(host) = Host::new() else { return };
-    let Some(mut path) = host.load(&host.settings()) else { return };
+    let Some(path) = host.load(&host.settings()) else { return };
     let flow = flow(Family::Four);
     path.table().on(index(0, Family::Four), &flow).unwrap();
     let before = path.table().read(index(0, Family::Four)).unwrap();
@@ -80,7 +80,7 @@ fn everything_else_is_passed_as_it_came() {
         let mut changed = good.clone();
         change(&mut changed);
         let counted = path.counters().unwrap();
-        let outcome = run(&mut path, &changed);
+        let outcome = run(&path, &changed);
         assert_eq!(outcome, Outcome { action: Action::Pass, frame: changed }, "{what}");
         let mut expected = counted;
         if let Some(reason) = reason {
@@ -89,21 +89,21 @@ fn everything_else_is_passed_as_it_came() {
         assert_eq!(path.counters().unwrap(), expected, "{what}");
     }
     let empty = frame(party(0, Family::Four), leg(0, Family::Four), &rtp(8, 1000, 50_000, flow.ssrc, &[]));
-    assert_eq!(run(&mut path, &empty).action, Action::Pass, "no payload");
+    assert_eq!(run(&path, &empty).action, Action::Pass, "no payload");
     for length in 0..good.len() {
         // Below 14 octets the kernel itself refuses the run.
         if length >= 14 {
-            assert_eq!(run(&mut path, &good[..length]).action, Action::Pass, "{length} octets");
+            assert_eq!(run(&path, &good[..length]).action, Action::Pass, "{length} octets");
         }
     }
     assert_eq!(path.table().read(index(0, Family::Four)), Some(before), "nothing was counted");
-    assert_eq!(run(&mut path, &good).action, Action::Send);
+    assert_eq!(run(&path, &good).action, Action::Send);
 }
 
 #[test]
 fn everything_else_is_passed_with_ipv6_too() {
     let Some(host) = Host::new() else { return };
-    let Some(mut path) = host.load(&host.settings()) else { return };
+    let Some(path) = host.load(&host.settings()) else { return };
     let flow = flow(Family::Six);
     path.table().on(index(0, Family::Six), &flow).unwrap();
     let sound = rtp(8, 1000, 50_000, flow.ssrc, &[0xd5; 160]);
@@ -123,16 +123,16 @@ fn everything_else_is_passed_with_ipv6_too() {
     for (what, change) in changes {
         let mut changed = good.clone();
         change(&mut changed);
-        assert_eq!(run(&mut path, &changed), Outcome { action: Action::Pass, frame: changed }, "{what}");
+        assert_eq!(run(&path, &changed), Outcome { action: Action::Pass, frame: changed }, "{what}");
     }
     assert_eq!(path.table().read(index(0, Family::Six)).unwrap().received, 0);
-    assert_eq!(run(&mut path, &good).action, Action::Send);
+    assert_eq!(run(&path, &good).action, Action::Send);
 }
 
 #[test]
 fn without_a_next_hop_everything_is_passed() {
     let Some(host) = Host::new() else { return };
-    let Some(mut path) = host.load(&host.settings()) else { return };
+    let Some(path) = host.load(&host.settings()) else { return };
     // No route; a neighbor that is not known; an address of this host.
     for destination in ["192.0.2.1:6000", "10.99.0.77:6000", "10.99.0.1:6000"] {
         let flow = Flow { destination: destination.parse().unwrap(), ..flow(Family::Four) };
@@ -141,7 +141,7 @@ fn without_a_next_hop_everything_is_passed() {
         let sent = frame(party(0, Family::Four), leg(0, Family::Four), &sound);
         let lookups = path.counters().unwrap().lookups;
         for _ in 0..3 {
-            assert_eq!(run(&mut path, &sent), Outcome { action: Action::Pass, frame: sent.clone() });
+            assert_eq!(run(&path, &sent), Outcome { action: Action::Pass, frame: sent.clone() });
         }
         assert_eq!(path.table().off(index(0, Family::Four)).unwrap().received, 0);
         assert!(path.counters().unwrap().lookups > lookups);
@@ -152,14 +152,14 @@ fn without_a_next_hop_everything_is_passed() {
 #[test]
 fn a_next_hop_is_looked_up_once() {
     let Some(host) = Host::new() else { return };
-    let Some(mut path) = host.load(&host.settings()) else { return };
+    let Some(path) = host.load(&host.settings()) else { return };
     let flow = flow(Family::Four);
     path.table().on(index(0, Family::Four), &flow).unwrap();
     let begin = std::time::Instant::now();
     for step in 0..100_u16 {
         let sound = rtp(8, 1000 + step, 50_000 + 160 * u32::from(step), flow.ssrc, &[0xd5; 160]);
         let sent = frame(party(0, Family::Four), leg(0, Family::Four), &sound);
-        assert_eq!(run(&mut path, &sent).action, Action::Send);
+        assert_eq!(run(&path, &sent).action, Action::Send);
     }
     let seconds = begin.elapsed().as_secs();
     let counters = path.counters().unwrap();

@@ -6,3 +6,6 @@ mod cost;
 mod frames;
 mod host;
 mod judgement;
+mod model;
+mod restart;
+mod wire;

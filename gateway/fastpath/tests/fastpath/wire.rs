@@ -120,8 +120,16 @@ fn a_tap_carries_what_was_sent() {
         let sockets = sockets(&host, family);
         path.table().on(index(0, family), &flow).unwrap();
         let mut expected = Vec::new();
-        let packets =
-            [(0, 1, 160), (3, 3, 161), (1, -2, 192), (4, 1, 380), (5, 1, 381), (6, 1, 1400), (7, 1, 7)];
+        let (next_one, next_but_two, late) = (Order::Next(1), Order::Next(3), Order::Late(2));
+        let packets = [
+            (0, next_one, 160),
+            (3, next_but_two, 161),
+            (1, late, 192),
+            (4, next_one, 380),
+            (5, next_one, 381),
+            (6, next_one, 1400),
+            (7, next_one, 7),
+        ];
         for (step, order, length) in packets {
             let payload: Vec<u8> = (0..length).map(|place: usize| (place * 7).to_le_bytes()[0]).collect();
             let sent = rtp(8, 1000 + step, 50_000 + 160 * u32::from(step), flow.ssrc, &payload);

@@ -86,6 +86,28 @@ counters! {
     EventsPending, Gauge, "events_pending", "Terminal events that wait for room in the ring.";
     KeysPressed, Counter, "keys_pressed", "Keys that parties pressed.";
     EventPacketsSent, Counter, "event_packets_sent", "Packets of telephone-events sent for the application.";
+    PathForwarded, Counter, "path_forwarded", "Packets that the fast path forwarded, whichever shard's (shard 0 tells for all).";
+    PathOctets, Counter, "path_octets", "Octets of RTP payload in packets that the fast path forwarded (shard 0 tells for all).";
+    PathDuplicates, Counter, "path_duplicates", "Packets that were there before, dropped by the fast path (shard 0 tells for all).";
+    PathTapped, Counter, "path_tapped", "Packets that the fast path copied for recordings (shard 0 tells for all).";
+    PathTapFull, Counter, "path_tap_full", "Packets that it forwarded, but found no room to copy (shard 0 tells for all).";
+    PathPassedOff, Counter, "path_passed_off", "Packets left to the sockets: no call is on the fast path at that port.";
+    PathPassedStranger, Counter, "path_passed_stranger", "Packets left to the sockets: not from the party.";
+    PathPassedContent, Counter, "path_passed_content", "Packets left to the sockets: not plain RTP.";
+    PathPassedSsrc, Counter, "path_passed_ssrc", "Packets left to the sockets: another SSRC.";
+    PathPassedPayloadType, Counter, "path_passed_payload_type", "Packets left to the sockets: not of the call's sound.";
+    PathPassedSequence, Counter, "path_passed_sequence", "Packets left to the sockets: a sequence number far away.";
+    PathPassedTimestamp, Counter, "path_passed_timestamp", "Packets left to the sockets: the sender has set its clock.";
+    PathPassedNoNextHop, Counter, "path_passed_no_next_hop", "Packets left to the sockets: no neighbor to send to.";
+    PathPassedContended, Counter, "path_passed_contended", "Packets left to the sockets: two processors had one call's at once.";
+    PathPassedUnusual, Counter, "path_passed_unusual", "Packets left to the sockets: IP options, fragments, extension headers.";
+    PathDirections, Gauge, "path_directions", "Directions of calls that are on the fast path now.";
+    PathMoves, Counter, "path_moves", "Times that a direction of a call was put on the fast path.";
+    PathRefused, Counter, "path_refused", "Times that the fast path would not have a direction of a call.";
+    PathInherited, Counter, "path_inherited", "Directions of calls taken over from a gateway that died.";
+    PathDisowned, Counter, "path_disowned", "Directions of calls that a gateway left behind and nobody took over.";
+    PathLoaded, Gauge, "path_loaded", "1 if the fast path is in use (shard 0 tells for all).";
+    PathMissing, Gauge, "path_missing", "1 if the configuration asks for the fast path and it is not in use (shard 0 tells for all).";
     Attached, Gauge, "control_attached", "1 while a control plane is attached.";
     Heartbeat, Gauge, "heartbeat_nanoseconds", "Monotonic time of the shard's last turn, in nanoseconds.";
 }

@@ -2,7 +2,7 @@
 //! the control plane, which cannot write to it (sealed).
 //!
 //! ```text
-//!   header | 64 counters | slot 0: sequence, snapshot | slot 1 | ...
+//!   header | 96 counters | slot 0: sequence, snapshot | slot 1 | ...
 //! ```
 //! A snapshot is guarded by a sequence word (a seqlock): odd while it is being written. A reader that meets an
 //! odd or changed sequence tries again, a bounded number of times: a gateway that died in mid-write leaves it odd.
@@ -19,7 +19,7 @@ use crate::snapshot::Snapshot;
 use crate::time::Instant;
 
 /// Words kept for counters; more than there are, so that a new one does not move the snapshots.
-const COUNTER_WORDS: usize = 64;
+const COUNTER_WORDS: usize = 96;
 const _: () = assert!(Counter::ALL.len() <= COUNTER_WORDS);
 
 /// Words of a slot: the sequence and the snapshot. Three pairs of cache lines.

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use crate::error::Unplaced;
 use crate::values::Transport;
-use crate::{Configuration, Http, Media, Sip, Trunk};
+use crate::{Configuration, Gateway, Http, Media, Sip, Trunk};
 
 type Findings = Vec<Unplaced>;
 
@@ -22,6 +22,7 @@ pub(crate) fn values(configuration: &Configuration) -> Findings {
     http(out, &configuration.http);
     sip(out, &configuration.sip);
     media(out, &configuration.media);
+    gateway(out, &configuration.gateway);
     for (index, host) in configuration.policy.webhook_hosts.iter().enumerate() {
         host_name(out, format!("policy.webhook_hosts[{index}]"), host);
     }
@@ -154,6 +155,26 @@ fn media(out: &mut Findings, media: &Media) {
     for (key, path) in [("media.prompts", &media.prompts), ("media.recordings", &media.recordings)] {
         if path.as_os_str().is_empty() {
             add(out, key, "empty, expected a folder");
+        }
+    }
+}
+
+fn gateway(out: &mut Findings, gateway: &Gateway) {
+    if gateway.interfaces.len() > Gateway::MOST_INTERFACES {
+        let message = format!("{} are listed, expected at most 8", gateway.interfaces.len());
+        add(out, "gateway.interfaces", message);
+    }
+    for (index, interface) in gateway.interfaces.iter().enumerate() {
+        let key = format!("gateway.interfaces[{index}]");
+        // IFNAMSIZ is 16 with the closing zero.
+        let fits = (1..=15).contains(&interface.len())
+            && interface.chars().all(|c| matches!(c, '!'..='~') && !matches!(c, '/' | ':'));
+        if !fits {
+            let message =
+                format!("\"{}\" is no interface, expected a name such as eth0", interface.escape_debug());
+            add(out, key, message);
+        } else if gateway.interfaces[..index].contains(interface) {
+            add(out, key, format!("{interface} is listed twice"));
         }
     }
 }

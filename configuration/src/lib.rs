@@ -20,9 +20,11 @@ use serde::Deserialize;
 pub use error::{Error, Finding};
 pub use ringback::Ringback;
 pub use sections::{
-    Channel, Http, Limits, Log, Media, Node, Policy, Shutdown, Sip, Store, Token, Trunk, Webhook,
+    Channel, Gateway, Http, Limits, Log, Media, Node, Policy, Shutdown, Sip, Store, Token, Trunk, Webhook,
 };
-pub use values::{Codec, Listen, LogFormat, LogLevel, PortRange, Right, Secret, TokenHash, Transport};
+pub use values::{
+    Codec, FastPathMode, Listen, LogFormat, LogLevel, PortRange, Right, Secret, TokenHash, Transport,
+};
 
 /// All settings of all programs.
 #[derive(Clone, PartialEq, Debug, Deserialize)]
@@ -36,6 +38,8 @@ pub struct Configuration {
     pub sip: Sip,
     /// The data plane.
     pub media: Media,
+    /// How the data plane forwards.
+    pub gateway: Gateway,
     /// The wall between the processes.
     pub channel: Channel,
     /// The database.
@@ -62,6 +66,7 @@ impl Default for Configuration {
             http: Http::default(),
             sip: Sip::default(),
             media: Media::default(),
+            gateway: Gateway::default(),
             channel: Channel::default(),
             store: Store::default(),
             limits: Limits::default(),
@@ -131,6 +136,10 @@ impl Configuration {
         ];
         for path in paths {
             *path = std::path::absolute(folder.join(&path))?;
+        }
+        // Empty: no pins.
+        if !self.gateway.pin.as_os_str().is_empty() {
+            self.gateway.pin = std::path::absolute(folder.join(&self.gateway.pin))?;
         }
         Ok(())
     }

@@ -7,7 +7,9 @@ use serde::Deserialize;
 
 use crate::number::{within, within_u8};
 use crate::ringback::Ringback;
-use crate::values::{Codec, Listen, LogFormat, LogLevel, PortRange, Right, Secret, TokenHash, Transport};
+use crate::values::{
+    Codec, FastPathMode, Listen, LogFormat, LogLevel, PortRange, Right, Secret, TokenHash, Transport,
+};
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -193,6 +195,34 @@ impl Media {
     #[must_use]
     pub fn shard_ports(&self, index: u16) -> PortRange {
         self.ports.share(index, self.shards())
+    }
+}
+
+/// `[gateway]`
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Gateway {
+    /// Are connected calls forwarded by XDP?
+    pub fast_path: FastPathMode,
+    /// The network interfaces that carry media; none: those that have the media addresses. At most
+    /// [`Self::MOST_INTERFACES`].
+    pub interfaces: Vec<String>,
+    /// Folder on a BPF file system where the fast path outlives the process; empty: it does not.
+    pub pin: PathBuf,
+}
+
+impl Gateway {
+    /// The most interfaces: the fast path's program knows eight.
+    pub const MOST_INTERFACES: usize = 8;
+}
+
+impl Default for Gateway {
+    fn default() -> Self {
+        Self {
+            fast_path: FastPathMode::Auto,
+            interfaces: Vec::new(),
+            pin: PathBuf::from("/sys/fs/bpf/duogate"),
+        }
     }
 }
 

@@ -265,6 +265,20 @@ impl LogLevel {
     }
 }
 
+/// Whether the gateway forwards calls beside the kernel's network stack, and how.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FastPathMode {
+    /// In the network driver, else in the kernel's generic hook, else not at all.
+    Auto,
+    /// Not at all.
+    Off,
+    /// In the kernel's generic hook.
+    Generic,
+    /// In the network driver.
+    Native,
+}
+
 /// How the programs say it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]

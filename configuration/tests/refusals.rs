@@ -29,6 +29,16 @@ fn unknown_keys_are_named_at_every_level() {
 }
 
 #[test]
+fn interfaces_are_names_and_each_is_listed_once() {
+    refused_with("[gateway]\ninterfaces = [\"eth0\", \"eth0\"]\n", &["gateway.interfaces[1]", "twice"]);
+    refused_with("[gateway]\ninterfaces = [\"/dev/eth0\"]\n", &["gateway.interfaces[0]", "eth0"]);
+    refused_with("[gateway]\ninterfaces = [\"\"]\n", &["gateway.interfaces[0]"]);
+    let nine = (0..9).map(|index| format!("\"e{index}\"")).collect::<Vec<_>>().join(", ");
+    refused_with(&format!("[gateway]\ninterfaces = [{nine}]\n"), &["gateway.interfaces", "at most 8"]);
+    refused_with("[gateway]\nfast_path = \"on\"\n", &["gateway.fast_path", "`auto`", "`off`", "`native`"]);
+}
+
+#[test]
 fn wrong_types_and_ranges_name_what_was_expected() {
     refused_with(
         "[media]\n\nsessions = \"many\"\n",

@@ -7,7 +7,7 @@ use duogate_channel::identity::Session;
 use duogate_channel::page::PageWriter;
 use duogate_channel::snapshot::{LegSnapshot, SessionState, Snapshot};
 use duogate_channel::time::Instant;
-use duogate_media::{Core, DropReason, Phase};
+use duogate_media::{Core, DropReason, Path, Phase};
 
 /// The page shows every session at least this often, in slices.
 const WALK: Duration = Duration::from_secs(1);
@@ -60,7 +60,7 @@ pub struct Page {
 impl Page {
     /// Takes over a fresh page.
     #[must_use]
-    pub fn new(writer: PageWriter, core: &Core) -> Self {
+    pub fn new(writer: PageWriter, core: &Core<impl Path>) -> Self {
         writer.set(Counter::SessionsCapacity, u64::from(core.limits().sessions));
         writer.set(Counter::PortsTotal, u64::from(core.limits().sockets()));
         Self { writer, next_slice: Instant::ZERO, slot: 0 }
@@ -83,7 +83,7 @@ impl Page {
     }
 
     /// Shows a slot as it is now.
-    pub fn show(&self, now: Instant, core: &Core, slot: u32) {
+    pub fn show(&self, now: Instant, core: &Core<impl Path>, slot: u32) {
         match core.snapshot(slot) {
             Some(snapshot) => self.writer.show(&translate(now, &snapshot)),
             None => self.writer.hide(Session { slot, generation: 0 }),
@@ -103,7 +103,7 @@ impl Page {
     }
 
     /// Writes all counters.
-    pub fn count(&self, core: &Core, shell: &ShellFigures) {
+    pub fn count(&self, core: &Core<impl Path>, shell: &ShellFigures) {
         let page = &self.writer;
         let core_counters = core.counters();
         let dropped =
@@ -146,6 +146,11 @@ impl Page {
             (Counter::PortsInUse, u64::from(core.active_sessions()) * 2),
             (Counter::RecorderLost, core_counters.blocks_lost),
             (Counter::RecorderErrors, shell.recorder_errors),
+            (Counter::PathDirections, core_counters.offloaded),
+            (Counter::PathMoves, core_counters.path_moves),
+            (Counter::PathRefused, core_counters.path_refused),
+            (Counter::PathInherited, core_counters.inherited),
+            (Counter::PathDisowned, core_counters.disowned),
             (Counter::Wakeups, shell.wakeups),
             (Counter::Loops, shell.loops),
             (Counter::Completions, shell.completions),

@@ -7,7 +7,7 @@
 //! ```
 //! `supervisor` is the main thread, `attach` takes control planes in, `worker` is a shard's thread and its loop,
 //! `shard` what one turn of the loop does, `recorder` the thread that writes. `uring` alone knows io_uring, and
-//! `recorder` alone tokio-uring.
+//! `recorder` alone tokio-uring. `xdp` brings the fast path up, `xdp_shard` is what a shard has of it.
 
 pub mod attach;
 pub mod buffers;
@@ -28,3 +28,5 @@ pub mod uring;
 pub mod wall;
 pub mod wav;
 pub mod worker;
+pub mod xdp;
+pub mod xdp_shard;

@@ -21,6 +21,7 @@ use crate::ports::Ports;
 use crate::tap::ShardTap;
 use crate::uring::{BATCH, Completion, Uring, Wait};
 use crate::wall::{INBOX_BELL, Wall};
+use crate::xdp_shard::ShardPath;
 
 /// Commands obeyed in one turn: each may bind two sockets (about 30 µs each), and packets wait meanwhile.
 const COMMANDS_A_TURN: u64 = 16;
@@ -40,6 +41,17 @@ const FULL_RING_RETRY: Duration = Duration::from_millis(5);
 
 /// A packet of a prompt that leaves more than this after its time is late.
 const LATE: Duration = Duration::from_millis(2);
+
+/// How often copies of recorded packets are taken from the fast path: seldom enough to be a batch, often enough for
+/// them to find their place beside what comes through sockets.
+pub const DRAIN: Duration = Duration::from_millis(5);
+
+/// How long after a control plane has attached it may take over the calls that a gateway before this one left on the
+/// fast path; what it has not taken then is switched off. It opens sessions anew as fast as ports can be bound.
+const ADOPTION: Duration = Duration::from_secs(60);
+
+/// Places of the table that are looked at in one turn when what nobody took over is switched off.
+const DISOWNED_A_TURN: u32 = 512;
 
 /// How long closing recordings may take when the gateway ends.
 const FAREWELL: Duration = Duration::from_secs(3);
@@ -62,11 +74,28 @@ pub struct Setup {
     pub inbox: Arc<Inbox>,
     /// Its line to the recorder.
     pub tap: ShardTap,
+    /// Its view of the fast path.
+    pub path: ShardPath,
+    /// A gateway before this one has left calls on the fast path.
+    pub adopted: bool,
+}
+
+/// Calls on the fast path that a gateway before this one has left.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Legacy {
+    /// None, or all dealt with.
+    Settled,
+    /// No control plane has attached yet.
+    Waiting,
+    /// It has, and may take them over until then.
+    Until(Instant),
+    /// From this place of the table on they are switched off.
+    Ending(u32),
 }
 
 /// One shard.
 pub struct Shard {
-    core: Core,
+    core: Core<ShardPath>,
     uring: Uring,
     ports: Ports,
     wall: Wall,
@@ -81,6 +110,8 @@ pub struct Shard {
     more_commands: bool,
     touched: Vec<Session>,
     stopping: Option<Instant>,
+    next_drain: Instant,
+    legacy: Legacy,
 }
 
 impl Shard {
@@ -89,7 +120,7 @@ impl Shard {
     /// # Errors
     /// The system's, and limits that contradict each other.
     pub fn new(setup: Setup, now: Instant) -> io::Result<Self> {
-        let core = Core::new(setup.limits, now).map_err(io::Error::other)?;
+        let core = Core::with_path(setup.limits, now, setup.path).map_err(io::Error::other)?;
         let mut uring = Uring::new(setup.limits.sockets())?;
         uring.watch(setup.inbox.bell().as_fd(), INBOX_BELL)?;
         let ports = Ports::new(setup.addresses, setup.traffic_class, setup.limits.sockets());
@@ -111,6 +142,8 @@ impl Shard {
             more_commands: false,
             touched: Vec::new(),
             stopping: None,
+            next_drain: now,
+            legacy: if setup.adopted { Legacy::Waiting } else { Legacy::Settled },
         })
     }
 
@@ -150,6 +183,12 @@ impl Shard {
         let mut left = left.unwrap_or(LONGEST_SLEEP).min(LONGEST_SLEEP);
         if self.wall.is_full() {
             left = left.min(FULL_RING_RETRY);
+        }
+        if self.core.tapped() > 0 {
+            left = left.min(self.next_drain.since(now));
+        }
+        if let Legacy::Ending(_) = self.legacy {
+            left = Duration::ZERO;
         }
         left
     }
@@ -213,6 +252,9 @@ impl Shard {
                 Notice::Attach(side, attachment) => {
                     self.wall.attach(&mut self.uring, *side, attachment)?;
                     self.page.attached(true);
+                    if self.legacy == Legacy::Waiting {
+                        self.legacy = Legacy::Until(now + ADOPTION);
+                    }
                 }
                 Notice::Detach => {
                     self.wall.detach(&mut self.uring)?;
@@ -234,6 +276,8 @@ impl Shard {
 
     fn stop(&mut self, now: Instant) {
         self.stopping = Some(now + FAREWELL);
+        self.legacy = Legacy::Settled;
+        self.core.leave_paths(&mut self.tap);
         for slot in 0..self.core.limits().sessions {
             if let Some(snapshot) = self.core.snapshot(slot) {
                 self.core.command(now, Command::Close { session: snapshot.session }, &mut self.tap);
@@ -285,8 +329,27 @@ impl Shard {
         Ok(())
     }
 
+    /// Takes what the fast path has copied, and ends what a gateway before this one has left there, in slices.
+    fn tend_path(&mut self, now: Instant) {
+        if self.core.tapped() > 0 && now >= self.next_drain {
+            self.core.drain_path(&mut self.tap);
+            self.next_drain = now + DRAIN;
+        }
+        self.legacy = match self.legacy {
+            Legacy::Until(end) if now >= end => Legacy::Ending(0),
+            Legacy::Ending(first) => {
+                let all = self.core.limits().sockets();
+                let end = (first + DISOWNED_A_TURN).min(all);
+                self.core.disown(first..end);
+                if end == all { Legacy::Settled } else { Legacy::Ending(end) }
+            }
+            other => other,
+        };
+    }
+
     /// Lets time pass in the core: paced packets, time-outs.
     pub fn advance(&mut self, now: Instant) {
+        self.tend_path(now);
         let deadline = self.core.next_deadline();
         let paced = self.core.counters().paced;
         self.core.advance(now, &self.sounds, &mut RingOutlet(&mut self.uring));
@@ -385,7 +448,7 @@ impl Shard {
 }
 
 /// What an event changes in the page.
-fn show(page: &Page, now: Instant, core: &Core, event: &Event) {
+fn show(page: &Page, now: Instant, core: &Core<ShardPath>, event: &Event) {
     match event {
         Event::Opened { session, .. }
         | Event::Joined { session }

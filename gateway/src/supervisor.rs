@@ -30,6 +30,7 @@ use crate::limits::{self, Share};
 use crate::recorder::{self, Desk, HANDED};
 use crate::shard::Setup;
 use crate::tap::{Line, RecorderBell, ShardTap};
+use crate::xdp::Xdp;
 use crate::{clock, uring, worker};
 
 /// A shard that has not turned its loop for so long does not work any more: it never sleeps longer than half a
@@ -100,6 +101,7 @@ struct House {
     desk: Arc<Desk>,
     bell: Doorbell,
     closing: Arc<AtomicBool>,
+    xdp: Xdp,
 }
 
 /// Runs the gateway until SIGTERM or SIGINT.
@@ -153,6 +155,7 @@ fn build(configuration: &Configuration) -> Result<House, GatewayError> {
     }
     let doorway = Doorway::open(socket)?;
     await_ports(configuration);
+    let mut xdp = Xdp::start(configuration);
     let epoch = epoch();
     let recorder_bell = Arc::new(RecorderBell::new().map_err(io::Error::from).map_err(system("eventfd"))?);
     let (mut doors, mut setups, mut lines) = (Vec::new(), Vec::new(), Vec::new());
@@ -161,11 +164,12 @@ fn build(configuration: &Configuration) -> Result<House, GatewayError> {
         let line = Arc::new(Line::new(share.sessions, Arc::clone(&inbox)));
         let page = PageWriter::create(epoch, share.sessions)?;
         let tap = ShardTap::new(Arc::clone(&line), Arc::clone(&recorder_bell));
-        let (setup, door) = shard(configuration, index, share, page, &inbox, tap)?;
+        let (setup, door) = shard(configuration, index, share, page, (&inbox, tap, &mut xdp))?;
         setups.push(setup);
         doors.push(door);
         lines.push(line);
     }
+    xdp.forget_strays(&setups.iter().map(|setup| setup.limits).collect::<Vec<_>>());
     let closing = AtomicBool::new(false);
     let desk = Arc::new(Desk { papers: ArrayQueue::new(HANDED), bell: recorder_bell, lines, closing });
     let inboxes = doors.iter().map(|door| Arc::clone(&door.inbox)).collect();
@@ -183,7 +187,7 @@ fn build(configuration: &Configuration) -> Result<House, GatewayError> {
         closing: Arc::clone(&closing),
     };
     let attach = attach::start(reception).map_err(system("attach thread"))?;
-    Ok(House { shards, recorder, attach, inboxes, pages, desk, bell, closing })
+    Ok(House { shards, recorder, attach, inboxes, pages, desk, bell, closing, xdp })
 }
 
 /// What one shard's thread needs, and what the attach thread knows of it.
@@ -192,8 +196,7 @@ fn shard(
     index: u16,
     share: Share,
     page: PageWriter,
-    inbox: &Arc<Inbox>,
-    tap: ShardTap,
+    (inbox, tap, xdp): (&Arc<Inbox>, ShardTap, &mut Xdp),
 ) -> Result<(Setup, ShardDoor), GatewayError> {
     let media = &configuration.media;
     let limits = shard_limits(configuration, index, share)?;
@@ -215,6 +218,8 @@ fn shard(
         page,
         inbox: Arc::clone(inbox),
         tap,
+        path: xdp.shard(index, limits),
+        adopted: xdp.is_adopted(),
     };
     Ok((setup, door))
 }
@@ -327,6 +332,9 @@ fn watch(house: &House, mut signals: &UnixStream) -> Result<(), GatewayError> {
             tracing::info!("ending: sessions are closed, recordings are finished");
             return Ok(());
         }
+        if let Some(page) = house.pages.first() {
+            house.xdp.count(page);
+        }
         if let Some(name) = ended(house) {
             return Err(GatewayError::ThreadEnded(format!(
                 "the {name} thread has ended; the gateway cannot go on"
@@ -371,6 +379,7 @@ fn close(house: House) {
     for shard in house.shards {
         let _ = shard.join();
     }
+    house.xdp.end();
     house.closing.store(true, Ordering::Release);
     house.bell.ring();
     let _ = house.attach.join();

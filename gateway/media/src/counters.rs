@@ -41,6 +41,8 @@ pub struct Counters {
     pub blocks_lost: u64,
     /// Directions that are on the path now.
     pub offloaded: u64,
+    /// Times that a direction was put on the path.
+    pub path_moves: u64,
     /// Directions that the path was asked to carry and would not.
     pub path_refused: u64,
     /// Directions taken over from a gateway before this one.

@@ -216,6 +216,7 @@ impl<P: Path> Core<P> {
         let taken = self.path.on(socket, &flow);
         speaker.way = speaker.way.after(if taken { Input::Taken } else { Input::Refused });
         self.counters.offloaded += u64::from(taken);
+        self.counters.path_moves += u64::from(taken);
         self.counters.path_refused += u64::from(!taken);
         self.tapped += u32::from(taken && recorded);
         speaker.tapped = taken && recorded;
@@ -428,8 +429,11 @@ fn take_in(speaker: &mut Leg, listener: &mut Leg, numbers: &FlowNumbers) -> Flow
 
 /// What a copied packet says.
 fn said<'a>(speaker: &Leg, party: Party, tapped: &Tapped<'a>) -> Option<Said<'a>> {
-    let Way::OnPath { .. } = speaker.way else { return None };
     let packet = Packet::new_checked(tapped.packet).ok()?;
+    // Its direction may have left the path meanwhile, but the sender must still be the same.
+    if packet.header.ssrc != speaker.arrival.ssrc {
+        return None;
+    }
     Some(Said {
         party: party.index(),
         now: tapped.arrived,

@@ -2,9 +2,7 @@
 //!
 //! `cargo bench -p duogate-benches --bench media`
 //!
-//! Instructions per packet, free of noise, with valgrind installed:
-//! `cargo build --release -p duogate-benches --bin media_instructions`, then
-//! `valgrind --tool=callgrind --toggle-collect='*measured*' target/release/media_instructions`
+//! Instructions per packet, free of noise, with valgrind installed: `target/release/rig instructions`
 
 use std::hint::black_box;
 use std::time::Duration;

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
@@ -11,6 +12,8 @@ use rustix::net::{
 };
 
 use crate::generator::Route;
+use crate::process::Process;
+use crate::rows::MEASURED_CORE;
 
 /// Which bare forwarder.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
@@ -31,7 +34,7 @@ impl Kind {
         }
     }
 
-    /// Where it forwards: an address of its own, because io_uring lets go of sockets a moment after its process
+    /// Where it forwards over loopback: an address of its own, because io_uring lets go of sockets a moment after its process
     /// has ended.
     #[must_use]
     pub const fn address(self) -> Ipv4Addr {
@@ -46,8 +49,14 @@ impl Kind {
 ///
 /// # Errors
 /// The system's.
-pub fn run(kind: Kind, pairs: u16, far_end: SocketAddrV4, duration: Duration) -> io::Result<()> {
-    let sockets = sockets(kind.address(), pairs, far_end)?;
+pub fn run(
+    kind: Kind,
+    address: Ipv4Addr,
+    pairs: u16,
+    far_end: SocketAddrV4,
+    duration: Duration,
+) -> io::Result<()> {
+    let sockets = sockets(address, pairs, far_end)?;
     match kind {
         Kind::Epoll => epoll(&sockets, duration),
         Kind::Uring => crate::uring::forward(&sockets, duration),
@@ -62,14 +71,46 @@ fn ports(address: Ipv4Addr, number: u16) -> [SocketAddrV4; 2] {
     [0, 1].map(|leg| SocketAddrV4::new(address, FIRST_PORT + number * 2 + leg))
 }
 
-/// The routes through a floor with so many pairs.
+/// The routes through a floor at an address with so many pairs.
 #[must_use]
-pub fn routes(kind: Kind, pairs: u16) -> Vec<Route> {
+pub fn routes(address: Ipv4Addr, pairs: u16) -> Vec<Route> {
     let both = |number| {
-        let [first, second] = ports(kind.address(), number);
+        let [first, second] = ports(address, number);
         [Route { to: first, from: second }, Route { to: second, from: first }]
     };
     (0..pairs).flat_map(both).collect()
+}
+
+/// Starts one in a process of its own, in a network namespace or here; it ends by itself, should the rig be gone.
+///
+/// # Errors
+/// It does not start: with its own words.
+pub fn start(
+    namespace: Option<&str>,
+    kind: Kind,
+    address: Ipv4Addr,
+    pairs: u16,
+    far_end: SocketAddrV4,
+    lifetime: Duration,
+    folder: &Path,
+) -> io::Result<Process> {
+    let arguments = [
+        "floor".to_owned(),
+        kind.name().to_owned(),
+        format!("--address={address}"),
+        format!("--pairs={pairs}"),
+        format!("--far-end={far_end}"),
+        format!("--seconds={}", lifetime.as_secs()),
+    ];
+    let log = folder.join(format!("{}.log", kind.name()));
+    let program = std::env::current_exe()?;
+    let mut process = Process::start_in(namespace, "floor", Some(MEASURED_CORE), &program, &arguments, &log)?;
+    // Its sockets are there after a few milliseconds a thousand.
+    std::thread::sleep(Duration::from_millis(500));
+    if process.runs() {
+        return Ok(process);
+    }
+    Err(io::Error::other(std::fs::read_to_string(&log)?))
 }
 
 /// Sockets of all legs, connected to the one far end, as Duogate's are.

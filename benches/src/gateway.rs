@@ -15,7 +15,9 @@ use duogate_channel::sides::{Attachment, ControlSide};
 use duogate_channel::sound::Codec;
 
 use crate::generator::Route;
+use crate::leavings;
 use crate::process::Process;
+use crate::recorded::Tally;
 
 /// An address of the loopback network for the next gateway: all its ports are free, also those that a gateway
 /// which has just ended may still hold for a moment.
@@ -34,9 +36,68 @@ pub struct Gateway {
     pub process: Process,
     /// The wall; shard 0 is the only one.
     pub attachment: Attachment,
-    /// Where it forwards.
+    /// Where it forwards; party and pair may be at another address where there are more.
     pub address: Ipv4Addr,
     next_tag: u64,
+}
+
+/// Whether packets may leave the sockets' path.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FastPath {
+    /// All through sockets.
+    Off,
+    /// Joined pairs through the XDP program, as a driver.
+    Native,
+}
+
+/// What a gateway is started with.
+#[derive(Clone, Copy, Debug)]
+pub struct Setup<'a> {
+    /// Core of its one shard.
+    pub core: usize,
+    /// Sessions at once.
+    pub sessions: u32,
+    /// For its settings, log and socket.
+    pub folder: &'a Path,
+    /// For recordings.
+    pub recordings: &'a Path,
+    /// Path of the network namespace that it runs in; the rig's own where there is none.
+    pub namespace: Option<&'a str>,
+    /// Its addresses, at least one.
+    pub addresses: &'a [Ipv4Addr],
+    /// Which way packets go.
+    pub path: FastPath,
+}
+
+impl Setup<'_> {
+    /// As a configuration file.
+    fn text(&self, socket: &Path) -> String {
+        let Self { core, sessions, .. } = self;
+        let quoted: Vec<String> = self.addresses.iter().map(|address| format!("\"{address}\"")).collect();
+        let (first, more) =
+            quoted.split_first().map_or(("", &[][..]), |(first, more)| (first.as_str(), more));
+        // Settings are written where they are not their default.
+        let more =
+            if more.is_empty() { String::new() } else { format!("more_addresses = [{}]\n", more.join(", ")) };
+        format!(
+            "[media]\naddress = {first}\n{more}ports = \"10000-49999\"\ncores = [{core}]\n\
+             sessions = {sessions}\nprompts = \"{}\"\nrecordings = \"{}\"\n\
+             [limits]\nmax_calls = {sessions}\n[channel]\nsocket = \"{}\"\n{}",
+            self.folder.display(),
+            self.recordings.display(),
+            socket.display(),
+            self.fast_path(),
+        )
+    }
+
+    fn fast_path(&self) -> String {
+        match self.path {
+            FastPath::Off => String::new(),
+            FastPath::Native => {
+                format!("[gateway]\nfast_path = \"native\"\npin = \"{}\"\n", leavings::pins().display())
+            }
+        }
+    }
 }
 
 /// One open session.
@@ -65,28 +126,37 @@ fn broken(what: impl std::fmt::Display) -> io::Error {
 }
 
 impl Gateway {
-    /// Starts a gateway of one shard on `core` with room for `sessions` sessions.
+    /// Starts a gateway of one shard on `core` over loopback with room for `sessions` sessions.
     ///
     /// # Errors
     /// It is not there, does not start, or refuses.
     pub fn start(core: usize, sessions: u32, folder: &Path) -> io::Result<Self> {
-        let address = fresh_address();
-        let socket = folder.join("gateway.sock");
-        let settings = folder.join("gateway.toml");
-        fs::write(
-            &settings,
-            format!(
-                "[media]\naddress = \"{address}\"\nports = \"10000-49999\"\ncores = [{core}]\n\
-                 sessions = {sessions}\nprompts = \"{folder}\"\nrecordings = \"{folder}\"\n\
-                 [limits]\nmax_calls = {sessions}\n[channel]\nsocket = \"{}\"\n",
-                socket.display(),
-                folder = folder.display(),
-            ),
-        )?;
+        let setup = Setup {
+            core,
+            sessions,
+            folder,
+            recordings: folder,
+            namespace: None,
+            addresses: &[fresh_address()],
+            path: FastPath::Off,
+        };
+        Self::start_as(&setup)
+    }
+
+    /// Starts a gateway of one shard.
+    ///
+    /// # Errors
+    /// It is not there, does not start, or refuses.
+    pub fn start_as(setup: &Setup<'_>) -> io::Result<Self> {
+        let [address, ..] = *setup.addresses else { return Err(broken("a gateway without an address")) };
+        let socket = setup.folder.join("gateway.sock");
+        let settings = setup.folder.join("gateway.toml");
+        fs::write(&settings, setup.text(&socket))?;
         let arguments = ["--config".to_owned(), settings.display().to_string()];
-        let log = folder.join("gateway.log");
+        let log = setup.folder.join("gateway.log");
+        let program = program("duogate-gateway")?;
         let mut process =
-            Process::start("duogate-gateway", None, &program("duogate-gateway")?, &arguments, &log)?;
+            Process::start_in(setup.namespace, "duogate-gateway", None, &program, &arguments, &log)?;
         for _ in 0..100 {
             if let Ok(attachment) = Attachment::open(&socket, PATIENCE) {
                 return Ok(Self { process, attachment, address, next_tag: 1 });
@@ -96,7 +166,9 @@ impl Gateway {
             }
             std::thread::sleep(Duration::from_millis(50));
         }
-        Err(broken(format!("duogate-gateway does not take calls; see {}", log.display())))
+        let words = fs::read_to_string(&log).unwrap_or_default();
+        let last = words.lines().next_back().unwrap_or_default();
+        Err(broken(format!("duogate-gateway does not take calls; {} ends: {last}", log.display())))
     }
 
     /// The one shard.
@@ -190,20 +262,23 @@ impl Gateway {
         Ok(pairs.iter().flat_map(both).collect())
     }
 
-    /// Closes the sessions, and waits until they are.
+    /// Closes the sessions, and waits until they are; tells what became of their recordings.
     ///
     /// # Errors
     /// Not all close in time.
-    pub fn close(&mut self, pairs: &[Pair]) -> io::Result<()> {
+    pub fn close(&mut self, pairs: &[Pair]) -> io::Result<Tally> {
+        let mut tally = Tally::default();
         for pair in pairs {
             self.tell(&Command::Close { session: pair.session })?;
         }
         let mut left = pairs.len();
         while left > 0 {
-            if matches!(self.event()?, Event::Closed { .. }) {
+            let event = self.event()?;
+            tally.note(&event);
+            if matches!(event, Event::Closed { .. }) {
                 left -= 1;
             }
         }
-        Ok(())
+        Ok(tally)
     }
 }

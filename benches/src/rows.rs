@@ -1,9 +1,13 @@
 //! The rows of the table, one file a measurement.
 
+pub mod cable;
+pub mod growth;
+pub mod instructions;
 pub mod memory;
 pub mod prompts;
 pub mod relay;
 pub mod setup;
+pub mod subject;
 
 /// Core of what is measured.
 pub const MEASURED_CORE: usize = 0;

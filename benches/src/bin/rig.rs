@@ -2,33 +2,46 @@
 #![allow(clippy::print_stdout)] // The table is what this program is for.
 
 use std::io;
-use std::net::SocketAddrV4;
-use std::path::Path;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use duogate_benches::floor::{self, Kind};
 use duogate_benches::process::{pin, raise_descriptor_limit, remark};
-use duogate_benches::rows::{GENERATOR_CORE, memory, prompts, relay, setup};
+use duogate_benches::rows::instructions::{self, Work};
+use duogate_benches::rows::subject::Subject;
+use duogate_benches::rows::{GENERATOR_CORE, cable, growth, memory, prompts, relay, setup};
 use duogate_benches::table::Table;
+use duogate_benches::{leavings, plot};
 
-/// Measures Duogate on two cores over loopback, beside rtpengine and bare forwarders; ends by itself.
+/// Measures Duogate on two cores beside its opponents in the same run, and prints one table: ratios first, then goals
+/// and figures. Without a row: all of them, in less than ten minutes. Ends by itself; leaves no process, namespace or
+/// pinned map.
+///
+/// The rows "capacity" and "growth" need root, iproute2 and util-linux, and a rig that was built with clang; "relay"
+/// runs without rtpengine too; "setup" needs SIPp; "instructions" needs valgrind. What a row lacks is told, and the row
+/// is left out.
 #[derive(Debug, Parser)]
+#[command(verbatim_doc_comment)]
 struct Arguments {
     #[command(subcommand)]
     row: Option<Row>,
+    /// Folder for the raw figures (figures.json), the table (figures.md) and the plot (figures.svg).
+    #[arg(long, global = true, value_name = "FOLDER")]
+    figures: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Subcommand)]
 enum Row {
-    /// Connected pairs through one shard: loss, processor time a packet, delay.
+    /// Loopback: connected pairs through one shard, rtpengine and bare forwarders: processor time a packet, delay, loss.
     Relay {
         /// Pairs: 100 packets a second in, and as many out, each.
         #[arg(long, default_value_t = 1000)]
         pairs: u16,
         /// Length of each run.
-        #[arg(long, default_value_t = 10)]
+        #[arg(long, default_value_t = 4)]
         seconds: u64,
         /// Runs of each forwarder.
         #[arg(long, default_value_t = 3)]
@@ -37,17 +50,32 @@ enum Row {
         #[arg(long)]
         alone: bool,
     },
+    /// A cable (veth) between two namespaces: highest rate without loss of one core, and delay, of every path.
+    Capacity {
+        /// Which forwarders; all where none is named.
+        subjects: Vec<Subject>,
+    },
+    /// The same cable: what a packet costs from 100 to 20,000 pairs at a constant rate.
+    Growth {
+        /// Which forwarders; Duogate's two paths where none is named.
+        subjects: Vec<Subject>,
+    },
     /// Prompts at once: how far packets are from their schedule.
     Prompts {
         /// Prompts.
         #[arg(long, default_value_t = 1000)]
         count: usize,
         /// How long they are listened to.
-        #[arg(long, default_value_t = 10)]
+        #[arg(long, default_value_t = 4)]
         seconds: u64,
+        /// Runs; the middle one counts.
+        #[arg(long, default_value_t = 5)]
+        repeats: usize,
     },
     /// Memory of a connected pair in the gateway.
     Memory,
+    /// Instructions of the media core for each packet, counted by callgrind.
+    Instructions,
     /// Callbacks set up and torn down through SIPp, with both programs.
     Setup {
         /// Callbacks a second.
@@ -65,6 +93,9 @@ enum Row {
     Floor {
         /// Which.
         kind: Kind,
+        /// Where it forwards.
+        #[arg(long)]
+        address: Ipv4Addr,
         /// Pairs.
         #[arg(long)]
         pairs: u16,
@@ -75,10 +106,18 @@ enum Row {
         #[arg(long)]
         seconds: u64,
     },
+    /// The media core alone; the rig starts it under callgrind.
+    #[command(hide = true)]
+    Core {
+        /// On what packets.
+        work: Work,
+        /// How many.
+        packets: u32,
+    },
 }
 
 fn main() -> ExitCode {
-    match run(Arguments::parse().row) {
+    match run(Arguments::parse()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -88,39 +127,63 @@ fn main() -> ExitCode {
     }
 }
 
+/// All rows, the quickest to answer first.
+fn all() -> Vec<Row> {
+    let relay = |pairs, repeats| Row::Relay { pairs, seconds: 4, repeats, alone: false };
+    vec![
+        relay(1000, 3),
+        relay(250, 1),
+        relay(500, 1),
+        relay(2000, 1),
+        Row::Capacity { subjects: Vec::new() },
+        Row::Growth { subjects: Vec::new() },
+        Row::Prompts { count: 1000, seconds: 4, repeats: 5 },
+        Row::Memory,
+        Row::Instructions,
+        Row::Setup { rate: 200, seconds: 60, talk: 5 },
+    ]
+}
+
 /// Gives whether every goal was met.
-fn run(row: Option<Row>) -> io::Result<bool> {
+fn run(arguments: Arguments) -> io::Result<bool> {
     raise_descriptor_limit()?;
-    if let Some(Row::Floor { kind, pairs, far_end, seconds }) = row {
-        floor::run(kind, pairs, far_end, Duration::from_secs(seconds))?;
-        return Ok(true);
+    match arguments.row {
+        Some(Row::Floor { kind, address, pairs, far_end, seconds }) => {
+            floor::run(kind, address, pairs, far_end, Duration::from_secs(seconds))?;
+            return Ok(true);
+        }
+        Some(Row::Core { work, packets }) => {
+            instructions::work(work, packets);
+            return Ok(true);
+        }
+        _ => {}
     }
     pin(GENERATOR_CORE)?;
-    let folder = std::env::temp_dir().join(format!("duogate-rig-{}", std::process::id()));
+    let folder = leavings::folder();
     std::fs::create_dir_all(&folder)?;
-    let rows = match row {
-        Some(row) => vec![row],
-        None => vec![
-            Row::Relay { pairs: 1000, seconds: 10, repeats: 3, alone: false },
-            Row::Prompts { count: 1000, seconds: 10 },
-            Row::Memory,
-            Row::Setup { rate: 200, seconds: 60, talk: 5 },
-        ],
-    };
+    leavings::removed_on_signals()?;
     let mut table = Table::default();
     let mut complete = true;
-    for row in rows {
+    for row in arguments.row.map_or_else(all, |row| vec![row]) {
+        let begun = std::time::Instant::now();
         match measure(&row, &folder) {
             Ok(rows) => table.append(rows),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                remark(&format!("{row:?} left out: {error}"));
+            }
             Err(error) => {
                 remark(&format!("{row:?} failed: {error}"));
                 complete = false;
             }
         }
+        remark(&format!("{row:?} took {:.0} s", begun.elapsed().as_secs_f64()));
     }
     print!("{}", table.text());
+    if let Some(folder) = arguments.figures {
+        plot::write(&table, &folder)?;
+    }
     if complete {
-        std::fs::remove_dir_all(&folder)?;
+        leavings::remove();
     } else {
         remark(&format!("logs are in {}", folder.display()));
     }
@@ -128,16 +191,26 @@ fn run(row: Option<Row>) -> io::Result<bool> {
 }
 
 fn measure(row: &Row, folder: &Path) -> io::Result<Table> {
-    match *row {
+    match row {
         Row::Relay { pairs, seconds, repeats, alone } => {
-            let load = relay::Load { pairs, duration: Duration::from_secs(seconds), repeats, alone };
-            relay::run(load, folder)
+            let duration = Duration::from_secs(*seconds);
+            relay::run(relay::Load { pairs: *pairs, duration, repeats: *repeats, alone: *alone }, folder)
         }
-        Row::Prompts { count, seconds } => prompts::run(count, Duration::from_secs(seconds), folder),
+        Row::Capacity { subjects } => cable::run(or_all(subjects, &Subject::ALL), folder),
+        Row::Growth { subjects } => growth::run(or_all(subjects, &[Subject::Sockets, Subject::Path]), folder),
+        Row::Prompts { count, seconds, repeats } => {
+            prompts::run(*count, Duration::from_secs(*seconds), *repeats, folder)
+        }
         Row::Memory => memory::run(&[1000, 4000], folder),
-        Row::Setup { rate, seconds, talk } => {
-            setup::run(setup::Load { rate, duration: Duration::from_secs(seconds), talk }, folder)
-        }
-        Row::Floor { .. } => Ok(Table::default()),
+        Row::Instructions => instructions::run(folder),
+        Row::Setup { rate, seconds, talk } => setup::run(
+            setup::Load { rate: *rate, duration: Duration::from_secs(*seconds), talk: *talk },
+            folder,
+        ),
+        Row::Floor { .. } | Row::Core { .. } => Ok(Table::default()),
     }
+}
+
+fn or_all<'a>(named: &'a [Subject], all: &'a [Subject]) -> &'a [Subject] {
+    if named.is_empty() { all } else { named }
 }

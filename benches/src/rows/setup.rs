@@ -197,7 +197,7 @@ pub fn run(load: Load, folder: &Path) -> io::Result<Table> {
     table.judged(
         &format!("memory: both programs, a pair of {pairs}"),
         format!("{:.1} KiB (gateway {:.1}, control {:.1})", kibi(both), kibi(grown(0)), kibi(grown(1))),
-        "<= 64 KiB",
+        "≤ 64 KiB",
         both <= GOAL_PAIR_BYTES,
     );
     Ok(table)
@@ -257,10 +257,10 @@ fn times(
     table.judged(&what, figure, "none fails", whole);
     let p99 = quantile(&first, 0.99);
     let what = "set-up: construct to first INVITE, p99";
-    table.judged(what, milliseconds(p99), "<= 10 ms", whole && p99 <= GOAL_INVITE_NANOSECONDS);
+    table.judged(what, milliseconds(p99), "≤ 10 ms", whole && p99 <= GOAL_INVITE_NANOSECONDS);
     let p99 = quantile(&second, 0.99);
     let what = "set-up: party 1's 200 to party 2's INVITE, p99";
-    table.judged(what, milliseconds(p99), "<= 5 ms", whole && p99 <= GOAL_SECOND_INVITE_NANOSECONDS);
+    table.judged(what, milliseconds(p99), "≤ 5 ms", whole && p99 <= GOAL_SECOND_INVITE_NANOSECONDS);
     let mut answers: Vec<u64> = asked.iter().map(|call| call.took).collect();
     answers.sort_unstable();
     let three =

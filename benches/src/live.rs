@@ -1,0 +1,367 @@
+//! Live frames: a generator, a sink and the barest rewriter as BPF programs on a cable between two namespaces. They
+//! reach rates that no socket reaches.
+
+use std::io;
+use std::time::Duration;
+
+use aya::maps::{Array, MapData};
+use aya::programs::xdp::{XdpLinkId, XdpMode};
+use aya::programs::{TestRun, TestRunAttrs, TestRunOptions, Xdp};
+use aya::{Ebpf, Pod};
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, transmute};
+
+use crate::awake::Awake;
+use crate::clock;
+use crate::generator::Route;
+use crate::process::pin;
+use crate::rows::{GENERATOR_CORE, MEASURED_CORE};
+use crate::veth::{Cable, FAR_END, FAR_END_MAC, GATEWAY_MAC};
+
+/// The object that build.rs made of `bpf/rig.c`; empty where there was no clang.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/rig.o"));
+
+/// Length of a frame: Ethernet, IPv4, UDP, RTP and 160 octets.
+const FRAME: usize = 14 + 20 + 8 + 12 + 160;
+
+/// Streams that the generator's table holds.
+pub const MOST_STREAMS: usize = 65_536;
+
+/// Frames between two looks of the kernel at whether somebody else wants the core: few where packets are to leave
+/// punctually, more where they are to be many. All fit into a veth's ring of 256, and the kernel keeps as many pages.
+const fn batch(rate: u64) -> u32 {
+    match rate {
+        0..=250_000 => 16,
+        250_001..=1_000_000 => 64,
+        _ => 192,
+    }
+}
+
+/// Nanoseconds that a frame takes about that is sent, with its sink on the same core, and at first one for which it is
+/// too early: from these follows how many frames a run has.
+const SENT_FRAME: u64 = 380;
+const IDLE_FRAME: u64 = 70;
+
+/// Width of the sink's buckets in nanoseconds, and their number.
+const DELAY_NANOSECONDS: u64 = 512;
+const DELAYS: u32 = 16_384;
+
+/// `struct stream` of `bpf/rig.c`.
+#[derive(Clone, Copy, Default, FromBytes, IntoBytes, Immutable)]
+#[repr(C)]
+struct Stream {
+    to: [u8; 4],
+    back_from: [u8; 4],
+    to_port: [u8; 2],
+    back_from_port: [u8; 2],
+    ssrc: u32,
+    timestamp: u32,
+    sequence: u32,
+}
+
+/// `struct schedule` of `bpf/rig.c`.
+#[derive(Clone, Copy, Default, FromBytes, IntoBytes, Immutable)]
+#[repr(C)]
+struct Schedule {
+    start: u64,
+    length: u64,
+    rate: u64,
+    done: u64,
+    sent: u64,
+    streams: u32,
+    turn: u32,
+    from: [u8; 4],
+    from_port: [u8; 2],
+    to_mac: [u8; 6],
+    from_mac: [u8; 6],
+    filler: [u8; 6],
+}
+
+/// `struct seen` of `bpf/rig.c`.
+#[derive(Clone, Copy, Default, FromBytes, IntoBytes, Immutable)]
+#[repr(C)]
+struct Seen {
+    received: u64,
+    astray: u64,
+    octets: u64,
+}
+
+/// `struct leg` of `bpf/rig.c`.
+#[derive(Clone, Copy, Default, FromBytes, IntoBytes, Immutable)]
+#[repr(C)]
+struct Leg {
+    to: [u8; 4],
+    to_port: [u8; 2],
+    from_port: [u8; 2],
+    ssrc: u32,
+    timestamp_offset: u32,
+    sequence_offset: u16,
+    filler: u16,
+}
+
+/// What a run has seen.
+#[derive(Clone, Debug, Default)]
+pub struct Flight {
+    /// Packets that were transmitted.
+    pub sent: u64,
+    /// Packets that were due; more than sent where the generator was held up.
+    pub due: u64,
+    /// Packets that came back, on their right way or not.
+    pub received: u64,
+    /// Packets that came back from another address or port than they should have.
+    pub astray: u64,
+    /// Seconds that it lasted.
+    pub seconds: f64,
+    /// Packets by their delay, in steps of [`DELAY_NANOSECONDS`]; one in sixteen.
+    delays: Vec<u64>,
+}
+
+#[allow(clippy::cast_precision_loss)] // Figures for people.
+impl Flight {
+    /// Share of the packets that never came back.
+    #[must_use]
+    pub fn loss(&self) -> f64 {
+        self.sent.saturating_sub(self.received) as f64 / self.sent.max(1) as f64
+    }
+
+    /// Packets a second that were in fact sent.
+    #[must_use]
+    pub fn rate(&self) -> f64 {
+        self.sent as f64 / self.seconds
+    }
+
+    /// The delay that `share` of the packets do not exceed, in nanoseconds.
+    #[must_use]
+    pub fn delay(&self, share: f64) -> u64 {
+        let all: u64 = self.delays.iter().sum();
+        let mut sum = 0;
+        for (upper, count) in (1..).zip(&self.delays) {
+            sum += count;
+            if sum > 0 && sum as f64 >= all as f64 * share {
+                return upper * DELAY_NANOSECONDS;
+            }
+        }
+        0
+    }
+}
+
+/// A cable with its programs.
+pub struct Bench {
+    /// What they run on.
+    pub cable: Cable,
+    bpf: Ebpf,
+    streams: u32,
+    rewriter: Option<XdpLinkId>,
+    /// Nanoseconds of a frame for which it is too early, as seen last.
+    idle_frame: u64,
+    _awake: Awake,
+}
+
+fn told(error: impl std::error::Error) -> io::Error {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    io::Error::other(text)
+}
+
+impl Bench {
+    /// Lays a cable, and puts the sink at its far end.
+    ///
+    /// # Errors
+    /// We are not root, the rig was built without clang, or the kernel refuses.
+    pub fn new() -> io::Result<Self> {
+        if OBJECT.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "the rig was built without clang"));
+        }
+        let cable = Cable::new()?;
+        let mut bpf = Ebpf::load(OBJECT).map_err(told)?;
+        for name in ["generate", "sink", "rewrite"] {
+            program(&mut bpf, name)?.load().map_err(told)?;
+        }
+        let sink = program(&mut bpf, "sink")?;
+        let interface = cable.far_interface.clone();
+        cable.far.inside(|| sink.attach(&interface, XdpMode::Driver).map(drop).map_err(told))?;
+        cable.pin()?;
+        Ok(Self {
+            cable,
+            bpf,
+            streams: 0,
+            rewriter: None,
+            idle_frame: IDLE_FRAME,
+            _awake: Awake::keep(MEASURED_CORE)?,
+        })
+    }
+
+    fn map<V: Pod>(&mut self, name: &str) -> io::Result<Array<&mut MapData, V>> {
+        let map = self.bpf.map_mut(name).ok_or_else(|| io::Error::other(format!("no map {name}")))?;
+        Array::try_from(map).map_err(told)
+    }
+
+    fn schedule(&mut self) -> io::Result<Schedule> {
+        Ok(transmute!(self.map::<[u8; size_of::<Schedule>()]>("SCHEDULE")?.get(&0, 0).map_err(told)?))
+    }
+
+    /// Streams from now on over these routes, each from its beginning.
+    ///
+    /// # Errors
+    /// There are none, or more than the table holds.
+    pub fn take(&mut self, routes: &[Route]) -> io::Result<()> {
+        if routes.is_empty() || routes.len() > MOST_STREAMS {
+            return Err(io::Error::other(format!("{} streams", routes.len())));
+        }
+        let mut map = self.map::<[u8; size_of::<Stream>()]>("STREAM")?;
+        for (place, route) in (0..).zip(routes) {
+            let stream = Stream {
+                to: route.to.ip().octets(),
+                back_from: route.from.ip().octets(),
+                to_port: route.to.port().to_be_bytes(),
+                back_from_port: route.from.port().to_be_bytes(),
+                ssrc: place + 1,
+                timestamp: 0,
+                sequence: 0,
+            };
+            let bytes: [u8; size_of::<Stream>()] = transmute!(stream);
+            map.set(place, bytes, 0).map_err(told)?;
+        }
+        self.streams = u32::try_from(routes.len()).unwrap_or(0);
+        Ok(())
+    }
+
+    /// Sends `rate` packets a second over all routes in turn for `duration`, from where the streams were, and waits
+    /// until what is on its way has come.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn fly(&mut self, rate: u64, duration: Duration) -> io::Result<Flight> {
+        self.cable.pin()?;
+        let bytes: [u8; size_of::<Seen>()] = transmute!(Seen::default());
+        self.map::<[u8; size_of::<Seen>()]>("SEEN")?.set(0, bytes, 0).map_err(told)?;
+        let mut delays = self.map::<u64>("DELAY")?;
+        for place in 0..DELAYS {
+            delays.set(place, 0, 0).map_err(told)?;
+        }
+        let turn = self.schedule()?.turn;
+        let length = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX / 2);
+        let schedule = Schedule {
+            length,
+            rate,
+            streams: self.streams,
+            turn: if turn < self.streams { turn } else { 0 },
+            from: FAR_END.ip().octets(),
+            from_port: FAR_END.port().to_be_bytes(),
+            to_mac: GATEWAY_MAC,
+            from_mac: FAR_END_MAC,
+            ..Schedule::default()
+        };
+        let bytes: [u8; size_of::<Schedule>()] = transmute!(schedule);
+        self.map::<[u8; size_of::<Schedule>()]>("SCHEDULE")?.set(0, bytes, 0).map_err(told)?;
+        self.generate(rate, length)?;
+        let seconds = duration.as_secs_f64();
+        std::thread::sleep(Duration::from_millis(100));
+        let done = self.schedule()?;
+        let seen: Seen = transmute!(self.map::<[u8; size_of::<Seen>()]>("SEEN")?.get(&0, 0).map_err(told)?);
+        let delays = self.map::<u64>("DELAY")?.iter().collect::<Result<_, _>>().map_err(told)?;
+        Ok(Flight {
+            sent: done.sent,
+            due: done.done,
+            received: seen.received,
+            astray: seen.astray,
+            seconds,
+            delays,
+        })
+    }
+
+    /// Runs the generator on its core until its schedule is over.
+    fn generate(&mut self, rate: u64, length: u64) -> io::Result<()> {
+        loop {
+            let begun = self.schedule()?.start;
+            let now = clock::monotonic();
+            let left = if begun == 0 { length } else { (begun + length).saturating_sub(now) };
+            if left == 0 {
+                return Ok(());
+            }
+            // One call for all: to begin and to end one takes the kernel some ten milliseconds, in which none is sent.
+            let sent = left * rate / 1_000_000_000;
+            let idle = left.saturating_sub(sent * SENT_FRAME) / self.idle_frame;
+            let frames = (sent + idle) * 17 / 16 + 1;
+            self.call(rate, u32::try_from(frames).unwrap_or(u32::MAX))?;
+            let took = (clock::monotonic() - now).saturating_sub(sent * SENT_FRAME);
+            if idle > frames / 2 {
+                self.idle_frame = (took / (frames - sent)).clamp(20, 200);
+            }
+        }
+    }
+
+    fn call(&mut self, rate: u64, frames: u32) -> io::Result<()> {
+        let interface = self.cable.far_interface.clone();
+        let generator = program(&mut self.bpf, "generate")?;
+        self.cable.far.inside(|| {
+            pin(GENERATOR_CORE)?;
+            // Before whatever else runs on this core, but for the sink; of this thread alone.
+            rustix::process::setpriority_process(None, -20)?;
+            let socket = std::net::UdpSocket::bind("0.0.0.0:0")?;
+            let context = context(rustix::net::netdevice::name_to_index(socket, &interface)?);
+            let options = TestRunOptions {
+                data_in: Some(&[0xD5; FRAME]),
+                ctx_in: Some(&context),
+                repeat: frames,
+                attrs: TestRunAttrs::new().xdp_live_frames(batch(rate)),
+                ..TestRunOptions::new()
+            };
+            generator.test_run(options).map(drop).map_err(told)
+        })
+    }
+
+    /// Puts the barest rewriter at the gateway's side: what comes to a route goes back from where it is to.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn rewrite(&mut self, routes: &[Route]) -> io::Result<()> {
+        let mut map = self.map::<[u8; size_of::<Leg>()]>("LEG")?;
+        for (place, route) in (0..).zip(routes) {
+            let leg = Leg {
+                to: FAR_END.ip().octets(),
+                to_port: FAR_END.port().to_be_bytes(),
+                from_port: route.from.port().to_be_bytes(),
+                ssrc: place,
+                timestamp_offset: 1000,
+                sequence_offset: 100,
+                filler: 0,
+            };
+            let bytes: [u8; size_of::<Leg>()] = transmute!(leg);
+            map.set(u32::from(route.to.port()), bytes, 0).map_err(told)?;
+        }
+        let interface = self.cable.gateway_interface.clone();
+        let rewriter = program(&mut self.bpf, "rewrite")?;
+        let attach = || rewriter.attach(&interface, XdpMode::Driver).map_err(told);
+        self.rewriter = Some(self.cable.gateway.inside(attach)?);
+        Ok(())
+    }
+
+    /// Takes the rewriter away again.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn stop_rewriting(&mut self) -> io::Result<()> {
+        let Some(link) = self.rewriter.take() else { return Ok(()) };
+        program(&mut self.bpf, "rewrite")?.detach(link).map_err(told)
+    }
+}
+
+fn program<'a>(bpf: &'a mut Ebpf, name: &str) -> io::Result<&'a mut Xdp> {
+    let program = bpf.program_mut(name).ok_or_else(|| io::Error::other(format!("no program {name}")))?;
+    program.try_into().map_err(told)
+}
+
+/// `struct xdp_md`: the packets are as if they had come in at this interface.
+fn context(interface: u32) -> [u8; 24] {
+    let mut context = [0; 24];
+    // data_end
+    context[4..8].copy_from_slice(&u32::try_from(FRAME).unwrap_or(0).to_ne_bytes());
+    // ingress_ifindex
+    context[12..16].copy_from_slice(&interface.to_ne_bytes());
+    context
+}

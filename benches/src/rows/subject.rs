@@ -1,0 +1,204 @@
+//! Who forwards on the cable between two namespaces: bare forwarders, and Duogate on each of its paths.
+
+use std::io;
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::time::Duration;
+
+use duogate_channel::counters::Counter;
+
+use crate::floor::{self, Kind};
+use crate::gateway::{FastPath, Gateway, Pair, Setup};
+use crate::generator::Route;
+use crate::leavings;
+use crate::live::Bench;
+use crate::process::Process;
+use crate::recorded::{Folder, Tally, record};
+use crate::rows::MEASURED_CORE;
+use crate::veth::{FAR_END, GATEWAYS};
+
+/// A forwarder.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum Subject {
+    /// One receive and one send call a packet.
+    Epoll,
+    /// Bare io_uring.
+    Uring,
+    /// Duogate through its sockets.
+    Sockets,
+    /// The bare XDP rewriter.
+    Rewriter,
+    /// Duogate through its XDP program.
+    Path,
+    /// The same with every pair recorded through the tap.
+    Recorded,
+}
+
+impl Subject {
+    /// From the slowest to the fastest.
+    pub const ALL: [Self; 6] =
+        [Self::Epoll, Self::Uring, Self::Sockets, Self::Rewriter, Self::Path, Self::Recorded];
+
+    /// For people.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Epoll => "bare epoll",
+            Self::Uring => "bare io_uring",
+            Self::Sockets => "Duogate, io_uring",
+            Self::Rewriter => "bare XDP_TX",
+            Self::Path => "Duogate, XDP",
+            Self::Recorded => "Duogate, XDP, recorded",
+        }
+    }
+
+    /// For the raw figures.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Epoll => "epoll",
+            Self::Uring => "uring",
+            Self::Sockets => "duogate_uring",
+            Self::Rewriter => "xdp_tx",
+            Self::Path => "duogate_xdp",
+            Self::Recorded => "duogate_xdp_recorded",
+        }
+    }
+
+    /// Whether its packets go through sockets.
+    #[must_use]
+    pub const fn by_sockets(self) -> bool {
+        matches!(self, Self::Epoll | Self::Uring | Self::Sockets)
+    }
+}
+
+/// What runs.
+enum Running {
+    Floor(Process),
+    Gateway { gateway: Box<Gateway>, pairs: Vec<Pair>, recordings: Option<Folder> },
+    Rewriter,
+}
+
+/// A forwarder with its pairs open, and the generator's streams through it.
+pub struct Started {
+    running: Running,
+    /// Pairs.
+    pub pairs: u16,
+}
+
+/// A forwarder is gone after so long by itself, should the rig be.
+const LIFETIME: Duration = Duration::from_secs(120);
+
+/// Packets a second while streams begin: the first of each goes through the sockets, whatever the path.
+const BEGINNING_RATE: u64 = 50_000;
+
+/// The gateway looks once a second at what it can put on the path.
+const SETTLING: Duration = Duration::from_millis(1500);
+
+/// Starts it with so many pairs and lets each stream begin.
+///
+/// # Errors
+/// The system's, and its own.
+pub fn start(bench: &mut Bench, subject: Subject, pairs: u16, folder: &Path) -> io::Result<Started> {
+    let namespace = bench.cable.gateway.path();
+    let (running, routes) = match subject {
+        Subject::Epoll => bare(&namespace, Kind::Epoll, pairs, folder)?,
+        Subject::Uring => bare(&namespace, Kind::Uring, pairs, folder)?,
+        Subject::Rewriter => {
+            let routes = floor::routes(GATEWAYS[0], pairs);
+            bench.rewrite(&routes)?;
+            (Running::Rewriter, routes)
+        }
+        Subject::Sockets | Subject::Path | Subject::Recorded => duogate(&namespace, subject, pairs, folder)?,
+    };
+    bench.take(&routes)?;
+    // Two packets of each stream.
+    let beginning = Duration::from_millis(2 * routes.len() as u64 * 1000 / BEGINNING_RATE + 100);
+    bench.fly(BEGINNING_RATE, beginning)?;
+    if matches!(subject, Subject::Path | Subject::Recorded) {
+        std::thread::sleep(SETTLING);
+    }
+    Ok(Started { running, pairs })
+}
+
+fn bare(namespace: &str, kind: Kind, pairs: u16, folder: &Path) -> io::Result<(Running, Vec<Route>)> {
+    let process = floor::start(Some(namespace), kind, GATEWAYS[0], pairs, FAR_END, LIFETIME, folder)?;
+    Ok((Running::Floor(process), floor::routes(GATEWAYS[0], pairs)))
+}
+
+/// Even ports of an address: a pair takes two.
+const PAIRS_OF_AN_ADDRESS: usize = 10_000;
+
+fn addresses(pairs: u16) -> &'static [Ipv4Addr] {
+    let needed = usize::from(pairs).div_ceil(PAIRS_OF_AN_ADDRESS);
+    &GATEWAYS[..needed.clamp(1, GATEWAYS.len())]
+}
+
+fn duogate(
+    namespace: &str,
+    subject: Subject,
+    count: u16,
+    folder: &Path,
+) -> io::Result<(Running, Vec<Route>)> {
+    let recorded = subject == Subject::Recorded;
+    let recordings = recorded.then(Folder::new).transpose()?;
+    let setup = Setup {
+        core: MEASURED_CORE,
+        sessions: u32::from(count),
+        folder,
+        recordings: recordings.as_ref().map_or(folder, Folder::path),
+        namespace: Some(namespace),
+        addresses: addresses(count),
+        path: if subject == Subject::Sockets { FastPath::Off } else { FastPath::Native },
+    };
+    let mut gateway = Gateway::start_as(&setup)?;
+    let pairs = gateway.open(usize::from(count), FAR_END)?;
+    let routes = gateway.join(&pairs)?;
+    if let Some(folder) = &recordings {
+        record(&mut gateway, &pairs, folder.path())?;
+    }
+    Ok((Running::Gateway { gateway: Box::new(gateway), pairs, recordings }, routes))
+}
+
+impl Started {
+    /// Processor time of the measured core that forwarding took so far: polling the wire and the process, in
+    /// nanoseconds.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn cpu(&self, bench: &Bench) -> io::Result<u64> {
+        let process = match &self.running {
+            Running::Floor(process) => process.cpu()?,
+            Running::Gateway { gateway, .. } => gateway.process.cpu()?,
+            Running::Rewriter => 0,
+        };
+        Ok(process + bench.cable.polling_time()?)
+    }
+
+    /// One of Duogate's counters; 0 for the others.
+    #[must_use]
+    pub fn counter(&mut self, which: Counter) -> u64 {
+        match &mut self.running {
+            Running::Gateway { gateway, .. } => gateway.shard().page.get(which),
+            Running::Floor(_) | Running::Rewriter => 0,
+        }
+    }
+
+    /// Ends it; tells what became of the recordings, if there were any.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn stop(self, bench: &mut Bench) -> io::Result<Tally> {
+        let mut tally = Tally::default();
+        match self.running {
+            Running::Floor(process) => drop(process),
+            Running::Rewriter => bench.stop_rewriting()?,
+            Running::Gateway { mut gateway, pairs, recordings } => {
+                tally = gateway.close(&pairs)?;
+                drop((gateway, recordings));
+                leavings::forget_pins();
+            }
+        }
+        Ok(tally)
+    }
+}

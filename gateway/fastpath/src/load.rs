@@ -82,7 +82,22 @@ impl FastPath {
     pub fn load(settings: &Settings) -> Result<Self, Error> {
         program::available()?;
         check(settings)?;
-        let interfaces = interfaces::choose(settings)?;
+        Self::load_on(settings, interfaces::choose(settings)?)
+    }
+
+    /// As [`FastPath::load`], taking every interface for one with a device behind it, where each packet has its full
+    /// checksum: for tests, which have only virtual interfaces.
+    ///
+    /// # Errors
+    /// As [`FastPath::load`].
+    #[doc(hidden)]
+    pub fn load_as_on_devices(settings: &Settings) -> Result<Self, Error> {
+        let mut interfaces = interfaces::choose(settings)?;
+        interfaces.iter_mut().for_each(|interface| interface.is_virtual = false);
+        Self::load_on(settings, interfaces)
+    }
+
+    fn load_on(settings: &Settings, interfaces: Vec<Interface>) -> Result<Self, Error> {
         let mut warnings = Vec::new();
         let pins = take_pins(settings, &mut warnings)?;
         let folder = pins.as_ref().map(Pins::folder);

@@ -1,6 +1,6 @@
 //! What becomes of a frame, by running the program on frames of the test's own.
 
-use duogate_fastpath::{Flow, PassReason};
+use duogate_fastpath::{FastPath, Flow, PassReason};
 
 use crate::frames::{Action, Outcome, frame, parts, rtp, run};
 use crate::host::{FAMILIES, Family, GATEWAY_MAC, Host, PARTY_MAC, flow, index, leg, party};
@@ -19,6 +19,8 @@ fn every_field_is_rewritten() {
             let outcome = run(&path, &frame(party(0, family), leg(0, family), &sent));
             assert_eq!(outcome.action, Action::Send, "{family:?} {:?}", path.counters());
             let found = parts(&outcome.frame);
+            // What comes from a virtual interface may have half a checksum: IPv4 needs none, IPv6 gets a new one.
+            assert_eq!(found.summed, family == Family::Six);
             assert_eq!(found.macs, [PARTY_MAC, GATEWAY_MAC]);
             assert_eq!((found.traffic_class, found.hops), (0xb8, 64));
             assert_eq!((found.source, found.destination), (leg(1, family), party(1, family)));
@@ -26,6 +28,43 @@ fn every_field_is_rewritten() {
             let timestamp = timestamp.wrapping_add(flow.timestamp_offset);
             assert_eq!(found.payload, rtp(0x80, out, timestamp, flow.out_ssrc, &payload));
         }
+    }
+}
+
+#[test]
+fn full_checksums_are_carried_on() {
+    let Some(host) = Host::new() else { return };
+    if host.load(&host.settings()).is_none() {
+        return;
+    }
+    let path = FastPath::load_as_on_devices(&host.settings()).unwrap();
+    for family in FAMILIES {
+        let udp = if family == Family::Four { 34 } else { 54 };
+        path.table().on(index(0, family), &flow(family)).unwrap();
+        for step in 0..200_u16 {
+            let payload: Vec<u8> = (0..step + 1).map(|octet| octet.to_le_bytes()[0] ^ 0x5a).collect();
+            let timestamp = 50_000 + 160 * u32::from(step);
+            let sent = rtp(8, 1000 + step, timestamp, flow(family).ssrc, &payload);
+            let mut sent = frame(party(0, family), leg(0, family), &sent);
+            let wrong = step % 3 == 2 && payload.len() > 10;
+            if wrong {
+                sent[udp + 30] ^= 1;
+            }
+            let none = family == Family::Four && step % 3 == 1;
+            if none {
+                sent[udp + 6..udp + 8].fill(0);
+            }
+            let outcome = run(&path, &sent);
+            assert_eq!(outcome.action, Action::Send);
+            // A checksum that was wrong stays wrong: the listener shall know.
+            let found = std::panic::catch_unwind(|| parts(&outcome.frame));
+            assert_eq!(found.is_err(), wrong, "{family:?} {step}");
+            if let Ok(found) = found {
+                assert_eq!(found.summed, !none, "{family:?} {step}");
+                assert_eq!((found.source, found.destination), (leg(1, family), party(1, family)));
+            }
+        }
+        assert_eq!(path.table().off(index(0, family)).unwrap().forwarded(), 200);
     }
 }
 

@@ -176,7 +176,7 @@ fn no_frame_comes_out_changed_unless_it_is_a_flows() {
             Action::Send => {
                 let family = FAMILIES[usize::from(sent[12] == 0x86)];
                 // What a change may touch and still be the flow's: MAC addresses, TOS and hops, the number, the
-                // marker, the timestamp, the sound, and checksums, which then are as wrong as before.
+                // marker, the timestamp, the sound, and checksums, whose place is not looked at here.
                 let ip = if family == Family::Four { 34 } else { 54 };
                 prop_assert_eq!(sent[ip + 8], 0x80);
                 prop_assert_eq!(sent[ip + 9] & 0x7f, 8);

@@ -6,7 +6,7 @@ use duogate_channel::event::LegStatistics;
 use duogate_channel::identity::{LocalPort, Party};
 use duogate_channel::sound::Codec;
 use duogate_channel::time::UnixTime;
-use duogate_signaling::resource::action::Actions;
+use duogate_signaling::resource::action::{ActionNote, Actions};
 use duogate_signaling::resource::note::{LegNote, Note};
 use duogate_signaling::resource::report::{ChannelRecord, Event, Failure, RecordResult, Release, Report};
 use duogate_signaling::resource::view::{PartyView, View};
@@ -123,6 +123,27 @@ pub(crate) fn notification(report: &Report) -> Value {
             "to_uri": to_uri,
         }),
         Event::Connected { connect_time } => json!({"connect_time": time(*connect_time)}),
+        Event::Dtmf { party, key, milliseconds } => json!({
+            "party": party.number(),
+            "key": key.sign().to_string(),
+            "duration_milliseconds": milliseconds,
+        }),
+        Event::PlayCompleted { party, error, begin_time, end_time, finish_key } => {
+            let mut params = acted(*party, *error, *begin_time, *end_time);
+            params["finish_key"] = finish_key.map_or(Value::Null, |key| key.sign().to_string().into());
+            params
+        }
+        Event::SendDtmfCompleted { party, error, begin_time, end_time, keys } => {
+            let mut params = acted(*party, *error, *begin_time, *end_time);
+            params["keys"] = keys.as_str().into();
+            params
+        }
+        Event::ReceiveDtmfCompleted { party, error, begin_time, end_time, keys, finish_key } => {
+            let mut params = acted(*party, *error, *begin_time, *end_time);
+            params["keys"] = keys.as_str().into();
+            params["finish_key"] = finish_key.map_or(Value::Null, |key| key.sign().to_string().into());
+            params
+        }
         Event::RecordCompleted(result) => recorded(result),
         Event::Released(release) => released(release),
         Event::ChannelClosed(record) => channel(record),
@@ -154,6 +175,16 @@ pub(crate) fn envelope(
         fields.insert("time".into(), json!(seconds(milliseconds)));
         fields.insert("user_data".into(), user_data.into());
     }
+}
+
+/// What the ends of all actions on a party have in common.
+fn acted(party: Party, error: Option<Failure>, begin_time: UnixTime, end_time: UnixTime) -> Value {
+    json!({
+        "party": party.number(),
+        "error": failure(error),
+        "begin_time": time(begin_time),
+        "end_time": time(end_time),
+    })
 }
 
 fn recorded(result: &RecordResult) -> Value {
@@ -218,6 +249,15 @@ pub(crate) fn note(note: &Note) -> Value {
     fields.insert("dial_open".into(), json!(note.dial_open));
     fields.insert("record_open".into(), note.record_open.into());
     fields.insert("channel_open".into(), json!(note.channel_open));
+    let action = |action: &ActionNote| {
+        json!({
+            "action": action.method.name(),
+            "party": action.party.map(Party::number),
+            "begin_time": time(action.begin_time),
+            "detail": action.detail,
+        })
+    };
+    fields.insert("actions".into(), note.actions.iter().map(action).collect());
     fields.insert("max_answer_seconds".into(), json!(note.max_answer.as_secs()));
     fields.insert("max_ring_seconds".into(), json!(note.max_ring.as_secs()));
     if let Some(media) = &note.media {

@@ -92,7 +92,7 @@ impl Estate {
             tracing::warn!(resources = open.len(), "a former control plane left calls open; they are ended");
         }
         let (recorded, others): (Vec<_>, Vec<_>) =
-            open.into_iter().partition(|resource| resource.recording.is_some());
+            open.into_iter().partition(|resource| !resource.recordings.is_empty());
         release(&store, others, &Rescued::new(), clock::unix_milliseconds());
         if recorded.is_empty() && files.is_empty() {
             return;
@@ -184,11 +184,16 @@ fn changes(resource: OpenResource, rescued: &Rescued, now: i64) -> Vec<Change> {
             ending.event(&format!("ext.duo_callback.{name}"), params);
         }
     }
+    for action in note["actions"].as_array().into_iter().flatten() {
+        if let Some((method, params)) = acted(action, now) {
+            ending.event(method, params);
+        }
+    }
     if note["released"] != true {
         ending.event("ext.duo_callback.on_released", released(&view, now));
     }
-    if let Some(recording) = &resource.recording {
-        let params = recorded(&view, recording, rescued, now);
+    for recording in &resource.recordings {
+        let params = recorded(&resource, recording, rescued, now);
         ending.event("ext.duo_callback.on_record_completed", params);
         let completed = RecordingRow { completed: Some(now), ..recording.clone() };
         ending.changes.push(Change::Recording(Box::new(completed)));
@@ -246,13 +251,54 @@ fn released(view: &Value, now: i64) -> Value {
     })
 }
 
-fn recorded(view: &Value, recording: &RecordingRow, rescued: &Rescued, now: i64) -> Value {
+/// The end of an action that ran, and its event. A recording's is told with its file.
+fn acted(action: &Value, now: i64) -> Option<(&'static str, Value)> {
+    let mut params = json!({
+        "party": action["party"],
+        "error": failure(),
+        "begin_time": action["begin_time"],
+        "end_time": json::seconds(now),
+    });
+    let method = match action["action"].as_str()? {
+        "play" => {
+            params["finish_key"] = Value::Null;
+            "ext.duo_callback.on_play_completed"
+        }
+        "send_dtmf" => {
+            params["keys"] = action["detail"].clone();
+            "ext.duo_callback.on_send_dtmf_completed"
+        }
+        "receive_dtmf" => {
+            params["keys"] = action["detail"].clone();
+            params["finish_key"] = Value::Null;
+            "ext.duo_callback.on_receive_dtmf_completed"
+        }
+        _ => return None,
+    };
+    Some((method, params))
+}
+
+/// The path of a recording as the application gave it, and since when it ran, where the journal has that.
+fn given(resource: &OpenResource, recording: &RecordingRow) -> (Value, Value) {
+    let is_its = |given: &Value| given.as_str().is_some_and(|given| given.ends_with(&recording.path));
+    if is_its(&resource.view["record_file"]) {
+        return (resource.view["record_file"].clone(), Value::Null);
+    }
+    let mut actions = resource.note["actions"].as_array().into_iter().flatten();
+    match actions.find(|action| action["action"] == "record" && is_its(&action["detail"])) {
+        Some(action) => (action["detail"].clone(), action["begin_time"].clone()),
+        None => (recording.path.clone().into(), Value::Null),
+    }
+}
+
+fn recorded(resource: &OpenResource, recording: &RecordingRow, rescued: &Rescued, now: i64) -> Value {
     let kept = rescued.get(&PathBuf::from(&recording.path)).copied().flatten();
     let (duration, bytes) = kept.unwrap_or((0.0, 0));
+    let (record_file, begin_time) = given(resource, recording);
     json!({
         "error": failure(),
-        "record_file": view["record_file"],
-        "begin_time": null,
+        "record_file": record_file,
+        "begin_time": begin_time,
         "end_time": json::seconds(now),
         "duration_seconds": (duration * 1_000.0).round() / 1_000.0,
         "bytes": bytes,
@@ -303,6 +349,7 @@ fn closed(resource: OpenResource, view: Value, now: i64) -> ResourceRow {
         "released": true,
         "dial_open": [false, false],
         "record_open": false,
+        "actions": [],
         "channel_open": [false, false],
     });
     ResourceRow {
@@ -341,12 +388,12 @@ mod tests {
                 "released": false, "dial_open": [false, true], "record_open": true,
                 "channel_open": [true, true], "max_ring_seconds": 50, "media": {"addresses": [0, 1], "ports": [20_000, 20_002]}
             }),
-            recording: Some(RecordingRow {
+            recordings: vec![RecordingRow {
                 res_id: "n-ext.duo_callback-1".into(),
                 path: "a.wav".into(),
                 created: 1_000,
                 completed: None,
-            }),
+            }],
         }
     }
 
@@ -384,6 +431,35 @@ mod tests {
     }
 
     #[test]
+    fn actions_that_ran_end_before_the_release_and_a_recording_on_demand_with_its_file() {
+        let mut resource = open();
+        resource.note["actions"] = json!([
+            {"action": "play", "party": 1, "begin_time": 3.0, "detail": ""},
+            {"action": "receive_dtmf", "party": 1, "begin_time": 4.0, "detail": "12"},
+            {"action": "record", "party": null, "begin_time": 5.0, "detail": "/root/b.wav"},
+        ]);
+        let path = "b.wav".to_owned();
+        resource.recordings.push(RecordingRow { path, ..resource.recordings[0].clone() });
+        let events = events(&changes(resource, &HashMap::new(), 10_000));
+        let told: Vec<(&str, &Value)> =
+            events.iter().map(|event| (event["method"].as_str().unwrap(), &event["params"])).collect();
+        assert_eq!(told[1].0, "ext.duo_callback.on_play_completed");
+        assert_eq!(
+            (&told[1].1["begin_time"], &told[1].1["error"]["reason"]),
+            (&json!(3.0), &json!("interrupted"))
+        );
+        assert_eq!(told[2].0, "ext.duo_callback.on_receive_dtmf_completed");
+        assert_eq!(told[2].1["keys"], "12");
+        assert_eq!(told[3].0, "ext.duo_callback.on_released");
+        assert_eq!(told[4].1["record_file"], "a.wav");
+        assert_eq!(
+            (&told[5].1["record_file"], &told[5].1["begin_time"]),
+            (&json!("/root/b.wav"), &json!(5.0))
+        );
+        assert_eq!(told.last().unwrap().1["seq"], 11);
+    }
+
+    #[test]
     fn calls_are_ended_unless_the_party_has_forgotten_them() {
         let called = |open: &[OpenResource], now: i64| {
             let orphans = orphans(open, now).into_iter();
@@ -400,7 +476,7 @@ mod tests {
     #[test]
     fn what_was_told_already_is_not_told_again() {
         let mut resource = open();
-        resource.recording = None;
+        resource.recordings.clear();
         resource.note = json!({
             "released": true, "dial_open": [false, false], "record_open": false, "channel_open": [false, true]
         });

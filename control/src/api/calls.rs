@@ -38,7 +38,7 @@ impl Interface {
     }
 
     /// One that the endpoint has forgotten is released, as long as the store knows it.
-    async fn done(&self, res_id: String, outcome: Result<(), Refusal>) -> Result<Value, Failure> {
+    pub(super) async fn done(&self, res_id: String, outcome: Result<(), Refusal>) -> Result<Value, Failure> {
         match outcome {
             Ok(()) => Ok(json!({})),
             Err(Refusal::Api(ApiError::NotFound)) => match self.reader.resource(res_id).await? {

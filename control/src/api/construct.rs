@@ -106,7 +106,7 @@ impl Interface {
     }
 
     /// Makes the file of a recording and hands it to the gateway.
-    async fn claim(
+    pub(super) async fn claim(
         &self,
         file: String,
     ) -> Result<(duogate_channel::identity::Recording, std::path::PathBuf), Failure> {

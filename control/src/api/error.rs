@@ -115,7 +115,9 @@ impl From<ApiError> for Failure {
         let status = match &error {
             ApiError::InvalidParameter { .. } | ApiError::MediaFile { .. } => StatusCode::BAD_REQUEST,
             ApiError::MethodNotFound | ApiError::NotFound => StatusCode::NOT_FOUND,
-            ApiError::WrongState { .. } | ApiError::RequestIdConflict => StatusCode::CONFLICT,
+            ApiError::WrongState { .. } | ApiError::WrongAction { .. } | ApiError::RequestIdConflict => {
+                StatusCode::CONFLICT
+            }
             ApiError::Overloaded { .. } => StatusCode::TOO_MANY_REQUESTS,
             ApiError::Forbidden { .. } => StatusCode::FORBIDDEN,
             ApiError::Draining | ApiError::NoMedia => StatusCode::SERVICE_UNAVAILABLE,

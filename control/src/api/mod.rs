@@ -1,5 +1,6 @@
 //! The interfaces over HTTP: JSON-RPC for applications, REST for operators, pages for people.
 
+mod actions;
 mod calls;
 mod cdrs;
 mod construct;

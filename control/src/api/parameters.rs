@@ -83,8 +83,27 @@ impl Given {
         }
     }
 
+    /// True or false.
+    pub(crate) fn boolean(&mut self, name: &str) -> Result<Option<bool>, Failure> {
+        match self.value(name) {
+            None => Ok(None),
+            Some(Value::Bool(value)) => Ok(Some(value)),
+            Some(other) => Err(wrong_type(name, "a boolean", &other)),
+        }
+    }
+
+    /// A party: 1, 2 or "both".
+    pub(crate) fn party(&mut self) -> Result<Option<String>, Failure> {
+        match self.value("party") {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(Value::Number(number)) if number.is_u64() => Ok(Some(number.to_string())),
+            Some(other) => Err(wrong_type("party", "1, 2 or \"both\"", &other)),
+        }
+    }
+
     /// A list of texts, or one text that stands for a list of one.
-    fn texts(&mut self, name: &str, one_will_do: bool) -> Result<Option<Vec<String>>, Failure> {
+    pub(crate) fn texts(&mut self, name: &str, one_will_do: bool) -> Result<Option<Vec<String>>, Failure> {
         let expected = if one_will_do { "a string or a list of strings" } else { "a list of strings" };
         match self.value(name) {
             None => Ok(None),

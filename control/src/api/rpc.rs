@@ -3,6 +3,7 @@
 use duogate_configuration::Right;
 use serde_json::{Value, json};
 
+use super::actions;
 use super::error::Failure;
 use super::parameters::{self, Given};
 use super::tokens::Caller;
@@ -120,7 +121,10 @@ impl Interface {
                 let mut given = Given::take(params, &["state", "cursor", "limit"])?;
                 self.list(state(given.text("state")?)?, given.text("cursor")?, given.integer("limit")?).await
             }
-            _ => Err(Failure::method(method)),
+            name => match actions::Call::of(name) {
+                Some(call) => self.act(call, params).await,
+                None => Err(Failure::method(method)),
+            },
         }
     }
 

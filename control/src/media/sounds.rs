@@ -48,7 +48,21 @@ pub(crate) enum SoundError {
 /// A file as it was when it was decoded, or the tone.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 enum Key {
-    File { device: u64, inode: u64, size: u64, modified: (i64, i64) },
+    File {
+        device: u64,
+        inode: u64,
+        size: u64,
+        modified: (i64, i64),
+    },
+    /// Several, one after the other.
+    List(Vec<Key>),
+    Ringback,
+}
+
+/// What a sound is made of.
+#[derive(Debug)]
+enum Material {
+    Files(Vec<File>),
     Ringback,
 }
 
@@ -156,6 +170,25 @@ impl Sounds {
 
     /// A prompt, ready to be played. Keep what is returned for as long as a call may play it.
     pub(crate) async fn prompt(self: &Arc<Self>, text: &str) -> Result<Arc<Kept>, SoundError> {
+        let (key, file) = self.open_file(text).await?;
+        self.have(key, Material::Files(vec![file])).await
+    }
+
+    /// Prompts one after the other as one sound, without a gap between them.
+    pub(crate) async fn prompts(self: &Arc<Self>, texts: &[String]) -> Result<Arc<Kept>, SoundError> {
+        if let [text] = texts {
+            return self.prompt(text).await;
+        }
+        let (mut keys, mut files) = (Vec::new(), Vec::new());
+        for text in texts {
+            let (key, file) = self.open_file(text).await?;
+            keys.push(key);
+            files.push(file);
+        }
+        self.have(Key::List(keys), Material::Files(files)).await
+    }
+
+    async fn open_file(self: &Arc<Self>, text: &str) -> Result<(Key, File), SoundError> {
         let (sounds, text) = (Arc::clone(self), text.to_owned());
         let opened = blocking(move || {
             let file = sounds.root.read(&sounds.root.relative(&text)?)?;
@@ -164,19 +197,18 @@ impl Sounds {
             let key = Key::File { device: status.dev(), inode: status.ino(), size: status.size(), modified };
             Ok::<_, FileProblem>((key, file))
         });
-        let (key, file) = opened.await?;
-        self.have(key, Some(file)).await
+        Ok(opened.await?)
     }
 
     /// The local ringback tone.
     pub(crate) async fn ringback(self: &Arc<Self>) -> Result<Arc<Kept>, SoundError> {
-        self.have(Key::Ringback, None).await
+        self.have(Key::Ringback, Material::Ringback).await
     }
 
-    async fn have(self: &Arc<Self>, key: Key, file: Option<File>) -> Result<Arc<Kept>, SoundError> {
+    async fn have(self: &Arc<Self>, key: Key, material: Material) -> Result<Arc<Kept>, SoundError> {
         let place = self.place(&key)?;
         // Several calls that need the same sound at once wait for the one that decodes it.
-        let made = place.get_or_try_init(|| self.make(file)).await;
+        let made = place.get_or_try_init(|| self.make(material)).await;
         let kept = match made {
             Ok(kept) => Arc::clone(kept),
             Err(error) => {
@@ -212,15 +244,15 @@ impl Sounds {
         Ok(place)
     }
 
-    async fn make(&self, file: Option<File>) -> Result<Arc<Kept>, SoundError> {
+    async fn make(&self, material: Material) -> Result<Arc<Kept>, SoundError> {
         // The semaphore is never closed; were it, decoding would go on unbounded rather than stop.
         let _turn = self.decoders.acquire().await;
         let names = [self.name(), self.name()];
         let (longest, ringback) = (self.longest_seconds, self.ringback);
         let kept = blocking(move || {
-            let samples = match file {
-                Some(file) => decode::decode(file, longest)?,
-                None => tone::render(ringback),
+            let samples = match material {
+                Material::Files(files) => decode_all(files, longest)?,
+                Material::Ringback => tone::render(ringback),
             };
             let encode = |codec, sound| {
                 let bytes: Vec<u8> = samples.iter().map(|sample| g711::encode(codec, *sample)).collect();
@@ -236,6 +268,20 @@ impl Sounds {
     fn name(&self) -> Sound {
         Sound(self.next.fetch_add(1, Ordering::Relaxed))
     }
+}
+
+/// Files one after the other; together they may be as long as one.
+fn decode_all(files: Vec<File>, longest_seconds: u32) -> Result<Vec<i16>, FileProblem> {
+    let mut all = Vec::new();
+    for file in files {
+        all.append(&mut decode::decode(file, longest_seconds)?);
+        if all.len() as u64 > u64::from(longest_seconds) * 8_000 {
+            return Err(FileProblem::TooLong(format!(
+                "the limit is {longest_seconds} seconds for all together"
+            )));
+        }
+    }
+    Ok(all)
 }
 
 /// Runs what may wait for the disk, or compute for long, where it holds nobody up.

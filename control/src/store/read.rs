@@ -163,7 +163,7 @@ pub(super) fn open_resources(connection: &Connection) -> rusqlite::Result<Vec<Op
         let res_id: String = row.get(0)?;
         let last_seq: i64 = row.get(2)?;
         Ok(OpenResource {
-            recording: recordings.query_row([&res_id], recording).optional()?,
+            recordings: recordings.query_map([&res_id], recording)?.collect::<Result<_, _>>()?,
             dialogs: dialogs
                 .query_map([&res_id], |row| Ok((row.get(0)?, json(row, 1)?)))?
                 .collect::<Result<_, _>>()?,

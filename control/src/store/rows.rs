@@ -42,8 +42,8 @@ pub(crate) struct OpenResource {
     pub(crate) view: Value,
     /// The row's note.
     pub(crate) note: Value,
-    /// A recording that has not been announced.
-    pub(crate) recording: Option<RecordingRow>,
+    /// Recordings that have not been announced.
+    pub(crate) recordings: Vec<RecordingRow>,
 }
 
 /// One event on its way to the application.

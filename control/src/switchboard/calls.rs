@@ -14,7 +14,7 @@ use duogate_signaling::resource::report::{Event, Failure, Reason, RecordResult, 
 use duogate_signaling::resource::view::View;
 use tokio::sync::mpsc;
 
-use super::request::{Order, Refusal, Reply};
+use super::request::{ActionStart, Order, Refusal, Reply};
 use crate::json;
 use crate::media::link::Link;
 use crate::media::recordings::Recordings;
@@ -38,12 +38,13 @@ pub(super) struct Noted {
 /// Beside the endpoint's own: what only the shell knows about a call.
 struct Call {
     owner: Option<u64>,
-    recording: Option<(Recording, PathBuf)>,
+    /// Recordings that have not been reported.
+    recordings: Vec<(Recording, PathBuf)>,
     created: i64,
     /// Nothing is owed to the application any more; transactions may linger.
     told: bool,
     /// Keeps the sounds at the gateway while the call lives.
-    _kept: Vec<Arc<Kept>>,
+    kept: Vec<Arc<Kept>>,
 }
 
 /// A construct whose note is on its way to the disk.
@@ -119,8 +120,8 @@ impl Calls {
             changes.push(recording_row(&res_id, path, created, None));
         }
         self.first = Some((Arc::clone(&res_id), changes));
-        let call =
-            Call { owner: order.owner, recording: order.recording, created, told: false, _kept: order.kept };
+        let recordings = order.recording.into_iter().collect();
+        let call = Call { owner: order.owner, recordings, created, told: false, kept: order.kept };
         self.calls.insert(Arc::clone(&res_id), call);
         self.waiting.insert(res_id, Waiting { view, reply });
     }
@@ -157,7 +158,7 @@ impl Calls {
     /// A call that never was: its recording goes.
     fn forget(&mut self, res_id: &str) {
         if let Some(call) = self.calls.remove(res_id) {
-            self.dispose(call.recording.as_ref());
+            call.recordings.iter().for_each(|recording| self.dispose(Some(recording)));
         }
     }
 
@@ -204,12 +205,11 @@ impl Calls {
 
     /// A call has something to tell the application.
     pub(super) fn report(&mut self, mut report: Report) {
-        let call = self.calls.get(&report.res_id);
-        let owner = call.and_then(|call| call.owner);
+        let owner = self.calls.get(&report.res_id).and_then(|call| call.owner);
         let mut also = None;
         match &mut report.event {
             Event::RecordCompleted(result) => {
-                if let Some((recording, path)) = call.and_then(|call| call.recording.clone()) {
+                if let Some((recording, path)) = self.take_recording(&report.res_id, result.recording) {
                     self.finish_recording(recording, &path, result);
                     also = Some(recording_row(&report.res_id, &path, 0, Some(report.time.milliseconds())));
                 }
@@ -239,6 +239,42 @@ impl Calls {
             owner,
         })));
         self.changes.extend(also);
+    }
+
+    /// The file of a recording that ends now.
+    fn take_recording(&mut self, res_id: &str, recording: Recording) -> Option<(Recording, PathBuf)> {
+        let recordings = &mut self.calls.get_mut(res_id)?.recordings;
+        let place = recordings.iter().position(|(known, _)| *known == recording)?;
+        Some(recordings.swap_remove(place))
+    }
+
+    /// Starts an action of a call. If it is refused, what was prepared for it is disposed of.
+    pub(super) fn start(
+        &mut self,
+        endpoint: &mut Endpoint,
+        now: Now,
+        start: ActionStart,
+        reply: Reply<Result<(), Refusal>>,
+    ) {
+        let ActionStart { res_id, order, prepared, kept, recording } = start;
+        let outcome = endpoint.start_action(now, &res_id, order, prepared);
+        match (&outcome, self.calls.get_mut(&*res_id)) {
+            (Ok(()), Some(call)) => {
+                // One that is played again and again is held once.
+                if let Some(kept) = kept
+                    && !call.kept.iter().any(|held| Arc::ptr_eq(held, &kept))
+                {
+                    call.kept.push(kept);
+                }
+                if let Some((recording, path)) = recording {
+                    self.changes.push(recording_row(&res_id, &path, now.unix.milliseconds(), None));
+                    call.recordings.push((recording, path));
+                }
+            }
+            _ => self.dispose(recording.as_ref()),
+        }
+        // Whoever asked may have hung up; the action goes on.
+        let _ = reply.send(outcome.map_err(Refusal::from));
     }
 
     /// Gives the file its name, or keeps what there is of it. Renaming is one system call on a folder that the
@@ -291,7 +327,10 @@ fn recording_row(res_id: &str, path: &std::path::Path, created: i64, completed: 
 
 /// Whether every promised event of a call has been reported.
 fn is_told(note: &Note) -> bool {
-    let owed = note.record_open || note.dial_open.contains(&true) || note.channel_open.contains(&true);
+    let owed = note.record_open
+        || !note.actions.is_empty()
+        || note.dial_open.contains(&true)
+        || note.channel_open.contains(&true);
     note.released && !owed
 }
 

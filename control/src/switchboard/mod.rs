@@ -35,7 +35,7 @@ use crate::recovery::{self, Orphan};
 use crate::store::Store;
 use calls::{Calls, Noted};
 use gateway::Gateway;
-pub(crate) use request::{Order, Refusal, Request, Status, Switchboard};
+pub(crate) use request::{ActionStart, Order, Refusal, Request, Status, Switchboard};
 
 /// Requests and durable notes handled before all else has its turn again.
 const BATCH: usize = 64;
@@ -284,6 +284,13 @@ impl Task {
                 let _ = reply.send(self.endpoint.check(now, &parameters));
             }
             Request::Construct(order, reply) => self.calls.construct(&mut self.endpoint, now, *order, reply),
+            Request::CheckAction(res_id, method, parameters, reply) => {
+                let _ = reply.send(self.endpoint.check_action(&res_id, method, &parameters));
+            }
+            Request::StartAction(start, reply) => self.calls.start(&mut self.endpoint, now, *start, reply),
+            Request::StopAction(res_id, method, parameters, reply) => {
+                let _ = reply.send(self.endpoint.stop_action(now, &res_id, method, &parameters));
+            }
             Request::Cancel(res_id, reply) => {
                 let _ = reply.send(self.endpoint.cancel(now, &res_id));
             }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use duogate_channel::identity::Recording;
 use duogate_signaling::endpoint::Counters;
+use duogate_signaling::resource::action::{self, ActionParameters, Method};
 use duogate_signaling::resource::error::ApiError;
 use duogate_signaling::resource::parameters::Parameters;
 use duogate_signaling::resource::plan::{Plan, Prepared};
@@ -48,6 +49,21 @@ pub(crate) struct Order {
     pub(crate) request: Option<(String, Vec<u8>)>,
 }
 
+/// An action that was checked, with everything that was prepared for it.
+#[derive(Debug)]
+pub(crate) struct ActionStart {
+    /// The resource.
+    pub(crate) res_id: String,
+    /// What is to be done.
+    pub(crate) order: action::Order,
+    /// Sound and recording at the gateway.
+    pub(crate) prepared: action::Prepared,
+    /// Keeps the sound there.
+    pub(crate) kept: Option<Arc<Kept>>,
+    /// The recording's path beneath its root.
+    pub(crate) recording: Option<(Recording, PathBuf)>,
+}
+
 /// How things stand.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Status {
@@ -75,6 +91,12 @@ pub(crate) enum Request {
     Check(Box<Parameters>, Reply<Result<Plan, ApiError>>),
     /// Place a callback; answered once it is durable.
     Construct(Box<Order>, Reply<Result<View, Refusal>>),
+    /// Check an action's parameters, and whether it may be started.
+    CheckAction(String, Method, Box<ActionParameters>, Reply<Result<action::Order, ApiError>>),
+    /// Start an action.
+    StartAction(Box<ActionStart>, Reply<Result<(), Refusal>>),
+    /// Stop an action.
+    StopAction(String, Method, Box<ActionParameters>, Reply<Result<(), ApiError>>),
     /// Give up.
     Cancel(String, Reply<Result<(), ApiError>>),
     /// End both calls.
@@ -120,6 +142,31 @@ impl Switchboard {
     /// Places a callback. If it is refused, what was prepared for it has been disposed of.
     pub(crate) async fn construct(&self, order: Order) -> Result<View, Refusal> {
         self.ask(|reply| Request::Construct(Box::new(order), reply)).await?
+    }
+
+    /// Checks an action's parameters, and whether it may be started; nothing is kept.
+    pub(crate) async fn check_action(
+        &self,
+        res_id: String,
+        method: Method,
+        parameters: ActionParameters,
+    ) -> Result<action::Order, Refusal> {
+        Ok(self.ask(|reply| Request::CheckAction(res_id, method, Box::new(parameters), reply)).await??)
+    }
+
+    /// Starts an action. If it is refused, what was prepared for it has been disposed of, unless the node is busy.
+    pub(crate) async fn start_action(&self, start: ActionStart) -> Result<(), Refusal> {
+        self.ask(|reply| Request::StartAction(Box::new(start), reply)).await?
+    }
+
+    /// Stops an action.
+    pub(crate) async fn stop_action(
+        &self,
+        res_id: String,
+        method: Method,
+        parameters: ActionParameters,
+    ) -> Result<(), Refusal> {
+        Ok(self.ask(|reply| Request::StopAction(res_id, method, Box::new(parameters), reply)).await??)
     }
 
     /// `ext.duo_callback.cancel`.

@@ -86,6 +86,10 @@ impl Audit {
                 account.error = release.error.map(|failure| failure.reason);
                 account.dialled[0] && account.dialled[1] == account.started2 && once(&mut account.released)
             }
+            Event::Dtmf { .. }
+            | Event::PlayCompleted { .. }
+            | Event::SendDtmfCompleted { .. }
+            | Event::ReceiveDtmfCompleted { .. } => !account.released,
             Event::RecordCompleted(result) => {
                 account.recording && in_length(result) && once(&mut account.recorded)
             }

@@ -56,6 +56,7 @@ impl Endpoint {
             Wish::Note => self.note(serial),
             Wish::Report { seq, time, event } => {
                 self.count_event(&event);
+                self.forget_demand(serial, &event);
                 let random = u128::from(self.random.next_u64()) << 64 | u128::from(self.random.next_u64());
                 let Some(slot) = self.resources.get(&serial) else { return };
                 let plan = slot.machine.plan();
@@ -128,6 +129,15 @@ impl Endpoint {
         let states = &mut self.counters.states;
         let state = slot.machine.state() as usize;
         states[state] = states[state].saturating_sub(1);
+    }
+
+    /// A recording on demand is over; that of `construct` is kept until the end.
+    fn forget_demand(&mut self, serial: u64, event: &Event) {
+        if let Event::RecordCompleted(result) = event
+            && self.resources.get(&serial).and_then(|slot| slot.machine.recording()) != Some(result.recording)
+        {
+            self.recordings.remove(&result.recording);
+        }
     }
 
     fn count_state(&mut self, from: State, to: State) {

@@ -197,6 +197,7 @@ impl Endpoint {
                 self.leg_rings(now, call_id, status);
                 LegEvent::Provisional { status, early_media }
             }
+            leg::Output::Pressed { key, milliseconds } => LegEvent::Pressed { key, milliseconds },
             leg::Output::FarEnd { far_end } => LegEvent::FarEnd { far_end },
             leg::Output::Again => LegEvent::Again,
             leg::Output::Answered { far_end } => {

@@ -31,7 +31,12 @@ impl Endpoint {
                     self.tell_session(now, shard, session, Input::Played { party, sound });
                 }
             }
-            Event::ActionEnded { .. } | Event::Pressed { .. } => {}
+            Event::ActionEnded { session, party, action, outcome } => {
+                self.tell_session(now, shard, session, Input::ActionEnded { party, action, outcome });
+            }
+            Event::Pressed { session, party, key, milliseconds } => {
+                self.tell_session(now, shard, session, Input::Pressed { party, key, milliseconds });
+            }
             Event::Silent { session, party } => {
                 self.tell_session(now, shard, session, Input::Silent { party });
             }
@@ -39,7 +44,8 @@ impl Endpoint {
             Event::Recorded { recording, outcome, duration, bytes, missing, .. } => {
                 match self.recordings.get(&recording).copied() {
                     Some(serial) => {
-                        self.tell(now, serial, Input::Recorded { outcome, duration, bytes, missing });
+                        let told = Input::Recorded { recording, outcome, duration, bytes, missing };
+                        self.tell(now, serial, told);
                     }
                     None => self.counters.stray_media += 1,
                 }

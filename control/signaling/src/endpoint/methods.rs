@@ -126,7 +126,7 @@ impl Endpoint {
         (admission.max_calls as usize + admission.burst as usize).saturating_add(lingering)
     }
 
-    fn find(&self, res_id: &str) -> Result<(u64, &Slot), ApiError> {
+    pub(super) fn find(&self, res_id: &str) -> Result<(u64, &Slot), ApiError> {
         let serial = res_id
             .rsplit_once('-')
             .and_then(|(_, unique)| unique.get(..16))

@@ -7,6 +7,7 @@
 //! deadlines by time. A resource's messages to legs, gateway and application, and theirs to it, all go through
 //! one queue of work, one step at a time.
 
+mod actions;
 mod admission;
 mod calls;
 mod check;

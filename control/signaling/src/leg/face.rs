@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use duogate_channel::command::FarEnd;
+use duogate_channel::digits::Key;
 use duogate_channel::sound::Codec;
 use rand_chacha::ChaCha12Rng;
 use rand_core::Rng;
@@ -128,6 +129,13 @@ pub enum Output {
     FarEnd {
         /// Its media from now on.
         far_end: FarEnd,
+    },
+    /// The party pressed a key during the call and said so by INFO.
+    Pressed {
+        /// Which.
+        key: Key,
+        /// How long, as it says.
+        milliseconds: u16,
     },
     /// An answered call was ended by the party. Our own `Release` does not report it.
     Ended {

@@ -12,6 +12,7 @@
 mod errands;
 mod face;
 mod forks;
+mod info;
 mod orphan;
 pub mod outside;
 mod requests;

@@ -1,19 +1,15 @@
 //! Requests of the party within a dialog (RFC 3261 sections 8.2, 12.2.2, 14.2, 15.1.2).
 
-use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use duogate_channel::time::Instant;
 
 use super::state::Stimulus;
-use super::{Leg, PARTY_TRANSACTIONS, TRANSACTIONS};
+use super::{Leg, Output, PARTY_TRANSACTIONS, TRANSACTIONS, info};
 use crate::dialog::{ACCEPT, ALLOW, OutOfOrder, SERVED};
 use crate::message::{BuildError, Builder, Message, Method, Name, Status};
 use crate::transaction::{Path, ServerId};
-
-/// Bodies of INFO that we read, or let pass as read: digits.
-const INFO_BODIES: [(&str, &str); 2] = [("application", "dtmf-relay"), ("application", "dtmf")];
 
 /// A 2xx of ours to a re-INVITE, until its ACK comes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -214,7 +210,15 @@ impl Leg {
                 Reply::new(Status::OK)
             }
             Method::Options => Reply::capabilities(),
-            Method::Info => info(request),
+            Method::Info => {
+                if place == Place::Chosen
+                    && self.state.is_talking()
+                    && let Some((key, milliseconds)) = info::key(request)
+                {
+                    self.outputs.push_back(Output::Pressed { key, milliseconds });
+                }
+                info::answer(request)
+            }
             Method::Invite => self.reinvite(now, place, server, request),
             Method::Update => self.update(now, place, request),
             // Those that the checks before have refused, and those that never come here.
@@ -240,23 +244,4 @@ impl Leg {
             let _ = self.layer.respond(now, server, bytes);
         }
     }
-}
-
-/// INFO (RFC 6086). Packages need to be agreed on first, and we offer none; the older use without a package
-/// carries digits, which are taken, or nothing.
-fn info(request: &Message<'_>) -> Reply {
-    if request.header(Name::InfoPackage).is_some() {
-        return Reply::new(Status::BAD_INFO_PACKAGE).with(Name::RecvInfo, "");
-    }
-    let known = match request.content_type() {
-        _ if request.body().is_empty() => true,
-        Ok(Some(kind)) => INFO_BODIES.iter().any(|(one, other)| kind.is(one, other)),
-        _ => false,
-    };
-    if known {
-        return Reply::new(Status::OK);
-    }
-    let accepted: Vec<String> =
-        INFO_BODIES.iter().map(|(kind, subtype)| format!("{kind}/{subtype}")).collect();
-    Reply::new(Status::UNSUPPORTED_MEDIA_TYPE).with(Name::Accept, accepted.join(", "))
 }

@@ -24,6 +24,15 @@ pub enum ApiError {
         /// The state that it is in.
         state: State,
     },
+    /// An action of that kind runs already on that party, or none does that could be stopped; nothing was changed.
+    WrongAction {
+        /// The state that the resource is in.
+        state: State,
+        /// Does one run?
+        running: bool,
+        /// Which, as `get` names it.
+        action: &'static str,
+    },
     /// A limit is reached: calls at once, or calls a second.
     Overloaded {
         /// When to try again, in seconds, at least 1.
@@ -65,7 +74,7 @@ impl ApiError {
             Self::InvalidParameter { .. } => -32602,
             Self::MethodNotFound => -32601,
             Self::NotFound => -32001,
-            Self::WrongState { .. } => -32002,
+            Self::WrongState { .. } | Self::WrongAction { .. } => -32002,
             Self::Overloaded { .. } => -32003,
             Self::RequestIdConflict => -32004,
             Self::MediaFile { .. } => -32005,
@@ -82,7 +91,7 @@ impl ApiError {
             Self::InvalidParameter { .. } => "invalid_params",
             Self::MethodNotFound => "method_not_found",
             Self::NotFound => "not_found",
-            Self::WrongState { .. } => "wrong_state",
+            Self::WrongState { .. } | Self::WrongAction { .. } => "wrong_state",
             Self::Overloaded { .. } => "overloaded",
             Self::RequestIdConflict => "request_id_conflict",
             Self::MediaFile { .. } => "media_file",
@@ -106,7 +115,7 @@ impl ApiError {
     #[must_use]
     pub const fn state(&self) -> Option<State> {
         match self {
-            Self::WrongState { state } => Some(*state),
+            Self::WrongState { state } | Self::WrongAction { state, .. } => Some(*state),
             _ => None,
         }
     }
@@ -131,6 +140,8 @@ impl fmt::Display for ApiError {
             Self::MethodNotFound => to.write_str("no such method"),
             Self::NotFound => to.write_str("no such resource"),
             Self::WrongState { state } => write!(to, "not possible in state {state}"),
+            Self::WrongAction { running: true, action, .. } => write!(to, "{action} is running already"),
+            Self::WrongAction { running: false, action, .. } => write!(to, "{action} is not running"),
             Self::Overloaded { retry_after_seconds } => {
                 write!(to, "too many calls; try again in {retry_after_seconds} s")
             }

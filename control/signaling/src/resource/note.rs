@@ -14,6 +14,7 @@ use core::time::Duration;
 
 use duogate_channel::identity::{LocalPort, Session, Shard};
 
+use super::action::ActionNote;
 use super::view::{State, View};
 
 /// One row of the journal, keyed by `res_id`.
@@ -31,6 +32,8 @@ pub struct Note {
     pub dial_open: [bool; 2],
     /// Is `on_record_completed` still owed?
     pub record_open: bool,
+    /// Actions that run; the event of each one's end is owed.
+    pub actions: Vec<ActionNote>,
     /// Parties whose `sys.on_chan_closed` is still owed.
     pub channel_open: [bool; 2],
     /// Nothing is left: no leg, no session, no owed event. Keep the row only to answer `get`.

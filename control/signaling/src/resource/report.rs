@@ -7,6 +7,7 @@ use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
 
+use duogate_channel::digits::Key;
 use duogate_channel::event::LegStatistics;
 use duogate_channel::identity::{Party, Recording};
 use duogate_channel::sound::Codec;
@@ -97,6 +98,56 @@ pub enum Event {
         /// Since when.
         connect_time: UnixTime,
     },
+    /// `on_dtmf`: a party pressed a key.
+    Dtmf {
+        /// Who.
+        party: Party,
+        /// Which.
+        key: Key,
+        /// How long it was held, as far as that was heard.
+        milliseconds: u16,
+    },
+    /// `on_play_completed`.
+    PlayCompleted {
+        /// To whom.
+        party: Party,
+        /// None: played to the end, or stopped.
+        error: Option<Failure>,
+        /// Since when.
+        begin_time: UnixTime,
+        /// Until when.
+        end_time: UnixTime,
+        /// The key that ended it.
+        finish_key: Option<Key>,
+    },
+    /// `on_send_dtmf_completed`.
+    SendDtmfCompleted {
+        /// To whom.
+        party: Party,
+        /// None: all were sent.
+        error: Option<Failure>,
+        /// Since when.
+        begin_time: UnixTime,
+        /// Until when.
+        end_time: UnixTime,
+        /// Which.
+        keys: String,
+    },
+    /// `on_receive_dtmf_completed`.
+    ReceiveDtmfCompleted {
+        /// Whose.
+        party: Party,
+        /// None: enough keys, a finish key, or stopped.
+        error: Option<Failure>,
+        /// Since when.
+        begin_time: UnixTime,
+        /// Until when.
+        end_time: UnixTime,
+        /// What was collected.
+        keys: String,
+        /// The key that ended it.
+        finish_key: Option<Key>,
+    },
     /// `on_record_completed`.
     RecordCompleted(RecordResult),
     /// `on_released`.
@@ -116,6 +167,10 @@ impl Event {
             Self::DialCompleted { party: Party::One, .. } => "ext.duo_callback.on_dial1_completed",
             Self::DialCompleted { party: Party::Two, .. } => "ext.duo_callback.on_dial2_completed",
             Self::Connected { .. } => "ext.duo_callback.on_connected",
+            Self::Dtmf { .. } => "ext.duo_callback.on_dtmf",
+            Self::PlayCompleted { .. } => "ext.duo_callback.on_play_completed",
+            Self::SendDtmfCompleted { .. } => "ext.duo_callback.on_send_dtmf_completed",
+            Self::ReceiveDtmfCompleted { .. } => "ext.duo_callback.on_receive_dtmf_completed",
             Self::RecordCompleted(_) => "ext.duo_callback.on_record_completed",
             Self::Released(_) => "ext.duo_callback.on_released",
             Self::ChannelClosed(_) => "sys.on_chan_closed",
@@ -261,6 +316,12 @@ pub enum Reason {
     MediaLost,
     /// The gateway did not do its part in time.
     MediaStalled,
+    /// A key that was awaited did not come in time.
+    Timeout,
+    /// The party holds us: it could not be sent to.
+    OnHold,
+    /// The gateway does not have the sound.
+    SoundMissing,
     /// The recording never began.
     NeverBegan,
     /// The file system refused a write; the file holds what came before.
@@ -291,6 +352,9 @@ impl Reason {
             Self::MediaRefused => "media_refused",
             Self::MediaLost => "media_lost",
             Self::MediaStalled => "media_stalled",
+            Self::Timeout => "timeout",
+            Self::OnHold => "on_hold",
+            Self::SoundMissing => "sound_missing",
             Self::NeverBegan => "never_began",
             Self::WriteFailed => "write_failed",
             Self::Overrun => "overrun",

@@ -1,6 +1,7 @@
 //! From parameters as an application gives them to a plan: every one is checked, and the first that is not good
 //! is named.
 
+pub(super) mod action;
 mod fields;
 mod path;
 mod uris;
@@ -68,18 +69,26 @@ fn record(given: &Parameters, max_bytes: usize) -> Result<Option<RecordPlan>, Ap
         1 => RecordMode::FromFirstCall,
         _ => RecordMode::FromSecondCall,
     };
-    let format = match given.record_format.as_deref() {
+    let (format, channels) = format_and_channels(given.record_format.as_deref(), given.record_channels)?;
+    let file = path::check("record_file", given.record_file.as_ref(), max_bytes)?;
+    Ok(file.map(|file| RecordPlan { file, mode, format, channels }))
+}
+
+fn format_and_channels(
+    format: Option<&str>,
+    channels: Option<i64>,
+) -> Result<(RecordFormat, RecordChannels), ApiError> {
+    let format = match format {
         None | Some("alaw") => RecordFormat::Alaw,
         Some("ulaw") => RecordFormat::Ulaw,
         Some("pcm16") => RecordFormat::Pcm16,
         Some(_) => return Err(ApiError::invalid("record_format", "is not \"alaw\", \"ulaw\" or \"pcm16\"")),
     };
-    let channels = match fields::within("record_channels", given.record_channels, 1..=2, 2)? {
+    let channels = match fields::within("record_channels", channels, 1..=2, 2)? {
         1 => RecordChannels::Mixed,
         _ => RecordChannels::Separate,
     };
-    let file = path::check("record_file", given.record_file.as_ref(), max_bytes)?;
-    Ok(file.map(|file| RecordPlan { file, mode, format, channels }))
+    Ok((format, channels))
 }
 
 fn codecs(given: Option<&[String]>) -> Result<Vec<Codec>, ApiError> {

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use duogate_channel::command::FarEnd;
 use duogate_channel::identity::Party;
 
+use super::desk::Way;
 use super::hearing::Ringing;
 use super::phase::Stimulus;
 use super::{Dialled, DuoCallback, LegEvent, Output};
@@ -139,6 +140,10 @@ impl DuoCallback {
                 self.noteworthy = true;
                 None
             }
+            (Stage::Answered, LegEvent::Pressed { key, milliseconds }) => {
+                self.pressed(now, party, key, milliseconds, Way::Info);
+                None
+            }
             (Stage::Answered, LegEvent::Ended { cause }) => {
                 let call = self.call_mut(party);
                 call.stage = Stage::Over;
@@ -148,7 +153,7 @@ impl DuoCallback {
                 Some(Stimulus::HungUp(party))
             }
             (Stage::Idle | Stage::Over, _)
-            | (Stage::Dialing, LegEvent::Ended { .. })
+            | (Stage::Dialing, LegEvent::Ended { .. } | LegEvent::Pressed { .. })
             | (
                 Stage::Answered,
                 LegEvent::Provisional { .. }

@@ -42,6 +42,7 @@ impl DuoCallback {
         for party in Party::BOTH {
             self.end_call(now, party, &failure);
         }
+        self.cut_actions(now, meaning.reason);
         self.stop_recording(now);
         self.send_close();
         self.end = Some(End {

@@ -7,11 +7,13 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use duogate_channel::command::{Command, FarEnd};
-use duogate_channel::event::{LegStatistics, RecordOutcome};
-use duogate_channel::identity::{LocalPort, Party, Session, Shard, Sound};
+use duogate_channel::digits::Key;
+use duogate_channel::event::{ActionOutcome, LegStatistics, RecordOutcome};
+use duogate_channel::identity::{Action, LocalPort, Party, Recording, Session, Shard, Sound};
 use duogate_channel::sound::Codec;
 use duogate_channel::time::UnixTime;
 
+use crate::resource::action::{Order, Prepared, Stop};
 use crate::resource::report::{Event, Measurement};
 use crate::resource::view::State;
 
@@ -69,8 +71,10 @@ pub enum Input {
         /// Who.
         party: Party,
     },
-    /// The recording has ended.
+    /// A recording has ended.
     Recorded {
+        /// Which.
+        recording: Recording,
         /// How.
         outcome: RecordOutcome,
         /// Time that it covers.
@@ -80,6 +84,33 @@ pub enum Input {
         /// Packets that it lacks though they were relayed.
         missing: u32,
     },
+    /// The gateway has ended a prompt or keys of an action.
+    ActionEnded {
+        /// The listener.
+        party: Party,
+        /// Which.
+        action: Action,
+        /// How.
+        outcome: ActionOutcome,
+    },
+    /// A party has pressed a key; the gateway heard it.
+    Pressed {
+        /// Who.
+        party: Party,
+        /// Which.
+        key: Key,
+        /// How long.
+        milliseconds: u16,
+    },
+    /// Start an action. See [`super::DuoCallback::may_start`].
+    Start {
+        /// Which.
+        order: Box<Order>,
+        /// What the gateway has for it.
+        prepared: Prepared,
+    },
+    /// Stop an action. See [`super::DuoCallback::may_stop`].
+    Stop(Stop),
     /// The session has ended.
     Closed {
         /// Its figures.
@@ -126,6 +157,13 @@ pub enum LegEvent {
     FarEnd {
         /// The party's media.
         far_end: FarEnd,
+    },
+    /// The party pressed a key, and said so by INFO.
+    Pressed {
+        /// Which.
+        key: Key,
+        /// How long.
+        milliseconds: u16,
     },
     /// The party hung up.
     Ended {

@@ -5,9 +5,12 @@
 //! back what they and the gateway have to say.
 
 mod act;
+mod actions;
 mod call;
+mod desk;
 mod end;
 mod face;
+mod gather;
 mod hearing;
 mod media;
 mod phase;
@@ -30,12 +33,13 @@ use crate::resource::report::Event;
 use crate::resource::view::State;
 
 use call::Call;
+use desk::{Desk, Way};
 use end::End;
 pub use face::{Dialled, Input, LegEvent, Output};
 use hearing::Hears;
 use media::Media;
 use phase::{Phase, Stimulus, Transition};
-use recording::Recorder;
+use recording::{Demand, Recorder};
 
 /// Where a callback's session is to be opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -67,6 +71,10 @@ pub struct DuoCallback {
     calls: [Call; 2],
     hears: Hears,
     recorder: Recorder,
+    desks: [Desk; 2],
+    demand: Option<Demand>,
+    /// The number of the last prompt or keys at the gateway.
+    last_action: u32,
     end: Option<End>,
     /// The cause that `drop` asked for.
     requested_cause: u16,
@@ -102,6 +110,9 @@ impl DuoCallback {
             calls: [Call::default(), Call::default()],
             hears: Hears::Silence,
             recorder,
+            desks: [Desk::default(), Desk::default()],
+            demand: None,
+            last_action: 0,
             end: None,
             requested_cause: 603,
             noteworthy: true,
@@ -151,7 +162,7 @@ impl DuoCallback {
     /// When [`Input::Tick`] is due.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.deadline
+        [self.deadline, self.action_deadline()].into_iter().flatten().min()
     }
 
     /// What is to be done, in order.
@@ -202,8 +213,24 @@ impl DuoCallback {
             Input::Joined => Some(Stimulus::Joined),
             Input::Played { party, sound } => self.played(party, sound),
             Input::Silent { party } => Some(Stimulus::Silent(party)),
-            Input::Recorded { outcome, duration, bytes, missing } => {
-                self.recorder.ended(now, outcome, (duration, bytes, missing)).then_some(Stimulus::Filed)
+            Input::Recorded { recording, outcome, duration, bytes, missing } => {
+                self.recorded(now, recording, outcome, (duration, bytes, missing)).then_some(Stimulus::Filed)
+            }
+            Input::ActionEnded { party, action, outcome } => {
+                self.action_ended(now, party, action, outcome);
+                None
+            }
+            Input::Pressed { party, key, milliseconds } => {
+                self.pressed(now, party, key, milliseconds, Way::Media);
+                None
+            }
+            Input::Start { order, prepared } => {
+                self.start_action(now, *order, prepared);
+                None
+            }
+            Input::Stop(stop) => {
+                self.stop_action(now, stop);
+                None
             }
             Input::Closed { statistics } => {
                 self.media.closed(Some(statistics));
@@ -211,7 +238,7 @@ impl DuoCallback {
             }
             Input::MediaLost => {
                 self.media.lost();
-                self.recorder.lost(now);
+                self.lose_recordings(now);
                 Some(Stimulus::MediaLost)
             }
             Input::Cancel => Some(Stimulus::Cancel),
@@ -220,7 +247,10 @@ impl DuoCallback {
                 Some(Stimulus::Drop)
             }
             Input::Shutdown => Some(Stimulus::Shutdown),
-            Input::Tick => self.due(now).then_some(Stimulus::Expired),
+            Input::Tick => {
+                self.actions_due(now);
+                self.due(now).then_some(Stimulus::Expired)
+            }
         }
     }
 
@@ -288,7 +318,7 @@ impl DuoCallback {
     fn consequence(&self) -> Option<Stimulus> {
         match self.phase {
             Phase::Closing if !self.media.will_tell() => Some(Stimulus::Closed),
-            Phase::Filing if !self.recorder.is_running() => Some(Stimulus::Filed),
+            Phase::Filing if !self.is_recording() => Some(Stimulus::Filed),
             Phase::Draining if self.is_quiet() => Some(Stimulus::Quiet),
             _ => None,
         }

@@ -1,12 +1,17 @@
-//! The recording that `construct` asked for: it begins at most once and is reported exactly once.
+//! The recording that `construct` asked for, and those on demand: each begins at most once and is reported exactly
+//! once.
 
 use core::time::Duration;
 
 use duogate_channel::command::Command;
 use duogate_channel::event::RecordOutcome;
+use duogate_channel::identity::Recording;
+use duogate_channel::time::Instant;
 
 use super::DuoCallback;
+use super::phase::Phase;
 use crate::clock::Now;
+use crate::resource::action::RecordOrder;
 use crate::resource::plan::RecordMode;
 use crate::resource::report::{Event, Failure, Reason, RecordResult};
 
@@ -19,6 +24,8 @@ enum Stage {
     Waiting,
     /// Begun.
     Running,
+    /// The gateway has been told to end it.
+    Stopping,
     /// Ended, not reported.
     Ended,
     /// Reported.
@@ -53,7 +60,7 @@ impl Recorder {
         outcome: RecordOutcome,
         (duration, bytes, missing): (Duration, u64, u32),
     ) -> bool {
-        if self.stage != Stage::Running {
+        if !self.is_running() {
             return false;
         }
         self.duration = duration;
@@ -65,7 +72,7 @@ impl Recorder {
 
     /// The gateway went away with it.
     pub(super) fn lost(&mut self, now: Now) {
-        if self.stage == Stage::Running {
+        if self.is_running() {
             self.end(now, Some(Failure { code: 500, reason: Reason::MediaLost }));
         }
     }
@@ -77,12 +84,46 @@ impl Recorder {
     }
 
     pub(super) fn is_running(&self) -> bool {
-        self.stage == Stage::Running
+        matches!(self.stage, Stage::Running | Stage::Stopping)
+    }
+
+    /// Its end, as it is reported, once; none if it has not ended, or was reported.
+    fn result(&mut self, now: Now, recording: Recording, file: &str) -> Option<RecordResult> {
+        if self.stage != Stage::Ended {
+            return None;
+        }
+        self.stage = Stage::Reported;
+        Some(RecordResult {
+            recording,
+            error: self.error,
+            record_file: file.into(),
+            begin_time: self.began.map(|began| began.unix),
+            end_time: self.ended.unwrap_or(now).unix,
+            duration: self.duration,
+            bytes: self.bytes,
+            lost_packets: self.missing,
+        })
     }
 
     /// Is `on_record_completed` still owed?
     pub(super) fn is_owed(&self) -> bool {
         !matches!(self.stage, Stage::Unwanted | Stage::Reported)
+    }
+}
+
+/// A recording on demand.
+#[derive(Debug)]
+pub(super) struct Demand {
+    pub(super) order: RecordOrder,
+    recording: Recording,
+    recorder: Recorder,
+    /// When it is long enough.
+    pub(super) deadline: Option<Instant>,
+}
+
+impl Demand {
+    pub(super) const fn began(&self) -> Option<Now> {
+        self.recorder.began
     }
 }
 
@@ -116,27 +157,83 @@ impl DuoCallback {
         }
     }
 
-    /// Reports the recording's end, once. One that the gateway has not ended by now failed.
+    /// Begins a recording on demand.
+    pub(super) fn record_on_demand(&mut self, now: Now, order: RecordOrder, recording: Recording) {
+        let mut recorder = Recorder::new(true);
+        recorder.stage = Stage::Running;
+        recorder.began = Some(now);
+        let deadline = order.max.map(|max| now.instant + max);
+        let (format, channels) = (order.format, order.channels);
+        self.demand = Some(Demand { order, recording, recorder, deadline });
+        self.send(|session| Command::RecordStart { session, recording, format, channels });
+    }
+
+    /// Lets the gateway end the recording on demand, if it has not been told so.
+    pub(super) fn stop_demand(&mut self) {
+        let Some(demand) = &mut self.demand else { return };
+        demand.deadline = None;
+        if demand.recorder.stage == Stage::Running {
+            demand.recorder.stage = Stage::Stopping;
+            let recording = demand.recording;
+            self.send(|session| Command::RecordStop { session, recording });
+        }
+    }
+
+    /// The gateway says how a recording ended. False if that is no news.
+    pub(super) fn recorded(
+        &mut self,
+        now: Now,
+        recording: Recording,
+        outcome: RecordOutcome,
+        held: (Duration, u64, u32),
+    ) -> bool {
+        match &mut self.demand {
+            Some(demand) if demand.recording == recording => {
+                demand.deadline = None;
+                demand.recorder.ended(now, outcome, held)
+            }
+            _ => self.prepared.recording == Some(recording) && self.recorder.ended(now, outcome, held),
+        }
+    }
+
+    /// The gateway went away with all of them.
+    pub(super) fn lose_recordings(&mut self, now: Now) {
+        self.recorder.lost(now);
+        if let Some(demand) = &mut self.demand {
+            demand.deadline = None;
+            demand.recorder.lost(now);
+        }
+    }
+
+    /// Does the gateway still have one to finish?
+    pub(super) fn is_recording(&self) -> bool {
+        self.recorder.is_running() || self.demand.as_ref().is_some_and(|demand| demand.recorder.is_running())
+    }
+
+    /// Reports each recording that has ended, once. Those that the gateway has not ended when the call is over and
+    /// its time is up failed.
     pub(super) fn report_recorded(&mut self, now: Now) {
-        if self.recorder.stage == Stage::Running {
-            self.recorder.end(now, Some(Failure { code: 500, reason: Reason::MediaStalled }));
+        if self.phase == Phase::Draining {
+            let stalled = Some(Failure { code: 500, reason: Reason::MediaStalled });
+            let demanded = self.demand.as_mut().map(|demand| &mut demand.recorder);
+            for recorder in demanded.into_iter().chain([&mut self.recorder]) {
+                if recorder.is_running() {
+                    recorder.end(now, stalled);
+                }
+            }
         }
-        let (Some(plan), Some(recording)) = (&self.plan.record, self.prepared.recording) else { return };
-        if self.recorder.stage != Stage::Ended {
-            return;
+        if let (Some(plan), Some(recording)) = (&self.plan.record, self.prepared.recording)
+            && let Some(result) = self.recorder.result(now, recording, &plan.file)
+        {
+            self.noteworthy = true;
+            self.report(now, Event::RecordCompleted(result));
         }
-        let recorder = &mut self.recorder;
-        recorder.stage = Stage::Reported;
-        let result = RecordResult {
-            recording,
-            error: recorder.error,
-            record_file: plan.file.clone(),
-            begin_time: recorder.began.map(|began| began.unix),
-            end_time: recorder.ended.unwrap_or(now).unix,
-            duration: recorder.duration,
-            bytes: recorder.bytes,
-            lost_packets: recorder.missing,
-        };
-        self.report(now, Event::RecordCompleted(result));
+        if let Some(demand) = &mut self.demand
+            && let Some(result) = demand.recorder.result(now, demand.recording, &demand.order.file)
+        {
+            self.demand = None;
+            self.noteworthy = true;
+            self.report(now, Event::RecordCompleted(result));
+        }
     }
 }

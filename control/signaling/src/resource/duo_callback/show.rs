@@ -7,7 +7,6 @@ use duogate_channel::identity::Party;
 use super::DuoCallback;
 use super::call::Stage;
 use super::phase::Phase;
-use crate::resource::action::Actions;
 use crate::resource::note::{LegNote, Note};
 use crate::resource::view::{PartyView, State, View};
 
@@ -18,7 +17,7 @@ impl DuoCallback {
         View {
             res_id: self.res_id.clone(),
             state: self.state(),
-            action: Actions::default(),
+            action: self.running_actions(),
             record_file: self.plan.record.as_ref().map(|record| record.file.clone()),
             user_data: self.plan.user_data.clone(),
             begin_time: self.began.unix,
@@ -58,6 +57,7 @@ impl DuoCallback {
                 self.phase == Phase::Calling2,
             ],
             record_open: self.recorder.is_owed(),
+            actions: self.action_notes(),
             channel_open: Party::BOTH.map(|party| !closed && self.call(party).dialled.is_some()),
             over: self.phase == Phase::Over,
             callback_url: self.plan.callback_url.clone(),

@@ -48,6 +48,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         2 => party().prop_map(|party| Input::Played { party, sound: PROMPT }),
         1 => party().prop_map(|party| Input::Silent { party }),
         1 => Just(Input::Recorded {
+            recording: super::stage::RECORDING,
             outcome: RecordOutcome::Saved, duration: Duration::from_secs(1), bytes: 1, missing: 0,
         }),
         1 => Just(Input::Closed { statistics: [LegStatistics::default(); 2] }),

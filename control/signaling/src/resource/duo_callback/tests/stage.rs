@@ -239,7 +239,13 @@ impl Stage {
     }
 
     pub(super) fn recorded(&mut self, outcome: RecordOutcome) {
-        self.feed(Input::Recorded { outcome, duration: Duration::from_secs(3), bytes: 48_000, missing: 0 });
+        self.feed(Input::Recorded {
+            recording: RECORDING,
+            outcome,
+            duration: Duration::from_secs(3),
+            bytes: 48_000,
+            missing: 0,
+        });
     }
 
     pub(super) fn has(&self, wanted: impl Fn(&Command) -> bool) -> bool {

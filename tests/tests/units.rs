@@ -56,14 +56,20 @@ fn units_leave_little_exposed() {
 }
 
 #[test]
-fn the_gateway_may_use_io_uring_and_nothing_privileged() {
+fn the_gateway_may_use_io_uring_and_xdp_and_nothing_else_that_is_privileged() {
     let text = unit("duogate-gateway");
     for call in ["io_uring_setup", "io_uring_enter", "io_uring_register"] {
         assert!(text.contains(call), "{call} is let through: no system call group carries it");
     }
-    for line in
-        ["Type=notify", "NoNewPrivileges=yes", "CapabilityBoundingSet=\n", "MemoryDenyWriteExecute=yes"]
-    {
+    for line in [
+        "Type=notify",
+        "NoNewPrivileges=yes",
+        "CapabilityBoundingSet=CAP_BPF CAP_NET_ADMIN CAP_PERFMON\n",
+        "AmbientCapabilities=CAP_BPF CAP_NET_ADMIN CAP_PERFMON\n",
+        "ReadWritePaths=-/sys/fs/bpf\n",
+        "SystemCallFilter=bpf\n",
+        "MemoryDenyWriteExecute=yes",
+    ] {
         assert!(text.contains(line), "{line} is missing");
     }
 }

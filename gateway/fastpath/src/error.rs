@@ -11,7 +11,7 @@ pub enum Error {
     #[error("this gateway was built without its XDP program: install clang and build it again ({0})")]
     NoProgram(&'static str),
     /// The process may not load BPF programs.
-    #[error("loading XDP programs needs root, or CAP_BPF and CAP_NET_ADMIN: {0}")]
+    #[error("loading XDP programs needs root, or CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON: {0}")]
     NotPermitted(#[source] io::Error),
     /// An address count, ring size or the like that cannot be.
     #[error("fast path settings: {0}")]

@@ -97,7 +97,11 @@ impl Pins {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
             // A mount point, or a folder that someone else keeps: nothing of ours is in it.
-            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => Ok(()),
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::ResourceBusy | io::ErrorKind::PermissionDenied) =>
+            {
+                Ok(())
+            }
             Err(error) => Err(fault(error)),
         }
     }

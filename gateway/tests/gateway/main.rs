@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod attaching;
+mod beside;
 mod house;
 mod party;
 mod playing;
 mod recording;
 mod relaying;
 mod sources;
+mod spaces;
 mod starting;

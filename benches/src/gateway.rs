@@ -15,7 +15,6 @@ use duogate_channel::sides::{Attachment, ControlSide};
 use duogate_channel::sound::Codec;
 
 use crate::generator::Route;
-use crate::leavings;
 use crate::process::Process;
 use crate::recorded::Tally;
 
@@ -25,6 +24,9 @@ pub fn fresh_address() -> Ipv4Addr {
     static NEXT: AtomicU8 = AtomicU8::new(1);
     Ipv4Addr::new(127, 0, 2, NEXT.fetch_add(1, Ordering::Relaxed))
 }
+
+/// First RTP port of every gateway.
+pub const FIRST_PORT: u16 = 10_000;
 
 /// Longest wait for an answer of a healthy gateway.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -36,8 +38,9 @@ pub struct Gateway {
     pub process: Process,
     /// The wall; shard 0 is the only one.
     pub attachment: Attachment,
-    /// Where it forwards; party and pair may be at another address where there are more.
+    /// Where it forwards: the first of its addresses.
     pub address: Ipv4Addr,
+    addresses: Vec<Ipv4Addr>,
     next_tag: u64,
 }
 
@@ -65,6 +68,8 @@ pub struct Setup<'a> {
     pub namespace: Option<&'a str>,
     /// Its addresses, at least one.
     pub addresses: &'a [Ipv4Addr],
+    /// Its last port on each of them.
+    pub last_port: u16,
     /// Which way packets go.
     pub path: FastPath,
 }
@@ -72,7 +77,7 @@ pub struct Setup<'a> {
 impl Setup<'_> {
     /// As a configuration file.
     fn text(&self, socket: &Path) -> String {
-        let Self { core, sessions, .. } = self;
+        let Self { core, sessions, last_port, .. } = self;
         let quoted: Vec<String> = self.addresses.iter().map(|address| format!("\"{address}\"")).collect();
         let (first, more) =
             quoted.split_first().map_or(("", &[][..]), |(first, more)| (first.as_str(), more));
@@ -80,7 +85,7 @@ impl Setup<'_> {
         let more =
             if more.is_empty() { String::new() } else { format!("more_addresses = [{}]\n", more.join(", ")) };
         format!(
-            "[media]\naddress = {first}\n{more}ports = \"10000-49999\"\ncores = [{core}]\n\
+            "[media]\naddress = {first}\n{more}ports = \"{FIRST_PORT}-{last_port}\"\ncores = [{core}]\n\
              sessions = {sessions}\nprompts = \"{}\"\nrecordings = \"{}\"\n\
              [limits]\nmax_calls = {sessions}\n[channel]\nsocket = \"{}\"\n{}",
             self.folder.display(),
@@ -90,12 +95,11 @@ impl Setup<'_> {
         )
     }
 
-    fn fast_path(&self) -> String {
+    const fn fast_path(&self) -> &'static str {
         match self.path {
-            FastPath::Off => String::new(),
-            FastPath::Native => {
-                format!("[gateway]\nfast_path = \"native\"\npin = \"{}\"\n", leavings::pins().display())
-            }
+            FastPath::Off => "[gateway]\nfast_path = \"off\"\n",
+            // Nothing pinned: it is to end with the gateway.
+            FastPath::Native => "[gateway]\nfast_path = \"native\"\npin = \"\"\n",
         }
     }
 }
@@ -106,7 +110,7 @@ pub struct Pair {
     /// Its handle.
     pub session: Session,
     /// RTP ports of party 1 and 2.
-    pub ports: [u16; 2],
+    pub ports: [SocketAddrV4; 2],
 }
 
 /// A program of this build: beside the rig's own.
@@ -138,6 +142,7 @@ impl Gateway {
             recordings: folder,
             namespace: None,
             addresses: &[fresh_address()],
+            last_port: 49_999,
             path: FastPath::Off,
         };
         Self::start_as(&setup)
@@ -159,7 +164,8 @@ impl Gateway {
             Process::start_in(setup.namespace, "duogate-gateway", None, &program, &arguments, &log)?;
         for _ in 0..100 {
             if let Ok(attachment) = Attachment::open(&socket, PATIENCE) {
-                return Ok(Self { process, attachment, address, next_tag: 1 });
+                let addresses = setup.addresses.to_vec();
+                return Ok(Self { process, attachment, address, addresses, next_tag: 1 });
             }
             if !process.runs() {
                 break;
@@ -221,7 +227,11 @@ impl Gateway {
             self.next_tag += 1;
             match self.event()? {
                 Event::Opened { session, ports, .. } => {
-                    pairs.push(Pair { session, ports: ports.map(|port| port.port) });
+                    let ports = ports.map(|port| {
+                        let address = self.addresses.get(usize::from(port.address)).unwrap_or(&self.address);
+                        SocketAddrV4::new(*address, port.port)
+                    });
+                    pairs.push(Pair { session, ports });
                 }
                 other => return Err(broken(format!("not opened: {other:?}"))),
             }
@@ -254,9 +264,8 @@ impl Gateway {
                 other => return Err(broken(format!("not joined: {other:?}"))),
             }
         }
-        let address = self.address;
         let both = |pair: &Pair| {
-            let [first, second] = pair.ports.map(|port| SocketAddrV4::new(address, port));
+            let [first, second] = pair.ports;
             [Route { to: first, from: second }, Route { to: second, from: first }]
         };
         Ok(pairs.iter().flat_map(both).collect())

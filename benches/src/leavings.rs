@@ -24,22 +24,8 @@ pub fn recordings() -> PathBuf {
     PathBuf::from("/dev/shm").join(name())
 }
 
-/// Where a gateway of this run pins its maps: apart from any other's.
-#[must_use]
-pub fn pins() -> PathBuf {
-    PathBuf::from("/sys/fs/bpf").join(name())
-}
-
-/// Removes what a gateway has left in the BPF file system: it keeps the path for the next gateway, which here does not
-/// come.
-pub fn forget_pins() {
-    // Most often there is none.
-    let _none = fs::remove_dir_all(pins());
-}
-
 /// Removes all.
 pub fn remove() {
-    forget_pins();
     for folder in [folder(), recordings()] {
         // What is not there need not go.
         let _none = fs::remove_dir_all(folder);

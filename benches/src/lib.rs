@@ -15,6 +15,7 @@ pub mod metrics;
 pub mod namespace;
 pub mod plot;
 pub mod process;
+pub mod program;
 pub mod recorded;
 pub mod rows;
 pub mod rtp;

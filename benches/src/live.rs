@@ -219,7 +219,8 @@ impl Bench {
                 back_from: route.from.ip().octets(),
                 to_port: route.to.port().to_be_bytes(),
                 back_from_port: route.from.port().to_be_bytes(),
-                ssrc: place + 1,
+                // As the packet has it.
+                ssrc: (place + 1_u32).to_be(),
                 timestamp: 0,
                 sequence: 0,
             };

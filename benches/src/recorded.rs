@@ -22,6 +22,8 @@ pub struct Tally {
     pub saved: usize,
     /// Recordings that ended in another way.
     pub spoiled: usize,
+    /// Packets whose copies were lost: silence in the files.
+    pub missing: u64,
     /// Octets in all files.
     pub octets: u64,
 }
@@ -29,7 +31,7 @@ pub struct Tally {
 impl Tally {
     /// Notes an event, if it ends a recording.
     pub fn note(&mut self, event: &Event) {
-        if let Event::Recorded { outcome, bytes, .. } = event {
+        if let Event::Recorded { outcome, bytes, missing, .. } = event {
             match outcome {
                 RecordOutcome::Saved => self.saved += 1,
                 RecordOutcome::WriteFailed { .. } | RecordOutcome::Overrun | RecordOutcome::Missing => {
@@ -37,6 +39,7 @@ impl Tally {
                 }
             }
             self.octets += bytes;
+            self.missing += u64::from(*missing);
         }
     }
 }

@@ -57,7 +57,7 @@ enum Row {
     },
     /// The same cable: what a packet costs from 100 to 20,000 pairs at a constant rate.
     Growth {
-        /// Which forwarders; Duogate's two paths where none is named.
+        /// Which forwarders; Duogate's where none is named.
         subjects: Vec<Subject>,
     },
     /// Prompts at once: how far packets are from their schedule.
@@ -197,7 +197,9 @@ fn measure(row: &Row, folder: &Path) -> io::Result<Table> {
             relay::run(relay::Load { pairs: *pairs, duration, repeats: *repeats, alone: *alone }, folder)
         }
         Row::Capacity { subjects } => cable::run(or_all(subjects, &Subject::ALL), folder),
-        Row::Growth { subjects } => growth::run(or_all(subjects, &[Subject::Sockets, Subject::Path]), folder),
+        Row::Growth { subjects } => {
+            growth::run(or_all(subjects, &[Subject::Sockets, Subject::Path, Subject::Program]), folder)
+        }
         Row::Prompts { count, seconds, repeats } => {
             prompts::run(*count, Duration::from_secs(*seconds), *repeats, folder)
         }

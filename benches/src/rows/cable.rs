@@ -33,6 +33,8 @@ const RING_LOSS: f64 = 0.003;
 #[derive(Clone, Debug)]
 pub struct Capacity {
     subject: Subject,
+    /// Pairs that were open.
+    open: usize,
     /// Packets a second in.
     rate: u64,
     /// Loss at that rate.
@@ -56,7 +58,7 @@ const fn plan(subject: Subject) -> (u16, u64, u64) {
     match subject {
         // pairs, first rate, highest rate
         Subject::Epoll | Subject::Uring | Subject::Sockets => (2000, 90_000, 400_000),
-        Subject::Rewriter | Subject::Path => (20_000, 2_000_000, 2_600_000),
+        Subject::Rewriter | Subject::Program | Subject::Path => (20_000, 2_000_000, 2_600_000),
         Subject::Recorded => (10_000, 800_000, 2_000_000),
     }
 }
@@ -88,8 +90,21 @@ fn one(bench: &mut Bench, subject: Subject, folder: &Path) -> io::Result<Capacit
 
 /// What Duogate itself says, for whoever looks into a figure.
 fn told_by(started: &mut Started, subject: Subject) {
-    let figures =
-        [Counter::PacketsReceived, Counter::PacketsForwarded, Counter::DroppedKernel, Counter::RecorderLost];
+    let figures = [
+        Counter::PacketsReceived,
+        Counter::PacketsForwarded,
+        Counter::DroppedKernel,
+        Counter::DroppedNoBuffer,
+        Counter::RecorderLost,
+        Counter::PathForwarded,
+        Counter::PathDuplicates,
+        Counter::PathTapped,
+        Counter::PathTapFull,
+        Counter::PathPassedOff,
+        Counter::PathPassedSequence,
+        Counter::PathDirections,
+        Counter::PathMoves,
+    ];
     let told: Vec<String> =
         figures.iter().map(|which| format!("{} {}", which.name(), started.counter(*which))).collect();
     remark(&format!("{}: {}", subject.name(), told.join(", ")));
@@ -134,6 +149,7 @@ fn search(
     let by_generator = best.flight.sent * 100 < best.flight.due * 95 || low >= highest;
     Ok(Capacity {
         subject,
+        open: started.pairs,
         rate,
         loss: best.flight.loss(),
         cost: best.cost,
@@ -186,6 +202,8 @@ fn report(found: &[Capacity]) -> Table {
     ratio(&mut table, of(Subject::Sockets), of(Subject::Uring), 0.95);
     ratio(&mut table, of(Subject::Path), of(Subject::Rewriter), 0.85);
     ratio(&mut table, of(Subject::Path), of(Subject::Sockets), 12.0);
+    ratio(&mut table, of(Subject::Program), of(Subject::Rewriter), 0.85);
+    goal(&mut table, of(Subject::Program), 20_000, RING_LOSS);
     goal(&mut table, of(Subject::Path), 20_000, RING_LOSS);
     goal(&mut table, of(Subject::Recorded), 5_000, RING_LOSS);
     if let Some(path) = of(Subject::Path) {
@@ -204,9 +222,10 @@ fn report(found: &[Capacity]) -> Table {
         table.told(
             &format!("capacity of a core: {}", subject.name()),
             format!(
-                "{} packets/s ({} pairs{limit}), {cost:.0} ns each, loss {:.2} %; delay at {}/s p50 {p50} p99 {p99} p99.9 {p999}",
+                "{} packets/s ({} pairs{limit}; {} open), {cost:.0} ns each, loss {:.2} %; delay at {}/s p50 {p50} p99 {p99} p99.9 {p999}",
                 thousands(*rate),
                 thousands(rate / PACKETS_OF_A_PAIR),
+                thousands(capacity.open as u64),
                 loss * 100.0,
                 thousands(delay_rate(*subject)),
             ),
@@ -243,12 +262,18 @@ fn ratio(table: &mut Table, ours: Option<&Capacity>, theirs: Option<&Capacity>, 
 
 fn goal(table: &mut Table, capacity: Option<&Capacity>, pairs: u64, allowed: f64) {
     let Some(capacity) = capacity else { return };
+    let tally = capacity.recorded;
     let whole = capacity.subject != Subject::Recorded
-        || (capacity.recorded.spoiled == 0 && capacity.recorded.saved > 0);
+        || (tally.spoiled == 0 && tally.missing == 0 && tally.saved > 0);
     let met = capacity.rate / PACKETS_OF_A_PAIR >= pairs && capacity.loss < allowed && whole;
     let files = if capacity.subject == Subject::Recorded {
-        let tally = capacity.recorded;
-        format!("; {} files whole, {} spoiled, {} MB", tally.saved, tally.spoiled, tally.octets >> 20)
+        format!(
+            "; {} files whole, {} spoiled, {} packets missing, {} MB",
+            tally.saved,
+            tally.spoiled,
+            tally.missing,
+            tally.octets >> 20
+        )
     } else {
         String::new()
     };

@@ -3,16 +3,17 @@
 use std::io;
 use std::net::Ipv4Addr;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use duogate_channel::counters::Counter;
+use duogate_fastpath::FastPath;
 
 use crate::floor::{self, Kind};
-use crate::gateway::{FastPath, Gateway, Pair, Setup};
+use crate::gateway::{self, FIRST_PORT, Gateway, Pair, Setup};
 use crate::generator::Route;
-use crate::leavings;
 use crate::live::Bench;
-use crate::process::Process;
+use crate::process::{Process, descriptor_limit, remark};
+use crate::program;
 use crate::recorded::{Folder, Tally, record};
 use crate::rows::MEASURED_CORE;
 use crate::veth::{FAR_END, GATEWAYS};
@@ -30,14 +31,17 @@ pub enum Subject {
     Rewriter,
     /// Duogate through its XDP program.
     Path,
-    /// The same with every pair recorded through the tap.
+    /// Duogate's XDP program with its table filled by the rig, without a gateway: for more pairs than a host allows
+    /// descriptors.
+    Program,
+    /// Duogate through its XDP program with every pair recorded through the tap.
     Recorded,
 }
 
 impl Subject {
     /// From the slowest to the fastest.
-    pub const ALL: [Self; 6] =
-        [Self::Epoll, Self::Uring, Self::Sockets, Self::Rewriter, Self::Path, Self::Recorded];
+    pub const ALL: [Self; 7] =
+        [Self::Epoll, Self::Uring, Self::Sockets, Self::Rewriter, Self::Program, Self::Path, Self::Recorded];
 
     /// For people.
     #[must_use]
@@ -47,6 +51,7 @@ impl Subject {
             Self::Uring => "bare io_uring",
             Self::Sockets => "Duogate, io_uring",
             Self::Rewriter => "bare XDP_TX",
+            Self::Program => "Duogate's XDP program alone",
             Self::Path => "Duogate, XDP",
             Self::Recorded => "Duogate, XDP, recorded",
         }
@@ -60,6 +65,7 @@ impl Subject {
             Self::Uring => "uring",
             Self::Sockets => "duogate_uring",
             Self::Rewriter => "xdp_tx",
+            Self::Program => "duogate_program",
             Self::Path => "duogate_xdp",
             Self::Recorded => "duogate_xdp_recorded",
         }
@@ -76,14 +82,15 @@ impl Subject {
 enum Running {
     Floor(Process),
     Gateway { gateway: Box<Gateway>, pairs: Vec<Pair>, recordings: Option<Folder> },
+    Program(Box<FastPath>),
     Rewriter,
 }
 
 /// A forwarder with its pairs open, and the generator's streams through it.
 pub struct Started {
     running: Running,
-    /// Pairs.
-    pub pairs: u16,
+    /// Pairs that are open: fewer than asked for where the host allows few descriptors.
+    pub pairs: usize,
 }
 
 /// A forwarder is gone after so long by itself, should the rig be.
@@ -92,8 +99,8 @@ const LIFETIME: Duration = Duration::from_secs(120);
 /// Packets a second while streams begin: the first of each goes through the sockets, whatever the path.
 const BEGINNING_RATE: u64 = 50_000;
 
-/// The gateway looks once a second at what it can put on the path.
-const SETTLING: Duration = Duration::from_millis(1500);
+/// Longest wait until all pairs are on the path.
+const SETTLING: Duration = Duration::from_secs(5);
 
 /// Starts it with so many pairs and lets each stream begin.
 ///
@@ -109,16 +116,41 @@ pub fn start(bench: &mut Bench, subject: Subject, pairs: u16, folder: &Path) -> 
             bench.rewrite(&routes)?;
             (Running::Rewriter, routes)
         }
-        Subject::Sockets | Subject::Path | Subject::Recorded => duogate(&namespace, subject, pairs, folder)?,
+        Subject::Program => {
+            let (program, routes) = program::start(&bench.cable, pairs)?;
+            (Running::Program(Box::new(program)), routes)
+        }
+        Subject::Sockets | Subject::Path | Subject::Recorded => {
+            duogate(&namespace, subject, allowed(pairs), folder)?
+        }
     };
     bench.take(&routes)?;
     // Two packets of each stream.
     let beginning = Duration::from_millis(2 * routes.len() as u64 * 1000 / BEGINNING_RATE + 100);
     bench.fly(BEGINNING_RATE, beginning)?;
+    let open = routes.len() / 2;
+    let mut started = Started { running, pairs: open };
     if matches!(subject, Subject::Path | Subject::Recorded) {
-        std::thread::sleep(SETTLING);
+        settle(&mut started)?;
     }
-    Ok(Started { running, pairs })
+    Ok(started)
+}
+
+/// Waits until every pair is on the path.
+fn settle(started: &mut Started) -> io::Result<()> {
+    let wanted = started.pairs as u64 * 2;
+    let end = Instant::now() + SETTLING;
+    while started.counter(Counter::PathDirections) < wanted && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    match started.counter(Counter::PathDirections) {
+        0 => Err(io::Error::other("no call is on the fast path; see gateway.log")),
+        some if some < wanted => {
+            remark(&format!("only {some} of {wanted} directions are on the fast path"));
+            Ok(())
+        }
+        _ => Ok(()),
+    }
 }
 
 fn bare(namespace: &str, kind: Kind, pairs: u16, folder: &Path) -> io::Result<(Running, Vec<Route>)> {
@@ -126,12 +158,29 @@ fn bare(namespace: &str, kind: Kind, pairs: u16, folder: &Path) -> io::Result<(R
     Ok((Running::Floor(process), floor::routes(GATEWAYS[0], pairs)))
 }
 
-/// Even ports of an address: a pair takes two.
-const PAIRS_OF_AN_ADDRESS: usize = 10_000;
+/// Pairs of an address: each has two even ports from 10,000 on.
+pub const PAIRS_OF_AN_ADDRESS: u16 = 10_000;
 
-fn addresses(pairs: u16) -> &'static [Ipv4Addr] {
-    let needed = usize::from(pairs).div_ceil(PAIRS_OF_AN_ADDRESS);
+/// Descriptors of a gateway beside its sessions', generously.
+const HOUSE: u64 = 100;
+
+/// As many pairs as this host allows descriptors for: a pair has two sockets, and room for a recording.
+fn allowed(pairs: u16) -> u16 {
+    let most = descriptor_limit().saturating_sub(HOUSE) / 3;
+    u16::try_from(most).unwrap_or(u16::MAX).min(pairs)
+}
+
+/// So many addresses of the gateway's side.
+#[must_use]
+pub fn addresses(pairs: u16) -> &'static [Ipv4Addr] {
+    let needed = usize::from(pairs.div_ceil(PAIRS_OF_AN_ADDRESS));
     &GATEWAYS[..needed.clamp(1, GATEWAYS.len())]
+}
+
+/// No more ports than the pairs need: each is a descriptor.
+fn last_port(pairs: u16, addresses: usize) -> u16 {
+    let each = usize::from(pairs).div_ceil(addresses) * 4;
+    FIRST_PORT + u16::try_from(each).unwrap_or(u16::MAX - FIRST_PORT) - 1
 }
 
 fn duogate(
@@ -149,7 +198,8 @@ fn duogate(
         recordings: recordings.as_ref().map_or(folder, Folder::path),
         namespace: Some(namespace),
         addresses: addresses(count),
-        path: if subject == Subject::Sockets { FastPath::Off } else { FastPath::Native },
+        last_port: last_port(count, addresses(count).len()),
+        path: if subject == Subject::Sockets { gateway::FastPath::Off } else { gateway::FastPath::Native },
     };
     let mut gateway = Gateway::start_as(&setup)?;
     let pairs = gateway.open(usize::from(count), FAR_END)?;
@@ -170,7 +220,7 @@ impl Started {
         let process = match &self.running {
             Running::Floor(process) => process.cpu()?,
             Running::Gateway { gateway, .. } => gateway.process.cpu()?,
-            Running::Rewriter => 0,
+            Running::Rewriter | Running::Program(_) => 0,
         };
         Ok(process + bench.cable.polling_time()?)
     }
@@ -180,7 +230,7 @@ impl Started {
     pub fn counter(&mut self, which: Counter) -> u64 {
         match &mut self.running {
             Running::Gateway { gateway, .. } => gateway.shard().page.get(which),
-            Running::Floor(_) | Running::Rewriter => 0,
+            Running::Floor(_) | Running::Rewriter | Running::Program(_) => 0,
         }
     }
 
@@ -192,11 +242,11 @@ impl Started {
         let mut tally = Tally::default();
         match self.running {
             Running::Floor(process) => drop(process),
+            Running::Program(program) => drop(program),
             Running::Rewriter => bench.stop_rewriting()?,
             Running::Gateway { mut gateway, pairs, recordings } => {
                 tally = gateway.close(&pairs)?;
                 drop((gateway, recordings));
-                leavings::forget_pins();
             }
         }
         Ok(tally)

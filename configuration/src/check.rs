@@ -97,8 +97,8 @@ fn sip(out: &mut Findings, sip: &Sip) {
     }
     for (index, listen) in sip.listen.iter().enumerate() {
         let key = format!("sip.listen[{index}]");
-        if listen.transport != Transport::Udp {
-            add(out, key, format!("{}: is not served yet, expected udp:", listen.transport.name()));
+        if listen.transport == Transport::Tls && (sip.certificate.is_none() || sip.key.is_none()) {
+            add(out, key, "tls: needs sip.certificate and sip.key");
         } else if listen.address.ip().is_unspecified() {
             add(
                 out,
@@ -110,6 +110,9 @@ fn sip(out: &mut Findings, sip: &Sip) {
         } else if sip.listen[..index].contains(listen) {
             add(out, key, format!("{listen} is listed twice"));
         }
+    }
+    if sip.client_certificates && sip.authorities.is_none() {
+        add(out, "sip.client_certificates", "of no use without sip.authorities");
     }
     if sip.user_agent.is_empty()
         || sip.user_agent.len() > 128

@@ -9,6 +9,7 @@ mod error;
 mod number;
 pub mod ringback;
 mod sections;
+mod signaling;
 pub mod values;
 
 use std::fs;
@@ -20,8 +21,9 @@ use serde::Deserialize;
 pub use error::{Error, Finding};
 pub use ringback::Ringback;
 pub use sections::{
-    Channel, Gateway, Http, Limits, Log, Media, Node, Policy, Shutdown, Sip, Store, Token, Trunk, Webhook,
+    Channel, Gateway, Http, Limits, Log, Media, Node, Policy, Shutdown, Store, Token, Webhook,
 };
+pub use signaling::{Sip, Trunk};
 pub use values::{
     Codec, FastPathMode, Listen, LogFormat, LogLevel, PortRange, Right, Secret, TokenHash, Transport,
 };
@@ -134,7 +136,8 @@ impl Configuration {
             &mut self.channel.socket,
             &mut self.store.path,
         ];
-        for path in paths {
+        let keys = [&mut self.sip.certificate, &mut self.sip.key, &mut self.sip.authorities];
+        for path in paths.into_iter().chain(keys.into_iter().flatten()) {
             *path = std::path::absolute(folder.join(&path))?;
         }
         // Empty: no pins.

@@ -106,8 +106,8 @@ fn ports_are_even_to_odd_and_enough() {
 fn addresses_must_be_reachable() {
     refused_with("[http]\nlisten = \"0.0.0.0:8080\"\n", &["http.listen", "without a token"]);
     refused_with("[http]\nlisten = \"127.0.0.1:0\"\n", &["http.listen", "port 0"]);
-    refused_with("[sip]\nlisten = [\"tcp:127.0.0.1:5060\"]\n", &["sip.listen[0]", "tcp: is not served yet"]);
-    refused_with("[sip]\nlisten = [\"tls:127.0.0.1:5061\"]\n", &["tls: is not served yet"]);
+    refused_with("[sip]\nlisten = [\"tcp:0.0.0.0:5060\"]\n", &["sip.listen[0]", "peers cannot answer"]);
+    refused_with("[sip]\nlisten = [\"tls:127.0.0.1:5061\"]\n", &["tls: needs sip.certificate and sip.key"]);
     refused_with(
         "[sip]\nlisten = [\"127.0.0.1:5060\"]\n",
         &["sip.listen", "\"127.0.0.1:5060\"", "expected udp:ADDRESS:PORT"],

@@ -10,7 +10,8 @@ use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use duogate_configuration::{Configuration, Right};
-use serde_json::{Value, json};
+use duogate_signaling::endpoint::TrunkFigures;
+use serde_json::{Map, Value, json};
 use tower_http::services::ServeFile;
 
 use super::Interface;
@@ -114,13 +115,15 @@ fn has_one_range(headers: &HeaderMap) -> bool {
 pub(super) async fn trunks(State(interface): Shared, who: Who) -> Outcome {
     allow(&who, &[Right::Read])?;
     let status = interface.switchboard.status().await?;
-    let calls: HashMap<String, u32> = status.trunk_calls.into_iter().collect();
+    let figures: HashMap<&str, &TrunkFigures> =
+        status.trunks.iter().map(|trunk| (trunk.name.as_str(), trunk)).collect();
     let settings = interface.settings();
     let default = settings.default_trunk().map(|trunk| &trunk.name);
     let trunks: Vec<Value> = settings
         .trunks
         .iter()
         .map(|trunk| {
+            let known = figures.get(trunk.name.as_str()).copied();
             json!({
                 "name": trunk.name,
                 "hosts": trunk.hosts,
@@ -128,11 +131,36 @@ pub(super) async fn trunks(State(interface): Shared, who: Who) -> Outcome {
                 "proxy": trunk.proxy,
                 "caller_id": trunk.caller_id,
                 "max_calls": trunk.max_calls,
-                "calls": calls.get(&trunk.name).copied().unwrap_or(0),
+                "calls_per_second_limit": trunk.calls_per_second,
+                "transport": trunk.transport.map(|transport| transport.name()),
+                "credentials": trunk.username.is_some(),
+                "calls": known.map_or(0, |known| known.calls),
+                "calls_per_second": known.map_or(0, |known| known.calls_per_second),
+                "waiting": known.map_or(0, |known| known.waiting),
+                "up": known.is_none_or(|known| known.up),
+                "registered": known.and_then(|known| known.registered),
+                "attempts": known.map_or(0, |known| known.attempts),
+                "answered": known.map_or(0, |known| known.answered),
+                "skipped": known.map_or(0, |known| known.skipped),
+                "failures": known.map_or_else(Map::new, failures),
+                "answer_seizure_ratio": known.and_then(|known| known.answer_seizure_ratio()),
+                "post_dial_delay_seconds": known.and_then(post_dial_delay),
             })
         })
         .collect();
     Ok(axum::Json(json!({"trunks": trunks})).into_response())
+}
+
+/// Calls that failed, by final SIP status.
+fn failures(figures: &TrunkFigures) -> Map<String, Value> {
+    figures.failures.iter().map(|(status, count)| (status.to_string(), (*count).into())).collect()
+}
+
+/// The mean time from INVITE to ringing.
+fn post_dial_delay(figures: &TrunkFigures) -> Option<f64> {
+    let (count, sum) = figures.post_dial_delay;
+    let count = u32::try_from(count).unwrap_or(u32::MAX);
+    (count > 0).then(|| sum.as_secs_f64() / f64::from(count))
 }
 
 /// `GET /v1/shards`.
@@ -144,7 +172,7 @@ pub(super) async fn shards(State(interface): Shared, who: Who) -> Outcome {
         .read()
         .into_iter()
         .map(|shard| {
-            let figures: serde_json::Map<String, Value> =
+            let figures: Map<String, Value> =
                 shard.figures.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
             let index = usize::from(shard.description.shard.0);
             json!({

@@ -157,8 +157,7 @@ impl EndpointFigures {
             "kind",
             [("stray", counters.stray_media)],
         )?;
-        let trunks = status.trunk_calls.iter().map(|(name, calls)| (name.as_str(), u64::from(*calls)));
-        out.gauges("duogate_trunk_calls", "Calls under way by trunk", "trunk", trunks)?;
+        super::trunks::show(&mut out, &status.trunks)?;
         let node = [("draining", u64::from(status.draining)), ("media_attached", u64::from(status.attached))];
         out.gauges("duogate_node", "1 where it is so", "condition", node)?;
         Ok(out.families)
@@ -176,13 +175,15 @@ impl Collector for EndpointFigures {
     }
 }
 
+/// Metric families that are made for one look.
 #[derive(Default)]
-struct Families {
-    families: Vec<MetricFamily>,
+pub(super) struct Families {
+    pub(super) families: Vec<MetricFamily>,
 }
 
 impl Families {
-    fn counters<L: AsRef<str>>(
+    /// Counters with one label.
+    pub(super) fn counters<L: AsRef<str>>(
         &mut self,
         name: &str,
         help: &str,
@@ -197,7 +198,8 @@ impl Families {
         Ok(())
     }
 
-    fn gauges<L: AsRef<str>>(
+    /// Gauges with one label.
+    pub(super) fn gauges<L: AsRef<str>>(
         &mut self,
         name: &str,
         help: &str,

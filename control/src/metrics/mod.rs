@@ -3,6 +3,7 @@
 mod calls;
 mod pages;
 mod store;
+mod trunks;
 
 pub(crate) use calls::{CallMetrics, EndpointFigures};
 pub(crate) use pages::Pages;

@@ -29,8 +29,8 @@ use crate::clock;
 use crate::media::link::{Link, LinkEvent};
 use crate::media::recordings::Recordings;
 use crate::metrics::{CallMetrics, Pages};
-use crate::names::{Located, Names};
-use crate::network::{self, Network};
+use crate::names::{Finder, Located, Names};
+use crate::network::{self, Heard, Network};
 use crate::recovery::{self, Orphan};
 use crate::store::Store;
 use calls::{Calls, Noted};
@@ -54,6 +54,10 @@ const IDLE: Duration = Duration::from_secs(60);
 pub(crate) struct Parts {
     /// SIP sockets.
     pub(crate) network: Network,
+    /// What their streams bring.
+    pub(crate) heard: mpsc::Receiver<Heard>,
+    /// Finds hosts.
+    pub(crate) finder: Finder,
     /// The gateway's link.
     pub(crate) link: Link,
     /// What the link tells.
@@ -76,6 +80,7 @@ pub(crate) struct Parts {
 pub(crate) struct Task {
     endpoint: Endpoint,
     network: Network,
+    heard: mpsc::Receiver<Heard>,
     gateway: Gateway,
     attached: bool,
     link: Link,
@@ -96,6 +101,7 @@ pub(crate) struct Task {
 /// What ended a wait.
 enum Wake {
     Datagrams(usize),
+    Heard(Heard),
     Shard(Result<usize, Poisoned>),
     Request(Option<Request>),
     Noted(Noted),
@@ -107,11 +113,12 @@ enum Wake {
 impl Task {
     /// Puts the parts around an endpoint.
     pub(crate) fn new(endpoint: Endpoint, parts: Parts) -> Self {
-        let (names, located) = Names::new();
+        let (names, located) = Names::new(parts.finder);
         let (calls, noted) = Calls::new(parts.store, parts.recordings, parts.link.clone());
         Self {
             endpoint,
             network: parts.network,
+            heard: parts.heard,
             gateway: Gateway::default(),
             attached: false,
             link: parts.link,
@@ -138,12 +145,16 @@ impl Task {
                 Wake::Request(None) => return,
                 Wake::Request(Some(request)) => self.requests_in(request),
                 Wake::Datagrams(index) => self.datagrams_in(index),
+                Wake::Heard(heard) => self.streams_in(heard),
                 Wake::Shard(Ok(index)) => {
                     self.events_in(index);
                 }
                 Wake::Shard(Err(error)) => self.distrust(&error.to_string()),
                 Wake::Noted(noted) => self.notes_in(noted),
-                Wake::Located((query, found)) => {
+                Wake::Located(Located { query, name, found }) => {
+                    for place in found.iter().flatten() {
+                        self.network.located(&name, place.address);
+                    }
                     self.endpoint.located(clock::now(), query, found);
                     self.drain();
                 }
@@ -175,6 +186,7 @@ impl Task {
         let time = tokio::time::sleep_until(Instant::now() + patience);
         tokio::select! {
             index = self.network.readable() => Wake::Datagrams(index),
+            Some(heard) = self.heard.recv() => Wake::Heard(heard),
             shard = self.gateway.ready() => Wake::Shard(shard),
             request = self.requests.recv() => Wake::Request(request),
             Some(noted) = self.noted.recv() => Wake::Noted(noted),
@@ -190,6 +202,30 @@ impl Task {
             self.endpoint.receive(clock::now(), listener, source, bytes);
             self.drain();
         }
+    }
+
+    /// What streams bring, a batch at a time.
+    fn streams_in(&mut self, first: Heard) {
+        let mut next = Some(first);
+        for _ in 0..network::BATCH {
+            let Some(heard) = next else { return };
+            self.stream_in(heard);
+            next = self.heard.try_recv().ok();
+        }
+        if let Some(heard) = next {
+            self.stream_in(heard);
+        }
+    }
+
+    fn stream_in(&mut self, heard: Heard) {
+        self.network.heard(&heard);
+        if let Some((listener, peer)) = heard.unreachable() {
+            self.endpoint.unreachable(clock::now(), listener, peer);
+        }
+        if let Heard::Message { listener, source, bytes } = heard {
+            self.endpoint.receive(clock::now(), listener, source, &bytes);
+        }
+        self.drain();
     }
 
     /// Takes a batch of a shard's events; tells whether there were any.
@@ -325,7 +361,7 @@ impl Task {
             draining: self.endpoint.draining(),
             attached: self.attached,
             untold: self.calls.untold(),
-            trunk_calls: self.endpoint.trunk_calls(),
+            trunks: self.endpoint.trunk_figures(clock::now()),
             shard_sessions: self.endpoint.shard_sessions(),
         }
     }

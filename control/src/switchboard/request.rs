@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use duogate_channel::identity::Recording;
-use duogate_signaling::endpoint::Counters;
+use duogate_signaling::endpoint::{Counters, TrunkFigures};
 use duogate_signaling::resource::action::{self, ActionParameters, Method};
 use duogate_signaling::resource::error::ApiError;
 use duogate_signaling::resource::parameters::Parameters;
@@ -75,8 +75,8 @@ pub(crate) struct Status {
     pub(crate) attached: bool,
     /// Calls that still owe the application an event.
     pub(crate) untold: usize,
-    /// Calls by trunk.
-    pub(crate) trunk_calls: Vec<(String, u32)>,
+    /// What is known of each trunk.
+    pub(crate) trunks: Vec<TrunkFigures>,
     /// Sessions in use by shard.
     pub(crate) shard_sessions: Vec<u32>,
 }

@@ -226,7 +226,14 @@ fn metrics_health_and_pages_are_there() {
     assert_eq!((&ready["media_attached"], &ready["store_writable"]), (&json!(true), &json!(true)));
     let shards = node.get("/v1/shards").json();
     assert_eq!((&shards["attached"], &shards["shards"][0]["sessions"]), (&json!(true), &json!(50)));
-    assert_eq!(node.get("/v1/trunks").json()["trunks"][0]["name"], "loopback");
+    let trunk = node.get("/v1/trunks").json()["trunks"][0].clone();
+    assert_eq!(
+        (&trunk["name"], &trunk["up"], &trunk["registered"]),
+        (&json!("loopback"), &json!(true), &json!(null))
+    );
+    for key in ["calls", "attempts", "answered", "waiting", "skipped"] {
+        assert_eq!(trunk[key], 0, "{key}");
+    }
     let page = node.get("/");
     assert!(page.body.contains("<title>Duogate</title>") && !page.body.contains("https://"));
     assert!(page.header("content-security-policy").unwrap().contains("default-src 'none'"));

@@ -1,14 +1,17 @@
-//! The UDP sockets of SIP.
+//! Datagrams.
 
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::task::Poll;
 
+use duogate_configuration::Listen;
 use duogate_signaling::endpoint::Listener;
 use prometheus::IntCounter;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
+
+use super::NetworkError;
 
 /// Receive buffer: a burst of 4,000 messages of 1 kB that comes while a batch is being worked on. The kernel
 /// grants at most `net.core.rmem_max`, which `duogate doctor` looks at.
@@ -23,29 +26,33 @@ const LONGEST_DATAGRAM: usize = 65_535;
 /// Datagrams taken from one socket before all else has its turn again.
 pub(crate) const BATCH: usize = 64;
 
-/// The sockets, in the order of `sip.listen`.
+/// The sockets of datagrams, each with its place in `sip.listen`.
 #[derive(Debug)]
-pub(crate) struct Network {
-    sockets: Vec<UdpSocket>,
+pub(super) struct Datagrams {
+    sockets: Vec<(Listener, UdpSocket)>,
     buffer: Box<[u8]>,
     refused: IntCounter,
 }
 
-impl Network {
+impl Datagrams {
     /// Binds all sockets. `refused` counts datagrams that the kernel did not take.
-    pub(crate) fn bind(addresses: &[SocketAddr], refused: IntCounter) -> io::Result<Self> {
-        let sockets = addresses.iter().map(|address| {
-            socket(*address)
-                .map_err(|error| io::Error::new(error.kind(), format!("sip.listen: udp:{address}: {error}")))
+    pub(super) fn bind(
+        listens: impl Iterator<Item = (usize, Listen)>,
+        refused: IntCounter,
+    ) -> Result<Self, NetworkError> {
+        let sockets = listens.map(|(index, listen)| {
+            let listener = Listener(u16::try_from(index).unwrap_or(u16::MAX));
+            let socket = socket(listen.address).map_err(|source| NetworkError::Bind { listen, source });
+            socket.map(|socket| (listener, socket))
         });
-        let sockets = sockets.collect::<io::Result<_>>()?;
+        let sockets = sockets.collect::<Result<_, _>>()?;
         Ok(Self { sockets, buffer: vec![0; LONGEST_DATAGRAM].into_boxed_slice(), refused })
     }
 
     /// Waits until a socket has something. Safe to be dropped and called again.
-    pub(crate) async fn readable(&self) -> usize {
+    pub(super) async fn readable(&self) -> usize {
         poll_fn(|context| {
-            for (index, socket) in self.sockets.iter().enumerate() {
+            for (index, (_, socket)) in self.sockets.iter().enumerate() {
                 if socket.poll_recv_ready(context).is_ready() {
                     return Poll::Ready(index);
                 }
@@ -56,13 +63,12 @@ impl Network {
     }
 
     /// Takes one datagram from a socket, if there is one.
-    pub(crate) fn receive(&mut self, index: usize) -> Option<(Listener, SocketAddr, &[u8])> {
-        let socket = self.sockets.get(index)?;
+    pub(super) fn receive(&mut self, index: usize) -> Option<(Listener, SocketAddr, &[u8])> {
+        let (listener, socket) = self.sockets.get(index)?;
         loop {
             match socket.try_recv_from(&mut self.buffer) {
                 Ok((length, source)) => {
-                    let listener = Listener(u16::try_from(index).unwrap_or(u16::MAX));
-                    return Some((listener, source, &self.buffer[..length]));
+                    return Some((*listener, source, &self.buffer[..length]));
                 }
                 // An earlier datagram of ours met a closed port: nothing to do with what comes in.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
@@ -72,8 +78,8 @@ impl Network {
     }
 
     /// Sends a datagram. One that the kernel does not take is counted; SIP sends it again.
-    pub(crate) fn send(&self, listener: Listener, destination: SocketAddr, bytes: &[u8]) {
-        let Some(socket) = self.sockets.get(usize::from(listener.0)) else { return };
+    pub(super) fn send(&self, listener: Listener, destination: SocketAddr, bytes: &[u8]) {
+        let Some((_, socket)) = self.sockets.iter().find(|(place, _)| *place == listener) else { return };
         if let Err(error) = socket.try_send_to(bytes, destination) {
             self.refused.inc();
             tracing::debug!(%destination, %error, "a SIP message could not be sent");

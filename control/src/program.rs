@@ -25,10 +25,10 @@ use crate::media::recordings::Recordings;
 use crate::media::sounds::Sounds;
 use crate::metrics::{CallMetrics, EndpointFigures, Pages, StoreMetrics, register};
 use crate::names::Finder;
-use crate::network::{Heard, Network};
+use crate::network::Network;
 use crate::store::rows::{EventRow, Keeping};
 use crate::store::{self, Opened, Store};
-use crate::switchboard::{self, Switchboard};
+use crate::switchboard::{self, Outside, Switchboard};
 use crate::webhooks::{WebhookMetrics, Webhooks};
 use crate::{clock, recovery, settings, supervisor};
 
@@ -97,7 +97,7 @@ async fn start(configuration: Configuration, file: PathBuf) -> Result<Running, F
     let registry = Registry::new();
     // First of all: a second process on the same ports or the same store must find out before it touches what
     // the first one works with.
-    let (network, heard, listener) = bind(&configuration, &registry).await?;
+    let (outside, listener) = bind(&configuration, &registry).await?;
     let (commit, committed) = mpsc::channel(COMMITTED);
     let mut opened = open_store(&configuration, commit, &registry)?;
     let (events, link_events) = mpsc::channel(16);
@@ -117,9 +117,7 @@ async fn start(configuration: Configuration, file: PathBuf) -> Result<Running, F
     let (switchboard, requests) = Switchboard::new();
     let pages = Pages::new(&registry)?;
     let parts = switchboard::Parts {
-        network,
-        heard,
-        finder: Finder::new(&configuration.sip),
+        outside,
         link: link.clone(),
         link_events,
         requests,
@@ -155,16 +153,14 @@ async fn start(configuration: Configuration, file: PathBuf) -> Result<Running, F
     Ok(Running { interface, switchboard, store: opened.store, hub, closing, server, grace })
 }
 
-async fn bind(
-    configuration: &Configuration,
-    registry: &Registry,
-) -> Result<(Network, mpsc::Receiver<Heard>, Bounded), Failure> {
+async fn bind(configuration: &Configuration, registry: &Registry) -> Result<(Outside, Bounded), Failure> {
     let refused = IntCounter::new("duogate_sip_send_failures_total", "SIP messages that could not be sent");
     let (network, heard) = Network::bind(configuration, register(registry, refused)?)?;
     let listener = TcpListener::bind(configuration.http.listen)
         .await
         .map_err(|error| format!("http.listen: {}: {error}", configuration.http.listen))?;
-    Ok((network, heard, Bounded::new(listener, configuration.limits.max_websockets as usize)))
+    let outside = Outside { network, heard, finder: Finder::new(&configuration.sip) };
+    Ok((outside, Bounded::new(listener, configuration.limits.max_websockets as usize)))
 }
 
 fn open_media(

@@ -49,15 +49,22 @@ const BACKLOG_PAUSE: Duration = Duration::from_millis(2);
 /// Without a deadline of the endpoint, the loop turns this often.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// What the switchboard works with.
+/// The way to other SIP elements.
 #[derive(Debug)]
-pub(crate) struct Parts {
+pub(crate) struct Outside {
     /// SIP sockets.
     pub(crate) network: Network,
     /// What their streams bring.
     pub(crate) heard: mpsc::Receiver<Heard>,
     /// Finds hosts.
     pub(crate) finder: Finder,
+}
+
+/// What the switchboard works with.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    /// The way to other SIP elements.
+    pub(crate) outside: Outside,
     /// The gateway's link.
     pub(crate) link: Link,
     /// What the link tells.
@@ -113,12 +120,12 @@ enum Wake {
 impl Task {
     /// Puts the parts around an endpoint.
     pub(crate) fn new(endpoint: Endpoint, parts: Parts) -> Self {
-        let (names, located) = Names::new(parts.finder);
+        let (names, located) = Names::new(parts.outside.finder);
         let (calls, noted) = Calls::new(parts.store, parts.recordings, parts.link.clone());
         Self {
             endpoint,
-            network: parts.network,
-            heard: parts.heard,
+            network: parts.outside.network,
+            heard: parts.outside.heard,
             gateway: Gateway::default(),
             attached: false,
             link: parts.link,

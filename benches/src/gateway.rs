@@ -42,6 +42,8 @@ pub struct Gateway {
     pub address: Ipv4Addr,
     addresses: Vec<Ipv4Addr>,
     next_tag: u64,
+    /// Recordings that were started.
+    pub recordings: usize,
 }
 
 /// Whether packets may leave the sockets' path.
@@ -165,7 +167,7 @@ impl Gateway {
         for _ in 0..100 {
             if let Ok(attachment) = Attachment::open(&socket, PATIENCE) {
                 let addresses = setup.addresses.to_vec();
-                return Ok(Self { process, attachment, address, addresses, next_tag: 1 });
+                return Ok(Self { process, attachment, address, addresses, next_tag: 1, recordings: 0 });
             }
             if !process.runs() {
                 break;
@@ -281,13 +283,15 @@ impl Gateway {
             self.tell(&Command::Close { session: pair.session })?;
         }
         let mut left = pairs.len();
-        while left > 0 {
+        // A file is finished a moment after its session.
+        while left > 0 || tally.saved + tally.spoiled < self.recordings {
             let event = self.event()?;
             tally.note(&event);
             if matches!(event, Event::Closed { .. }) {
                 left -= 1;
             }
         }
+        self.recordings = 0;
         Ok(tally)
     }
 }

@@ -67,6 +67,8 @@ struct Schedule {
     length: u64,
     rate: u64,
     done: u64,
+    now: u64,
+    credit: u64,
     sent: u64,
     streams: u32,
     turn: u32,

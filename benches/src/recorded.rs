@@ -94,6 +94,7 @@ pub fn record(gateway: &mut Gateway, pairs: &[Pair], folder: &Path) -> io::Resul
             format: RecordFormat::Alaw,
             channels: RecordChannels::Separate,
         })?;
+        gateway.recordings += 1;
     }
     Ok(())
 }

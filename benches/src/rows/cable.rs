@@ -22,8 +22,8 @@ const TRY: Duration = Duration::from_millis(1200);
 /// befalls all alike.
 const TRIES: u32 = 3;
 
-/// The search ends when it knows the rate so well: 1 in 32.
-const PRECISION: u64 = 32;
+/// The search ends when it knows the rate so well: 1 in 20.
+const PRECISION: u64 = 20;
 
 /// Loss that is none: of sockets, and of a veth's own ring of 256 at millions a second.
 const SOCKETS_LOSS: f64 = 0.001;
@@ -59,7 +59,7 @@ const fn plan(subject: Subject) -> (u16, u64, u64) {
         // pairs, first rate, highest rate
         Subject::Epoll | Subject::Uring | Subject::Sockets => (2000, 90_000, 400_000),
         Subject::Rewriter | Subject::Program | Subject::Path => (20_000, 2_000_000, 2_600_000),
-        Subject::Recorded => (10_000, 800_000, 2_000_000),
+        Subject::Recorded => (10_000, 600_000, 1_200_000),
     }
 }
 
@@ -159,21 +159,23 @@ fn search(
     })
 }
 
-fn attempt(bench: &mut Bench, started: &Started, rate: u64, allowed: f64) -> io::Result<Option<Try>> {
+fn attempt(bench: &mut Bench, started: &mut Started, rate: u64, allowed: f64) -> io::Result<Option<Try>> {
     for _ in 0..TRIES {
+        let lost = started.lost_copies();
         let cpu = started.cpu(bench)?;
         let flight = bench.fly(rate, TRY)?;
         let cpu = started.cpu(bench)?.saturating_sub(cpu);
+        let lost = started.lost_copies() - lost;
         #[allow(clippy::cast_precision_loss)] // A quotient for people.
         let cost = cpu as f64 / flight.received.max(1) as f64;
         remark(&format!(
-            "  {} asked, {:.0} sent, loss {:.3} %, {} astray, {cost:.0} ns",
+            "  {} asked, {:.0} sent, loss {:.3} %, {} astray, {lost} copies lost, {cost:.0} ns",
             thousands(rate),
             flight.rate(),
             flight.loss() * 100.0,
             flight.astray
         ));
-        if flight.received > 0 && flight.astray == 0 && flight.loss() < allowed {
+        if flight.received > 0 && flight.astray == 0 && lost == 0 && flight.loss() < allowed {
             return Ok(Some(Try { flight, cost }));
         }
         // Far beyond is not chance.

@@ -10,7 +10,7 @@ use crate::rows::subject::{self, Subject};
 use crate::table::{Table, median, thousands};
 
 /// Numbers of pairs.
-pub const PAIRS: [u16; 6] = [100, 500, 2000, 5000, 10_000, 20_000];
+pub const PAIRS: [u16; 4] = [100, 1000, 5000, 20_000];
 
 /// Measurements of each; their median counts.
 const TRIES: usize = 3;

@@ -225,6 +225,17 @@ impl Started {
         Ok(process + bench.cable.polling_time()?)
     }
 
+    /// Packets that were to be recorded and found no room, of a gateway that records.
+    #[must_use]
+    pub fn lost_copies(&mut self) -> u64 {
+        if !matches!(self.running, Running::Gateway { recordings: Some(_), .. }) {
+            return 0;
+        }
+        // The gateway tells once a second.
+        std::thread::sleep(Duration::from_millis(1100));
+        self.counter(Counter::PathTapFull) + self.counter(Counter::RecorderLost)
+    }
+
     /// One of Duogate's counters; 0 for the others.
     #[must_use]
     pub fn counter(&mut self, which: Counter) -> u64 {

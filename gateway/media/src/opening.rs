@@ -43,14 +43,27 @@ impl<P: Path> Core<P> {
     /// Claims a port for a party, as it may choose.
     fn claim_port(&mut self, place: u32, party: Party) -> bool {
         let name = leg_name(place, party);
-        let leg = self.table.slots[place as usize].leg(party);
-        leg.socket = match leg.choice {
-            PortChoice::Any { addresses } => self.sockets.claim(addresses, name),
+        let socket = match self.table.slots[place as usize].leg(party).choice {
+            PortChoice::Any { addresses } => self.claim_any(addresses, name),
             PortChoice::This(port) => {
                 self.limits.socket(port).and_then(|socket| self.sockets.claim_place(socket.0, name))
             }
         };
-        leg.socket.is_some()
+        self.table.slots[place as usize].leg(party).socket = socket;
+        socket.is_some()
+    }
+
+    /// Claims a port on which nothing is on the path: what a gateway before this one has left there may yet be taken
+    /// over by its own session.
+    fn claim_any(&mut self, addresses: u8, name: u32) -> Option<Socket> {
+        for _ in 0..self.limits.sockets() {
+            let socket = self.sockets.claim(addresses, name)?;
+            if self.path.read(socket).is_none() {
+                return Some(socket);
+            }
+            self.sockets.leave(socket, false);
+        }
+        None
     }
 
     pub(crate) fn port_bound(&mut self, socket: Socket, result: Result<(), BindError>) {
@@ -105,7 +118,9 @@ impl<P: Path> Core<P> {
     pub(crate) fn leave_ports(&mut self, now: Instant, place: u32, rest: bool) {
         for party in Party::BOTH {
             let Some(socket) = self.table.slots[place as usize].leg(party).socket else { continue };
-            self.clear_port(socket);
+            if rest {
+                self.clear_port(socket);
+            }
             if self.sockets.leave(socket, rest) {
                 self.wheel.arm(self.timers.rest(socket), tick_from(now + self.limits.rest));
             }

@@ -297,6 +297,22 @@ fn a_session_that_goes_on_takes_its_numbers_over() {
 }
 
 #[test]
+fn a_new_session_leaves_the_ports_of_those_that_go_on_alone() {
+    let (mut old, session, _) = talking(Table::with_taps(false));
+    let ports = old.core.snapshot(session.slot).unwrap().legs.map(|leg| leg.port);
+    let mut world = World::with_table(Limits { seed: 8, ..limits() }, std::mem::take(old.core.path_mut()));
+    for _ in 0..4 {
+        let session = world.open();
+        let taken = world.core.snapshot(session.slot).unwrap().legs.map(|leg| leg.port);
+        assert!(taken.iter().all(|port| !ports.contains(port)), "{taken:?}");
+    }
+    assert_eq!(world.core.path().entries.len(), 2);
+    world.core.disown(0..world.core.limits().sockets());
+    world.drain();
+    assert_eq!(world.core.free_ports(), world.core.limits().sockets() - 8);
+}
+
+#[test]
 fn what_nobody_takes_over_is_switched_off() {
     let (old, session, _) = talking(Table::with_taps(false));
     let (mut world, session) = next_gateway(old, session, 8);

@@ -7,7 +7,7 @@ use duogate_channel::identity::Session;
 use duogate_channel::page::PageWriter;
 use duogate_channel::snapshot::{LegSnapshot, SessionState, Snapshot};
 use duogate_channel::time::Instant;
-use duogate_media::{Core, DropReason, Path, Phase};
+use duogate_media::{Core, Counters, DropReason, Path, Phase};
 
 /// The page shows every session at least this often, in slices.
 const WALK: Duration = Duration::from_secs(1);
@@ -146,11 +146,6 @@ impl Page {
             (Counter::PortsInUse, u64::from(core.active_sessions()) * 2),
             (Counter::RecorderLost, core_counters.blocks_lost),
             (Counter::RecorderErrors, shell.recorder_errors),
-            (Counter::PathDirections, core_counters.offloaded),
-            (Counter::PathMoves, core_counters.path_moves),
-            (Counter::PathRefused, core_counters.path_refused),
-            (Counter::PathInherited, core_counters.inherited),
-            (Counter::PathDisowned, core_counters.disowned),
             (Counter::Wakeups, shell.wakeups),
             (Counter::Loops, shell.loops),
             (Counter::Completions, shell.completions),
@@ -163,8 +158,22 @@ impl Page {
         ] {
             page.set(counter, value);
         }
+        self.count_path(core_counters);
         let free = u64::from(core.free_ports()) + u64::from(core.active_sessions()) * 2;
         page.set(Counter::PortsResting, u64::from(core.limits().sockets()).saturating_sub(free));
+    }
+
+    /// Writes what the core has put on the fast path; its packets are counted by [`crate::xdp::Xdp::count`].
+    fn count_path(&self, core: &Counters) {
+        for (counter, value) in [
+            (Counter::PathDirections, core.offloaded),
+            (Counter::PathMoves, core.path_moves),
+            (Counter::PathRefused, core.path_refused),
+            (Counter::PathInherited, core.inherited),
+            (Counter::PathDisowned, core.disowned),
+        ] {
+            self.writer.set(counter, value);
+        }
     }
 
     /// Writes what the recorder's line has to say.

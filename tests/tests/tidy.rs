@@ -42,8 +42,17 @@ const MAY_USE: &[(&str, &[&str])] = &[
 ];
 
 /// Layers of the signaling core; a layer uses only itself and those before it.
-const SIGNALING_LAYERS: &[&[&str]] =
-    &[&["clock"], &["message", "sdp"], &["transaction"], &["dialog"], &["leg"], &["resource"], &["endpoint"]];
+const SIGNALING_LAYERS: &[&[&str]] = &[
+    &["clock"],
+    &["message", "sdp"],
+    &["transaction"],
+    &["digest"],
+    &["dialog"],
+    &["leg"],
+    &["peer"],
+    &["resource"],
+    &["endpoint"],
+];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the workspace").to_path_buf()

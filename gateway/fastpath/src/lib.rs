@@ -3,7 +3,8 @@
 //!
 //! [`FastPath::load`] brings the program to the interfaces that carry media. A shard then programs a direction of
 //! a pair with [`FlowTable::on`], takes it back with [`FlowTable::off`], looks at its numbers meanwhile with
-//! [`FlowTable::read`], and drains its [`Tap`], which holds the packets of directions that are recorded.
+//! [`FlowTable::read`], and drains its [`Tap`], which holds the packets of directions that are recorded. [`probe`] says
+//! what a host could do, without doing it.
 //!
 //! # What the program does with a packet
 //! It relays what is plain and expected, drops what it has relayed already, and leaves all else to the sockets as it
@@ -73,7 +74,9 @@ mod error;
 mod flow;
 mod interfaces;
 mod load;
+mod netlink;
 mod pins;
+mod probe;
 mod program;
 mod settings;
 mod table;
@@ -83,6 +86,7 @@ pub use counters::{PassReason, PathCounters};
 pub use error::{Error, Refused};
 pub use flow::{Flow, FlowIndex, FlowNumbers, Order, Position};
 pub use load::{Attached, FastPath, Warning};
+pub use probe::{InterfaceProbe, Probe, probe};
 pub use program::BARE_PROGRAM;
 pub use settings::{InterfaceMode, MOST_ADDRESSES, MOST_INTERFACES, MOST_RINGS, Mode, Settings};
 pub use table::FlowTable;

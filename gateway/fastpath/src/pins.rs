@@ -19,7 +19,7 @@ use crate::settings::{InterfaceMode, Settings};
 const VERSION: u32 = 1;
 
 /// `BPF_FS_MAGIC` of linux/magic.h.
-const BPF_FILE_SYSTEM: i64 = 0xcafe_4a11;
+pub(crate) const BPF_FILE_SYSTEM: i64 = 0xcafe_4a11;
 
 /// The folder, held by this process alone.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ impl Pins {
         let directory = i32::try_from(OFlags::DIRECTORY.bits()).unwrap_or(0);
         let lock = OpenOptions::new().read(true).custom_flags(directory).open(folder).map_err(fault)?;
         let kind = fstatfs(&lock).map_err(|error| fault(error.into()))?.f_type;
-        if kind as i64 != BPF_FILE_SYSTEM {
+        if kind != BPF_FILE_SYSTEM {
             return Err(fault(io::Error::other("not on a BPF file system")));
         }
         flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {

@@ -5,7 +5,7 @@ use std::net::UdpSocket;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use duogate_fastpath::{Error, FastPath, InterfaceMode, Mode, Settings, Warning};
+use duogate_fastpath::{Error, FastPath, InterfaceMode, Mode, Settings, Warning, probe};
 
 use crate::frames::rtp;
 use crate::host::{Family, Host, Side, flow, index, leg, party};
@@ -197,4 +197,20 @@ fn what_stands_in_the_way_is_said() {
     assert!(matches!(error(&host.settings()), Error::Attach { .. }));
     drop(taken);
     assert!(FastPath::load(&host.settings()).is_ok());
+}
+
+#[test]
+fn a_probe_says_what_would_be() {
+    let Some(host) = Host::new() else { return };
+    let found = probe(&pinned(&host));
+    assert!(found.permitted && found.processors > 0);
+    assert_eq!((found.program, found.pins), (Ok(()), Ok(())));
+    let [interface] = found.interfaces.unwrap().try_into().unwrap();
+    assert_eq!((interface.name.as_str(), interface.driver), ("g0", None));
+    assert_ne!(interface.native, Some(false));
+    host.add_bridge();
+    let bridge = probe(&Settings { interfaces: vec!["b0".to_owned()], ..host.settings() });
+    assert_ne!(bridge.interfaces.unwrap()[0].native, Some(true));
+    let missing = probe(&Settings { interfaces: vec!["g9".to_owned()], ..host.settings() });
+    assert!(missing.interfaces.unwrap_err().contains("g9"));
 }

@@ -38,7 +38,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("control/signaling", &["channel"]),
     ("control", &["channel", "configuration", "signaling"]),
     ("phone", &["signaling"]),
-    ("cli", &["configuration", "phone"]),
+    ("cli", &["configuration", "fastpath", "phone"]),
 ];
 
 /// Layers of the signaling core; a layer uses only itself and those before it.

@@ -6,7 +6,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use duogate_configuration::Configuration;
+use duogate_fastpath::Probe;
 use rustix::process::{Resource, getrlimit};
+
+use super::fast_path;
 
 /// What can be seen of this host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +32,8 @@ pub(crate) struct Facts {
     pub(crate) unbindable: Vec<String>,
     /// Folders that cannot be written, or prompts that cannot be read.
     pub(crate) folders: Vec<String>,
+    /// What the fast path finds; none if it is switched off.
+    pub(crate) fast_path: Option<Probe>,
 }
 
 impl Facts {
@@ -50,6 +55,7 @@ impl Facts {
                 .unwrap_or_default(),
             unbindable: unbindable(configuration),
             folders: folders(configuration),
+            fast_path: fast_path::gather(configuration),
         }
     }
 }

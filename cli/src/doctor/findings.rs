@@ -3,6 +3,7 @@
 use duogate_configuration::{Configuration, PortRange};
 
 use super::facts::Facts;
+use super::fast_path;
 
 /// How much a finding matters.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,11 +26,11 @@ pub(crate) struct Finding {
 }
 
 impl Finding {
-    fn good(what: impl Into<String>) -> Self {
+    pub(super) fn good(what: impl Into<String>) -> Self {
         Self { grade: Grade::Good, what: what.into(), fix: None }
     }
 
-    fn with(grade: Grade, what: impl Into<String>, fix: impl Into<String>) -> Self {
+    pub(super) fn with(grade: Grade, what: impl Into<String>, fix: impl Into<String>) -> Self {
         Self { grade, what: what.into(), fix: Some(fix.into()) }
     }
 }
@@ -49,6 +50,7 @@ pub(crate) fn examine(facts: &Facts, configuration: &Configuration) -> Vec<Findi
         ports(facts, configuration.media.ports),
         errors(facts.receive_errors),
     ];
+    findings.extend(fast_path::examine(facts.fast_path.as_ref()));
     findings.extend(facts.unbindable.iter().map(|place| {
         let fix = "is `duogate up` running? Else end what listens there, or change the address (ss -lntup shows it)";
         Finding::with(Grade::Unsure, format!("cannot listen on {place}"), fix)
@@ -164,6 +166,7 @@ mod tests {
             receive_errors: 0,
             unbindable: Vec::new(),
             folders: Vec::new(),
+            fast_path: None,
         }
     }
 
@@ -175,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_sound_host_is_good() {
-        assert_eq!(grades(&sound()), [Grade::Good; 6]);
+        assert_eq!(grades(&sound()), [Grade::Good; 7]);
     }
 
     #[test]
@@ -189,7 +192,7 @@ mod tests {
             (5, Grade::Unsure, Facts { receive_errors: 5, ..sound() }),
         ];
         for (place, grade, facts) in faults {
-            let mut expected = [Grade::Good; 6];
+            let mut expected = [Grade::Good; 7];
             expected[place] = grade;
             assert_eq!(grades(&facts), expected, "{facts:?}");
         }

@@ -1,6 +1,7 @@
 //! `duogate doctor`: what this host lacks, and how to mend it.
 
 mod facts;
+mod fast_path;
 mod findings;
 
 use std::path::PathBuf;

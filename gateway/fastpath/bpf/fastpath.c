@@ -633,7 +633,7 @@ INLINE int receive_ipv4(struct packet *packet)
 	/* Options, fragments, lengths that do not fit. */
 	__u32 length = BE16((__u16)(ipv4->first >> 16));
 	if ((ipv4->first & 0xff) != 0x45 || ipv4->fragment & BE16(0x3fff) || length < 40 ||
-	    BE16(udp->length) != length - 20 || length > (__u32)(packet->end - (void *)ipv4))
+	    BE16(udp->length) != length - 20 || (void *)ipv4 + length > packet->end)
 		return pass(PASS_UNUSUAL);
 	packet->payload = length - 40;
 	return relay(packet, address);
@@ -657,7 +657,7 @@ INLINE int receive_ipv6(struct packet *packet)
 		return XDP_PASS;
 	/* Lengths that do not fit; no checksum, which IPv6 does not allow. */
 	if ((ipv6->first & 0xf0) != 0x60 || length < 20 || udp->length != ipv6->length || udp->checksum == 0 ||
-	    length > (__u32)(packet->end - (void *)udp))
+	    (void *)udp + length > packet->end)
 		return pass(PASS_UNUSUAL);
 	packet->payload = length - 20;
 	return relay(packet, address);

@@ -4,6 +4,8 @@ use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use rustix::io::Errno;
+
 /// Why the fast path could not be loaded. Each says what to do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -82,8 +84,9 @@ pub enum Error {
 /// The kernel refused something: for lack of rights, or otherwise.
 pub(crate) fn kernel(what: &'static str, error: impl std::error::Error + Send + Sync + 'static) -> Error {
     match system_error(&error) {
-        Some(system) if system.kind() == io::ErrorKind::PermissionDenied => {
-            Error::NotPermitted(io::Error::new(system.kind(), system.to_string()))
+        // EACCES is the verifier's word, and says something else.
+        Some(system) if system.raw_os_error() == Some(Errno::PERM.raw_os_error()) => {
+            Error::NotPermitted(Errno::PERM.into())
         }
         _ => Error::Kernel { what, source: error.into() },
     }

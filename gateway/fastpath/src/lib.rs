@@ -64,7 +64,7 @@
 //! removed.
 //!
 //! # What a host needs
-//! Linux 5.15, root or `CAP_BPF` and `CAP_NET_ADMIN`, a BPF file system for the pins; clang where it is built. In the
+//! Linux 5.15, root or `CAP_BPF`, `CAP_PERFMON` and `CAP_NET_ADMIN`, a BPF file system for the pins; clang where it is built. In the
 //! driver (`native`) where that can; veth also wants a program, or GRO, at its other end, to take what is sent.
 #![deny(unsafe_code)]
 

@@ -14,6 +14,7 @@ use crate::counters::PathCounters;
 use crate::error::{Error, kernel, system_error};
 use crate::interfaces::{self, Interface};
 use crate::pins::Pins;
+use crate::probe;
 use crate::program::{self, Program};
 use crate::settings::{InterfaceMode, MOST_ADDRESSES, MOST_RINGS, Mode, Settings};
 use crate::table::FlowTable;
@@ -98,6 +99,9 @@ impl FastPath {
     }
 
     fn load_on(settings: &Settings, interfaces: Vec<Interface>) -> Result<Self, Error> {
+        if !probe::is_permitted() {
+            return Err(Error::NotPermitted(rustix::io::Errno::PERM.into()));
+        }
         let mut warnings = Vec::new();
         let pins = take_pins(settings, &mut warnings)?;
         let folder = pins.as_ref().map(Pins::folder);

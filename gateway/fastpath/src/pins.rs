@@ -57,8 +57,8 @@ impl Pins {
         let mut removed = false;
         for entry in fs::read_dir(folder).map_err(fault)? {
             let path = entry.map_err(fault)?.path();
-            if path != inner {
-                remove(&path).map_err(fault)?;
+            if path != inner && is_ours(&path) {
+                fs::remove_dir_all(&path).map_err(fault)?;
                 removed = true;
             }
         }
@@ -92,7 +92,7 @@ impl Pins {
     /// Removes all pins.
     pub(crate) fn remove(&self) -> Result<(), Error> {
         let fault = |source| Error::Pins { folder: self.outer.clone(), source };
-        remove(&self.inner).map_err(fault)?;
+        fs::remove_dir_all(&self.inner).map_err(fault)?;
         match fs::remove_dir(&self.outer) {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
@@ -107,8 +107,15 @@ impl Pins {
     }
 }
 
-fn remove(path: &Path) -> io::Result<()> {
-    if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
+/// Only names that this module gives are ever removed: the folder may hold pins of others.
+fn is_ours(path: &Path) -> bool {
+    let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    let parts = name.strip_prefix('v').and_then(|name| name.split_once('-'));
+    parts.is_some_and(|(version, signature)| {
+        version.parse::<u32>().is_ok()
+            && signature.len() == 16
+            && signature.bytes().all(|octet| octet.is_ascii_hexdigit())
+    })
 }
 
 /// What the maps depend on, as a number (FNV-1a).
@@ -116,4 +123,24 @@ fn signature(settings: &Settings) -> u64 {
     let text = format!("{:?} {} {}", settings.addresses, settings.rings, settings.ring_octets);
     let step = |sum: u64, octet: u8| (sum ^ u64::from(octet)).wrapping_mul(0x0100_0000_01b3);
     text.bytes().fold(0xcbf2_9ce4_8422_2325, step)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_this_module_names_is_its_own() {
+        for (name, ours) in [
+            ("/sys/fs/bpf/v1-0123456789abcdef", true),
+            ("/sys/fs/bpf/v12-0123456789abcdef", true),
+            ("/sys/fs/bpf/v1-0123456789abcde", false),
+            ("/sys/fs/bpf/vx-0123456789abcdef", false),
+            ("/sys/fs/bpf/maps", false),
+            ("/sys/fs/bpf/v1", false),
+            ("/", false),
+        ] {
+            assert_eq!(is_ours(Path::new(name)), ours, "{name}");
+        }
+    }
 }

@@ -12,9 +12,10 @@ use crate::pins::BPF_FILE_SYSTEM;
 use crate::program;
 use crate::settings::Settings;
 
-/// `CAP_NET_ADMIN`, `CAP_SYS_ADMIN` and `CAP_BPF` of linux/capability.h, as bits.
+/// `CAP_NET_ADMIN`, `CAP_SYS_ADMIN`, `CAP_PERFMON` and `CAP_BPF` of linux/capability.h, as bits.
 const NET_ADMIN: u64 = 1 << 12;
 const SYS_ADMIN: u64 = 1 << 21;
+const PERFMON: u64 = 1 << 38;
 const BPF: u64 = 1 << 39;
 
 /// Bits of `enum netdev_xdp_act`: the driver runs programs, and takes what another interface's program redirects.
@@ -55,7 +56,7 @@ pub struct InterfaceProbe {
 pub fn probe(settings: &Settings) -> Probe {
     Probe {
         program: program::available().map_err(|error| error.to_string()),
-        permitted: effective_capabilities().is_some_and(permits),
+        permitted: is_permitted(),
         pins: settings.pin.as_deref().map_or(Ok(()), holds_pins),
         interfaces: interfaces::choose(settings)
             .map(|all| all.iter().map(look).collect())
@@ -64,8 +65,15 @@ pub fn probe(settings: &Settings) -> Probe {
     }
 }
 
+/// This process may load and attach the program.
+pub(crate) fn is_permitted() -> bool {
+    effective_capabilities().is_some_and(permits)
+}
+
+/// `CAP_BPF` alone does not do: without `CAP_PERFMON` the verifier allows no arithmetic with pointers into packets.
 const fn permits(capabilities: u64) -> bool {
-    capabilities & NET_ADMIN != 0 && capabilities & (BPF | SYS_ADMIN) != 0
+    let loads = capabilities & SYS_ADMIN != 0 || capabilities & (BPF | PERFMON) == BPF | PERFMON;
+    capabilities & NET_ADMIN != 0 && loads
 }
 
 fn effective_capabilities() -> Option<u64> {
@@ -120,7 +128,8 @@ mod tests {
 
     #[test]
     fn rights_are_read_from_their_bits() {
-        assert!(permits(NET_ADMIN | BPF) && permits(NET_ADMIN | SYS_ADMIN) && permits(u64::MAX));
+        assert!(permits(NET_ADMIN | BPF | PERFMON) && permits(NET_ADMIN | SYS_ADMIN) && permits(u64::MAX));
+        assert!(!permits(NET_ADMIN | BPF) && !permits(NET_ADMIN | PERFMON));
         assert!(!permits(NET_ADMIN) && !permits(BPF | SYS_ADMIN) && !permits(0));
         assert!(effective_capabilities().is_some());
     }

@@ -115,7 +115,8 @@ impl Host {
     /// A socket in one of the namespaces, with a bounded wait.
     pub(crate) fn socket(&self, side: Side, address: SocketAddr) -> UdpSocket {
         let socket = self.inside(side, || UdpSocket::bind(address).unwrap());
-        socket.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+        // Longer than a busy host needs to hand a packet over.
+        socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
         socket
     }
 

@@ -1,6 +1,7 @@
 //! Packets of real sockets, through the interface and back.
 
 use std::net::{SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use duogate_fastpath::{FastPath, Flow, InterfaceMode, Mode, Order, PassReason, Position, Settings};
@@ -23,7 +24,7 @@ fn sockets(host: &Host, family: Family) -> Sockets {
     }
 }
 
-/// What comes to a socket next; `None` if nothing does for half a second.
+/// What comes to a socket next; `None` if nothing does for two seconds.
 fn next(socket: &UdpSocket) -> Option<(Vec<u8>, SocketAddr)> {
     let mut buffer = [0; 2048];
     let (length, from) = socket.recv_from(&mut buffer).ok()?;
@@ -214,11 +215,13 @@ fn speak(socket: &UdpSocket, flow: &Flow, packets: u16) {
 
 /// Switches the flow on and off until nothing comes any more; gives the packets that were forwarded, and those that
 /// came to the gateway's socket.
-fn move_to_and_fro(path: &FastPath, flow: &Flow, gateway: &UdpSocket) -> (u32, u32) {
+fn move_to_and_fro(path: &FastPath, flow: &Flow, gateway: &UdpSocket, done: &AtomicBool) -> (u32, u32) {
     let (index, mut position) = (index(0, Family::Four), flow.position);
     let (mut forwarded, mut passed, mut moves) = (0, 0, 0_u32);
     let mut busy = Instant::now();
-    while busy.elapsed() < Duration::from_millis(500) {
+    let begin = Instant::now();
+    while !done.load(Ordering::Acquire) || busy.elapsed() < Duration::from_millis(500) {
+        assert!(begin.elapsed() < Duration::from_secs(60), "the speaker makes no progress");
         path.table().on(index, &Flow { position, ..*flow }).unwrap();
         for _ in 0..moves % 64 {
             std::hint::spin_loop();
@@ -250,10 +253,14 @@ fn switching_off_under_load_loses_no_number() {
     let flow = flow(Family::Four);
     let Sockets { speaker, listener, gateway } = sockets(&host, Family::Four);
     gateway.set_nonblocking(true).unwrap();
+    let done = AtomicBool::new(false);
     let (forwarded, passed, heard) = std::thread::scope(|scope| {
-        scope.spawn(|| speak(&speaker, &flow, PACKETS));
+        scope.spawn(|| {
+            speak(&speaker, &flow, PACKETS);
+            done.store(true, Ordering::Release);
+        });
         let heard = scope.spawn(|| drain(&listener).0);
-        let (forwarded, passed) = move_to_and_fro(&path, &flow, &gateway);
+        let (forwarded, passed) = move_to_and_fro(&path, &flow, &gateway, &done);
         (forwarded, passed, heard.join().unwrap())
     });
     // What a busy host has lost on the way is in the kernel's own counters.

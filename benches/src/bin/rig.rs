@@ -20,6 +20,9 @@ use duogate_benches::{leavings, plot};
 /// and figures. Without a row: all of them, in less than ten minutes. Ends by itself; leaves no process, namespace or
 /// pinned map.
 ///
+/// The measured core is kept from halting, as idle=poll does: in a virtual machine a halted core wakes up late, which is
+/// no forwarder's doing, and befalls all alike.
+///
 /// The rows "capacity" and "growth" need root, iproute2 and util-linux, and a rig that was built with clang; "relay"
 /// runs without rtpengine too; "setup" needs SIPp; "instructions" needs valgrind. What a row lacks is told, and the row
 /// is left out.

@@ -13,6 +13,7 @@ use duogate_channel::message::{ToControl, ToGateway};
 use duogate_channel::segment::SealedBytes;
 use duogate_channel::sound::Codec;
 
+use crate::awake::Awake;
 use crate::clock;
 use crate::datagrams::{BATCH, Inbox};
 use crate::gateway::Gateway;
@@ -52,6 +53,7 @@ struct Run {
 /// # Errors
 /// The system's and the gateway's.
 pub fn run(count: usize, duration: Duration, repeats: usize, folder: &Path) -> io::Result<Table> {
+    let _awake = Awake::keep(MEASURED_CORE)?;
     let mut runs = Vec::new();
     for number in 1..=repeats {
         remark(&format!("prompts, round {number} of {repeats}"));

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use duogate_channel::counters::Counter;
 
+use crate::awake::Awake;
 use crate::floor::{self, Kind};
 use crate::gateway::Gateway;
 use crate::generator::{Generator, Outcome, Route, Streams};
@@ -47,6 +48,7 @@ struct Run {
 /// The system's, and Duogate's absence; an opponent that is not there is told and left out.
 pub fn run(load: Load, folder: &Path) -> io::Result<Table> {
     let mut generator = Generator::new(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0))?;
+    let _awake = Awake::keep(MEASURED_CORE)?;
     let warm_up = Duration::from_secs(1).min(load.duration);
     let mut runs: [Vec<Run>; 4] = Default::default();
     for number in 1..=load.repeats {

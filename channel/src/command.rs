@@ -95,15 +95,6 @@ pub enum Command {
         /// The keys, at least one.
         keys: Keys,
     },
-    /// Listen, or listen no more, for keys among what a party says (in-band tones).
-    DetectTones {
-        /// The session.
-        session: Session,
-        /// The speaker.
-        party: Party,
-        /// Listen?
-        on: bool,
-    },
     /// End the session: running recordings are closed, ports go to rest. Answered by `Event::Closed`.
     Close {
         /// The session.

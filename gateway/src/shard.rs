@@ -471,7 +471,6 @@ fn session_of(command: &Command) -> Option<Session> {
         | Command::Play { session, .. }
         | Command::PlayStop { session, .. }
         | Command::SendKeys { session, .. }
-        | Command::DetectTones { session, .. }
         | Command::RecordStart { session, .. }
         | Command::RecordStop { session, .. }
         | Command::Close { session } => Some(*session),

@@ -15,7 +15,6 @@ const CLOSE: u8 = 7;
 const PLAY: u8 = 8;
 const PLAY_STOP: u8 = 9;
 const SEND_KEYS: u8 = 10;
-const DETECT_TONES: u8 = 11;
 
 impl Record for Command {
     type Bytes = [u8; 128];
@@ -54,9 +53,6 @@ impl Record for Command {
             Self::SendKeys { session, party, action, keys } => {
                 w.u8(SEND_KEYS).session(*session).party(*party).action(*action).keys(keys)
             }
-            Self::DetectTones { session, party, on } => {
-                w.u8(DETECT_TONES).session(*session).party(*party).flag(*on)
-            }
             Self::Close { session } => w.u8(CLOSE).session(*session),
         };
         bytes
@@ -90,9 +86,6 @@ impl Record for Command {
                 action: r.action()?,
                 keys: r.keys()?,
             },
-            DETECT_TONES => {
-                Self::DetectTones { session: r.session()?, party: r.party()?, on: r.flag("detect tones")? }
-            }
             CLOSE => Self::Close { session: r.session()? },
             kind => return Err(RecordError::UnknownKind { record: "command", kind }),
         };

@@ -147,11 +147,6 @@ pub fn command() -> impl Strategy<Value = Command> {
             action,
             keys
         }),
-        (session(), party(), any::<bool>()).prop_map(|(session, party, on)| Command::DetectTones {
-            session,
-            party,
-            on
-        }),
         session().prop_map(|session| Command::Close { session }),
     ]
 }

@@ -43,6 +43,16 @@ mod tests {
     }
 
     #[test]
+    fn every_method_of_an_action_is_named() {
+        let document = document();
+        let methods = &document["components"]["schemas"]["RpcRequest"]["properties"]["method"]["enum"];
+        for (name, _) in crate::api::actions::CALLS {
+            let method = Value::from(format!("ext.duo_callback.{name}"));
+            assert!(methods.as_array().unwrap().contains(&method), "{method}");
+        }
+    }
+
+    #[test]
     fn construct_is_described_with_every_parameter() {
         let document = document();
         let properties = document["components"]["schemas"]["Construct"]["properties"].as_object().unwrap();

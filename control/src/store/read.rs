@@ -76,7 +76,7 @@ impl super::Reader {
     pub(crate) async fn recordings(&self, res_id: String) -> super::Answer<Vec<RecordingRow>> {
         self.ask(move |connection| {
             connection
-                .prepare_cached("SELECT res_id, path, created, completed FROM recordings WHERE res_id = ?1")?
+                .prepare_cached("SELECT res_id, path, created, completed FROM recordings WHERE res_id = ?1 ORDER BY created")?
                 .query_map([res_id], recording)?
                 .collect()
         })

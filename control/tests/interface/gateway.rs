@@ -143,8 +143,7 @@ impl FakeShard {
                 Command::FarEnd { .. }
                 | Command::Hear { .. }
                 | Command::RecordStop { .. }
-                | Command::Play { .. }
-                | Command::DetectTones { .. } => {}
+                | Command::Play { .. } => {}
             }
         }
         self.side.flush();

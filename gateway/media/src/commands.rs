@@ -50,7 +50,6 @@ impl<P: Path> Core<P> {
             Command::SendKeys { session, party, action, keys } => {
                 self.place_of(session).map(|place| self.begin_keys(now, (place, party), action, keys))
             }
-            Command::DetectTones { .. } => Ok(()),
             Command::Close { session } => self.close(now, session, tap),
         };
         if let Err(Stale) = done {

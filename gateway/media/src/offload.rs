@@ -364,7 +364,6 @@ pub(crate) const fn session_of(command: &Command) -> Option<Session> {
         | Command::Play { session, .. }
         | Command::PlayStop { session, .. }
         | Command::SendKeys { session, .. }
-        | Command::DetectTones { session, .. }
         | Command::Close { session } => Some(*session),
     }
 }

@@ -1,5 +1,8 @@
 //! Requests of the party that change nothing (RFC 3261 sections 8.2, 12.2.2).
 
+use duogate_channel::digits::Key;
+use duogate_signaling::leg::Output;
+
 use crate::call::{CONTACT, Call, plain_sdp};
 use crate::text::{self, Reply};
 
@@ -54,6 +57,8 @@ fn rfc6086_info_with_digits_or_nothing_is_taken() {
     let text = String::from_utf8(bytes).unwrap().replace("Content-Length: 0\r\n\r\n", "\r\nSignal=5\n");
     call.deliver(text.as_bytes());
     call.one("200");
+    let key = Key::from_char('5').unwrap();
+    assert_eq!(call.said, [Output::Pressed { key, milliseconds: 100 }]);
     call.deliver(&text::request(&invite, "INFO", 2, "one", &[], ""));
     call.one("200");
 }

@@ -10,9 +10,10 @@ use duogate_channel::identity::{Action, Party};
 use duogate_channel::sound::Codec;
 use duogate_channel::time::Instant;
 
-use super::DuoCallback;
 use super::call::Stage;
 use super::desk::{Collecting, Do, Doing, Event as PlayEvent, Way};
+use super::phase::Stimulus;
+use super::{DuoCallback, Input};
 use crate::clock::Now;
 use crate::resource::action::{
     ActionNote, Actions, Method, Order, Parties, PartyActions, Prepared, RecordOrder, Stop,
@@ -109,8 +110,23 @@ impl DuoCallback {
         Err(ApiError::WrongAction { state: self.state(), running: false, action: action.name() })
     }
 
+    /// What concerns actions alone: the phase stays what it is.
+    pub(super) fn take_action(&mut self, now: Now, input: Input) -> Option<Stimulus> {
+        match input {
+            Input::ActionEnded { party, action, outcome } => self.action_ended(now, party, action, outcome),
+            Input::Pressed { party, key, milliseconds } => {
+                self.pressed(now, party, key, milliseconds, Way::Media);
+            }
+            Input::Start { order, prepared } => self.start_action(now, *order, prepared),
+            Input::Stop(stop) => self.stop_action(now, stop),
+            // All others are the callback's own.
+            _ => {}
+        }
+        None
+    }
+
     /// Starts what [`DuoCallback::may_start`] allows; anything else changes nothing.
-    pub(super) fn start_action(&mut self, now: Now, order: Order, prepared: Prepared) {
+    fn start_action(&mut self, now: Now, order: Order, prepared: Prepared) {
         if self.may_start(&order).is_err() {
             return;
         }
@@ -146,7 +162,7 @@ impl DuoCallback {
     }
 
     /// Stops what [`DuoCallback::may_stop`] allows.
-    pub(super) fn stop_action(&mut self, now: Now, stop: Stop) {
+    fn stop_action(&mut self, now: Now, stop: Stop) {
         match stop {
             Stop::Play(parties) => {
                 parties.iter().for_each(|party| self.play_does(now, party, PlayEvent::Stop, None));
@@ -219,7 +235,7 @@ impl DuoCallback {
     }
 
     /// The gateway has ended a prompt or keys.
-    pub(super) fn action_ended(&mut self, now: Now, party: Party, action: Action, outcome: ActionOutcome) {
+    fn action_ended(&mut self, now: Now, party: Party, action: Action, outcome: ActionOutcome) {
         let desk = &mut self.desks[party.index()];
         let error = failure_of(outcome);
         if desk.prompt == Some(action) {

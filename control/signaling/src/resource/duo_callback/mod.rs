@@ -33,7 +33,7 @@ use crate::resource::report::Event;
 use crate::resource::view::State;
 
 use call::Call;
-use desk::{Desk, Way};
+use desk::Desk;
 use end::End;
 pub use face::{Dialled, Input, LegEvent, Output};
 use hearing::Hears;
@@ -216,22 +216,8 @@ impl DuoCallback {
             Input::Recorded { recording, outcome, duration, bytes, missing } => {
                 self.recorded(now, recording, outcome, (duration, bytes, missing)).then_some(Stimulus::Filed)
             }
-            Input::ActionEnded { party, action, outcome } => {
-                self.action_ended(now, party, action, outcome);
-                None
-            }
-            Input::Pressed { party, key, milliseconds } => {
-                self.pressed(now, party, key, milliseconds, Way::Media);
-                None
-            }
-            Input::Start { order, prepared } => {
-                self.start_action(now, *order, prepared);
-                None
-            }
-            Input::Stop(stop) => {
-                self.stop_action(now, stop);
-                None
-            }
+            action @ (Input::ActionEnded { .. } | Input::Pressed { .. }) => self.take_action(now, action),
+            action @ (Input::Start { .. } | Input::Stop(_)) => self.take_action(now, action),
             Input::Closed { statistics } => {
                 self.media.closed(Some(statistics));
                 Some(Stimulus::Closed)

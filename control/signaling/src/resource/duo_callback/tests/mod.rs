@@ -2,6 +2,7 @@
 
 extern crate std;
 
+mod actions;
 mod exits;
 mod matrix;
 mod promises;

@@ -3,11 +3,14 @@
 use alloc::vec;
 use core::time::Duration;
 
-use duogate_channel::event::{LegStatistics, RecordOutcome};
-use duogate_channel::identity::{LocalPort, Party};
+use duogate_channel::digits::Key;
+use duogate_channel::event::{ActionOutcome, LegStatistics, RecordOutcome};
+use duogate_channel::identity::{Action, LocalPort, Party};
 use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
 
+use super::actions;
 use super::stage::{PROMPT, SESSION, Script, Stage, far_end};
+use crate::resource::action::{Method, Order, Parties, Stop};
 use crate::resource::duo_callback::{Input, LegEvent};
 use crate::resource::plan::{RecordMode, RingPlayMode};
 use crate::resource::report::Event;
@@ -19,6 +22,7 @@ enum Happening {
     Input(Input),
     Leg(Party, LegEvent),
     Wait(u64),
+    Start(Order),
 }
 
 fn party() -> impl Strategy<Value = Party> {
@@ -57,11 +61,31 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => Just(Input::Drop { cause: 603 }),
         1 => Just(Input::Shutdown),
         1 => party().prop_map(|party| Input::LegGone { party }),
+        4 => (party(), 1..6_u32, any::<bool>()).prop_map(|(party, action, stopped)| Input::ActionEnded {
+            party,
+            action: Action(action),
+            outcome: if stopped { ActionOutcome::Stopped } else { ActionOutcome::Finished },
+        }),
+        4 => (party(), 0..16_u8).prop_map(|(party, code)| Input::Pressed {
+            party,
+            key: Key::from_code(code).unwrap(),
+            milliseconds: 100,
+        }),
+        1 => party().prop_map(|party| Input::Stop(Stop::Play(Parties::One(party)))),
+        1 => party().prop_map(|party| Input::Stop(Stop::Receive(Parties::One(party)))),
+        1 => Just(Input::Stop(Stop::Record)),
     ];
     prop_oneof![
         4 => input.prop_map(Happening::Input),
         6 => (party(), leg_event()).prop_map(|(party, event)| Happening::Leg(party, event)),
         1 => (0..100_u64).prop_map(Happening::Wait),
+        3 => (party(), 0..5_u8).prop_map(|(party, what)| Happening::Start(match what {
+            0 => actions::play(Parties::One(party)),
+            1 => actions::send(Parties::One(party)),
+            2 => actions::receive(Parties::One(party), false),
+            3 => actions::receive(Parties::One(party), true),
+            _ => actions::record(),
+        })),
     ]
 }
 
@@ -85,7 +109,10 @@ fn script() -> impl Strategy<Value = Script> {
     )
 }
 
-fn check(script: &Script, stage: &Stage) {
+/// How many actions of each kind were started.
+type Started = [usize; 4];
+
+fn check(script: &Script, stage: &Stage, started: Started) {
     let count =
         |wanted: &dyn Fn(&Event) -> bool| stage.reports.iter().filter(|(_, event)| wanted(event)).count();
     for (place, (seq, _)) in stage.reports.iter().enumerate() {
@@ -94,8 +121,11 @@ fn check(script: &Script, stage: &Stage) {
     assert_eq!(count(&|event| matches!(event, Event::Released(_))), 1);
     assert_eq!(
         count(&|event| matches!(event, Event::RecordCompleted(_))),
-        usize::from(script.record.is_some())
+        usize::from(script.record.is_some()) + started[3]
     );
+    assert_eq!(count(&|event| matches!(event, Event::PlayCompleted { .. })), started[0]);
+    assert_eq!(count(&|event| matches!(event, Event::SendDtmfCompleted { .. })), started[1]);
+    assert_eq!(count(&|event| matches!(event, Event::ReceiveDtmfCompleted { .. })), started[2]);
     let dialled = |party| {
         count(&move |event| matches!(event, Event::DialCompleted { party: who, .. } if *who == party))
     };
@@ -115,10 +145,22 @@ proptest! {
         happenings in proptest::collection::vec(happening(), 0..40),
     ) {
         let mut stage = Stage::new(&script);
+        let mut started = [0; 4];
         for happening in happenings {
             match happening {
                 Happening::Input(input) => stage.feed(input),
                 Happening::Leg(party, event) => stage.leg(party, event),
+                Happening::Start(order) => {
+                    if stage.callback.may_start(&order).is_ok() {
+                        started[match order.method() {
+                            Method::Play => 0,
+                            Method::SendDtmf => 1,
+                            Method::ReceiveDtmf => 2,
+                            Method::Record => 3,
+                        }] += 1;
+                    }
+                    stage.feed(Input::Start { order: order.into(), prepared: actions::prepared() });
+                }
                 Happening::Wait(seconds) => stage.wait(Duration::from_secs(seconds)),
             }
         }
@@ -128,6 +170,6 @@ proptest! {
         for _ in 0..4 {
             stage.wait(Duration::from_secs(30));
         }
-        check(&script, &stage);
+        check(&script, &stage, started);
     }
 }

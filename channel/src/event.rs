@@ -174,3 +174,27 @@ pub struct LegStatistics {
     /// When the last packet was accepted; zero if none was.
     pub last_packet: Instant,
 }
+
+impl LegStatistics {
+    /// The figures of a leg whose session was carried twice, by this gateway first and by another later.
+    #[must_use]
+    pub fn then(&self, later: &Self) -> Self {
+        let heard = later.first_packet != Instant::ZERO;
+        Self {
+            packets_received: self.packets_received.saturating_add(later.packets_received),
+            octets_received: self.octets_received.saturating_add(later.octets_received),
+            packets_sent: self.packets_sent.saturating_add(later.packets_sent),
+            octets_sent: self.octets_sent.saturating_add(later.octets_sent),
+            packets_lost: self.packets_lost.saturating_add(later.packets_lost),
+            packets_refused: self.packets_refused.saturating_add(later.packets_refused),
+            jitter_microseconds: if heard { later.jitter_microseconds } else { self.jitter_microseconds },
+            worst_jitter_microseconds: self.worst_jitter_microseconds.max(later.worst_jitter_microseconds),
+            first_packet: if self.first_packet == Instant::ZERO {
+                later.first_packet
+            } else {
+                self.first_packet
+            },
+            last_packet: self.last_packet.max(later.last_packet),
+        }
+    }
+}

@@ -50,6 +50,8 @@ pub struct LegSnapshot {
     pub sequence: u16,
     /// RTP timestamp of a packet that is sent at [`Snapshot::taken_at`]; later ones are ahead by the time passed.
     pub timestamp: u32,
+    /// Samples in the newest packet of that stream with sound, 0 before the first: how far packets lie apart.
+    pub packet_samples: u16,
     /// What the leg carried; `last_packet` in it says when the party was last heard.
     pub statistics: LegStatistics,
 }
@@ -71,7 +73,12 @@ impl Record for Snapshot {
         });
         w.tag(self.tag).session(self.session).instant(self.taken_at);
         for leg in &self.legs {
-            w.local_port(leg.port).source(leg.hears).u32(leg.ssrc).u16(leg.sequence).u32(leg.timestamp);
+            w.local_port(leg.port)
+                .source(leg.hears)
+                .u32(leg.ssrc)
+                .u16(leg.sequence)
+                .u32(leg.timestamp)
+                .u16(leg.packet_samples);
             w.statistics(&leg.statistics).flag(leg.far_end.is_some());
             if let Some(far_end) = &leg.far_end {
                 w.far_end(far_end);
@@ -97,8 +104,8 @@ impl Record for Snapshot {
 
 fn leg(r: &mut Reader<'_>) -> Result<LegSnapshot, RecordError> {
     let (port, hears) = (r.local_port()?, r.source()?);
-    let (ssrc, sequence, timestamp) = (r.u32()?, r.u16()?, r.u32()?);
+    let (ssrc, sequence, timestamp, packet_samples) = (r.u32()?, r.u16()?, r.u32()?, r.u16()?);
     let statistics = r.statistics()?;
     let far_end = if r.flag("far end")? { Some(r.far_end()?) } else { None };
-    Ok(LegSnapshot { port, far_end, hears, ssrc, sequence, timestamp, statistics })
+    Ok(LegSnapshot { port, far_end, hears, ssrc, sequence, timestamp, packet_samples, statistics })
 }

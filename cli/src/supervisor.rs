@@ -12,8 +12,8 @@ use tokio::time::timeout;
 
 use crate::Failure;
 
-/// The first pause before a program is started again; it doubles with each failure.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// The first pause before a program is started again, while calls wait for it; it doubles with each failure.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// A program that ran so long was sound: the next pause is the first again.

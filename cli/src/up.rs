@@ -15,7 +15,7 @@ use crate::server::Server;
 use crate::supervisor::{Logs, Supervisor};
 
 /// How often the processes are looked after.
-pub(crate) const TICK: Duration = Duration::from_millis(50);
+pub(crate) const TICK: Duration = Duration::from_millis(20);
 
 /// Run both processes in the foreground, until SIGTERM or Ctrl-C.
 ///

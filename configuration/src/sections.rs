@@ -77,6 +77,9 @@ pub struct Media {
     /// A connected party that should send and does not for so long ends the callback; 0: never.
     #[serde(deserialize_with = "within::<_, 0, 86_400>")]
     pub silence_timeout_seconds: u32,
+    /// How long calls wait for the next gateway when one dies; 0: they end at once.
+    #[serde(deserialize_with = "within::<_, 0, 60>")]
+    pub recovery_seconds: u32,
     /// How long a port rests after a call before another call may have it.
     #[serde(deserialize_with = "within::<_, 0, 600>")]
     pub rest_seconds: u32,
@@ -104,6 +107,7 @@ impl Default for Media {
             latency_budget_microseconds: 500,
             realtime_priority: 0,
             silence_timeout_seconds: 60,
+            recovery_seconds: 5,
             rest_seconds: 5,
             dscp: 46,
             prompts: PathBuf::from("./prompts"),

@@ -45,6 +45,7 @@ pub(crate) fn signaling(configuration: &Configuration) -> Settings {
             ..Timers::default()
         },
         waits: Waits {
+            recovery: Duration::from_secs(configuration.media.recovery_seconds.into()),
             prompt: Duration::from_secs(configuration.limits.prompt_seconds.into()),
             ..Waits::default()
         },

@@ -202,6 +202,7 @@ fn translate(now: Instant, snapshot: &duogate_media::Snapshot) -> Snapshot {
         } else {
             ahead(leg.timestamp, now.since(leg.sent_at))
         },
+        packet_samples: leg.packet_samples,
         statistics: leg.statistics,
     });
     Snapshot { tag: snapshot.tag, session: snapshot.session, taken_at: now, state, legs }

@@ -22,6 +22,7 @@ fn snapshot(slot: u32, number: u64) -> Snapshot {
         ssrc: u32::from(small),
         sequence: small,
         timestamp: u32::from(small),
+        packet_samples: small,
         statistics: LegStatistics {
             packets_received: number,
             packets_sent: number,

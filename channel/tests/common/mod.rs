@@ -271,15 +271,16 @@ pub fn to_control() -> impl Strategy<Value = ToControl> {
 }
 
 fn leg() -> impl Strategy<Value = LegSnapshot> {
-    let stream = any::<(u32, u16, u32)>();
+    let stream = any::<(u32, u16, u32, u16)>();
     (local_port(), proptest::option::of(far_end()), source(), stream, statistics()).prop_map(
-        |(port, far_end, hears, (ssrc, sequence, timestamp), statistics)| LegSnapshot {
+        |(port, far_end, hears, (ssrc, sequence, timestamp, packet_samples), statistics)| LegSnapshot {
             port,
             far_end,
             hears,
             ssrc,
             sequence,
             timestamp,
+            packet_samples,
             statistics,
         },
     )

@@ -20,8 +20,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 /// How long the gateway may take for one message of the greeting.
 const GREETING: Duration = Duration::from_secs(2);
 
-/// The first pause before another try to attach, and the longest.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+/// The pause before another try to attach in the first seconds, when calls wait for the next gateway, and the longest.
+/// A try that finds none costs 20 µs.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+
+/// How long the first pause is kept to: longer than calls wait by default.
+const KEEN: Duration = Duration::from_secs(10);
 
 /// How often the log repeats that there is no gateway.
 const REMIND_EVERY: Duration = Duration::from_secs(30);
@@ -50,7 +54,12 @@ pub(crate) enum LinkError {
 #[derive(Debug)]
 pub(crate) enum LinkEvent {
     /// A gateway is attached.
-    Attached(Vec<ControlSide>),
+    Attached {
+        /// This life of it.
+        epoch: u64,
+        /// Its shards.
+        shards: Vec<ControlSide>,
+    },
     /// It is gone.
     Lost,
 }
@@ -135,7 +144,7 @@ impl LinkTask {
             let gone = match watched(connection) {
                 Ok(connection) => {
                     tracing::info!(shards = shards.len(), "attached to the gateway");
-                    if self.events.send(LinkEvent::Attached(shards)).await.is_err() {
+                    if self.events.send(LinkEvent::Attached { epoch, shards }).await.is_err() {
                         return;
                     }
                     self.epoch.send_replace(Some(epoch));
@@ -153,6 +162,7 @@ impl LinkTask {
 
     /// Tries until it is attached. What is asked meanwhile is refused at once.
     async fn attach(&mut self) -> Option<Attachment> {
+        let start = tokio::time::Instant::now();
         let mut pause = PAUSES.0;
         let mut reminded: Option<tokio::time::Instant> = None;
         loop {
@@ -175,7 +185,9 @@ impl LinkTask {
                     ask = self.asks.recv() => refuse(ask?),
                 }
             }
-            pause = (pause * 2).min(PAUSES.1);
+            if start.elapsed() >= KEEN {
+                pause = (pause * 2).min(PAUSES.1);
+            }
         }
     }
 

@@ -64,6 +64,11 @@ impl Recordings {
         Ok(Claim { recording, path, file })
     }
 
+    /// Opens the file of a recording that was claimed and has not begun, for another gateway. Blocking.
+    pub(crate) fn open_again(&self, path: &Path) -> Result<File, FileProblem> {
+        self.root.edit(&part(path))
+    }
+
     /// Removes the file of a recording that never began.
     pub(crate) fn dispose(&self, path: &Path) {
         if let Err(problem) = self.root.remove(&part(path)) {

@@ -94,7 +94,7 @@ impl Kept {
     }
 
     /// Makes sure that the gateway has it.
-    async fn present(&self, link: &Link) -> Result<(), LinkError> {
+    pub(crate) async fn present(&self, link: &Link) -> Result<(), LinkError> {
         let epoch = link.epoch().ok_or(LinkError::Apart)?;
         let mut at = self.at.lock().await;
         if *at == Some(epoch) {

@@ -152,6 +152,12 @@ impl EndpointFigures {
             ],
         )?;
         out.counters(
+            "duogate_resumed_sessions_total",
+            "Sessions of a gateway that died which the next one goes on with",
+            "kind",
+            [("resumed", counters.resumed)],
+        )?;
+        out.counters(
             "duogate_stray_media_events_total",
             "Events of the gateway for sessions that are not known",
             "kind",

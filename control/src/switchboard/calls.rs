@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 
 use super::request::{ActionStart, Order, Refusal, Reply};
 use crate::json;
-use crate::media::link::Link;
+use crate::media::link::{Link, LinkError};
 use crate::media::recordings::Recordings;
 use crate::media::sounds::Kept;
 use crate::store::rows::{CdrRow, Change, EventRow, RecordingRow, RequestRow, ResourceRow};
@@ -28,6 +28,9 @@ const FULL_FOR_NEW: f64 = 0.5;
 
 /// First notes that have become durable and wait for the task. The writer waits when there is no room.
 const NOTED: usize = 1_024;
+
+/// Gateways that were furnished and wait for the task to hear of it. The tasks that did it wait when there is no room.
+const FURNISHED: usize = 4;
 
 /// What the store says about a first note.
 pub(super) struct Noted {
@@ -65,6 +68,7 @@ pub(super) struct Calls {
     changes: Vec<Change>,
     unnoted: Vec<Arc<str>>,
     noted: mpsc::Sender<Noted>,
+    furnished: mpsc::Sender<u64>,
 }
 
 impl Calls {
@@ -72,8 +76,9 @@ impl Calls {
         store: Store,
         recordings: Arc<Recordings>,
         link: Link,
-    ) -> (Self, mpsc::Receiver<Noted>) {
+    ) -> (Self, mpsc::Receiver<Noted>, mpsc::Receiver<u64>) {
         let (noted, receiver) = mpsc::channel(NOTED);
+        let (furnished, lives) = mpsc::channel(FURNISHED);
         let calls = Self {
             store,
             recordings,
@@ -84,8 +89,9 @@ impl Calls {
             changes: Vec::new(),
             unnoted: Vec::new(),
             noted,
+            furnished,
         };
-        (calls, receiver)
+        (calls, receiver, lives)
     }
 
     /// Creates a resource. Its answer follows when its note is durable.
@@ -303,6 +309,27 @@ impl Calls {
         }
     }
 
+    /// Hands a new gateway what the calls under way may need of it, sounds first; the task hears when that is done.
+    /// What is refused is missing when it is to be played or recorded, and its events say so.
+    pub(super) fn furnish(&self, epoch: u64) {
+        let mut sounds: Vec<Arc<Kept>> =
+            self.calls.values().flat_map(|call| &call.kept).map(Arc::clone).collect();
+        sounds.sort_by_key(|sound| Arc::as_ptr(sound).addr());
+        sounds.dedup_by(|one, other| Arc::ptr_eq(one, other));
+        // Those that began went with their gateway, and were reported: they are no longer here.
+        let files: Vec<(Recording, PathBuf)> =
+            self.calls.values().flat_map(|call| &call.recordings).cloned().collect();
+        let (link, recordings) = (self.link.clone(), Arc::clone(&self.recordings));
+        let furnished = self.furnished.clone();
+        tokio::spawn(async move {
+            if let Err(problem) = furnish(&link, &recordings, sounds, files).await {
+                tracing::warn!(%problem, "the gateway lacks sounds or files of calls under way");
+            }
+            // The task ends only when the program does.
+            let _ = furnished.send(epoch).await;
+        });
+    }
+
     /// How many calls still owe the application an event.
     pub(super) fn untold(&self) -> usize {
         self.calls.values().filter(|call| !call.told).count()
@@ -318,6 +345,32 @@ impl Calls {
             tracing::error!("events and rows were lost: the store's queue is full");
         }
     }
+}
+
+async fn furnish(
+    link: &Link,
+    recordings: &Arc<Recordings>,
+    sounds: Vec<Arc<Kept>>,
+    files: Vec<(Recording, PathBuf)>,
+) -> Result<(), LinkError> {
+    if (sounds.is_empty() && files.is_empty()) || !link.clone().attached().await {
+        return Ok(());
+    }
+    for sound in sounds {
+        sound.present(link).await?;
+    }
+    for (recording, path) in files {
+        let recordings = Arc::clone(recordings);
+        let opened = tokio::task::spawn_blocking(move || recordings.open_again(&path)).await;
+        // Of one that cannot be opened, the gateway says that it never got it.
+        let Ok(Ok(file)) = opened else { continue };
+        match link.hand_over(ToGateway::Recording { recording }, file.into()).await {
+            // It was handed over before the gateway was lost, and that was not noticed: it is there.
+            Ok(()) | Err(LinkError::Refused(_)) => {}
+            Err(gone) => return Err(gone),
+        }
+    }
+    Ok(())
 }
 
 fn recording_row(res_id: &str, path: &std::path::Path, created: i64, completed: Option<i64>) -> Change {

@@ -12,6 +12,7 @@ use duogate_channel::event::Event;
 use duogate_channel::identity::Shard;
 use duogate_channel::ring::{Poisoned, PushError};
 use duogate_channel::sides::ControlSide;
+use duogate_channel::snapshot::Snapshot;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -59,8 +60,8 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    /// Takes the shards of a gateway that has just been attached, and closes the sessions that a former
-    /// control plane left on it.
+    /// Takes the shards of a gateway that has just been attached, and closes the sessions that it has: those of a
+    /// former control plane, or of an attachment that broke.
     pub(crate) fn attach(sides: Vec<ControlSide>) -> io::Result<Self> {
         let mut shards = Vec::with_capacity(sides.len());
         for side in sides {
@@ -90,9 +91,21 @@ impl Gateway {
             }
         }
         if closed > 0 {
-            tracing::warn!(closed, "sessions of a former control plane were closed");
+            tracing::warn!(closed, "sessions that nobody knows any more were closed");
         }
         self.flush();
+    }
+
+    /// Is no gateway attached, or none of use?
+    pub(crate) fn is_none(&self) -> bool {
+        self.shards.is_empty()
+    }
+
+    /// What the pages show of every session. They can be read after their gateway has died, too; what it left
+    /// half-written is left out.
+    pub(crate) fn snapshots(&self) -> Vec<Snapshot> {
+        let pages = self.shards.iter().map(|shard| &shard.side.page);
+        pages.flat_map(|page| (0..page.sessions()).filter_map(|slot| page.snapshot(slot).ok()?)).collect()
     }
 
     /// Session slots of each shard.

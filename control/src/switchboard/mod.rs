@@ -21,6 +21,8 @@ use std::time::Duration;
 use duogate_channel::event::Event;
 use duogate_channel::identity::Shard;
 use duogate_channel::ring::Poisoned;
+use duogate_channel::sides::ControlSide;
+use duogate_signaling::clock::Now;
 use duogate_signaling::endpoint::{Endpoint, Query};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -90,6 +92,8 @@ pub(crate) struct Task {
     heard: mpsc::Receiver<Heard>,
     gateway: Gateway,
     attached: bool,
+    /// The life of the gateway that is or was attached last.
+    epoch: Option<u64>,
     link: Link,
     link_events: mpsc::Receiver<LinkEvent>,
     requests: mpsc::Receiver<Request>,
@@ -100,6 +104,7 @@ pub(crate) struct Task {
     unlocated: Vec<Query>,
     calls: Calls,
     noted: mpsc::Receiver<Noted>,
+    furnished: mpsc::Receiver<u64>,
     pages: Pages,
     metrics: CallMetrics,
     events: Vec<Event>,
@@ -112,6 +117,8 @@ enum Wake {
     Shard(Result<usize, Poisoned>),
     Request(Option<Request>),
     Noted(Noted),
+    /// The gateway of this life has what calls need.
+    Furnished(u64),
     Located(Located),
     Link(LinkEvent),
     Time,
@@ -121,13 +128,14 @@ impl Task {
     /// Puts the parts around an endpoint.
     pub(crate) fn new(endpoint: Endpoint, parts: Parts) -> Self {
         let (names, located) = Names::new(parts.outside.finder);
-        let (calls, noted) = Calls::new(parts.store, parts.recordings, parts.link.clone());
+        let (calls, noted, furnished) = Calls::new(parts.store, parts.recordings, parts.link.clone());
         Self {
             endpoint,
             network: parts.outside.network,
             heard: parts.outside.heard,
             gateway: Gateway::default(),
             attached: false,
+            epoch: None,
             link: parts.link,
             link_events: parts.link_events,
             requests: parts.requests,
@@ -137,6 +145,7 @@ impl Task {
             unlocated: Vec::new(),
             calls,
             noted,
+            furnished,
             pages: parts.pages,
             metrics: parts.metrics,
             events: Vec::with_capacity(gateway::BATCH),
@@ -158,6 +167,11 @@ impl Task {
                 }
                 Wake::Shard(Err(error)) => self.distrust(&error.to_string()),
                 Wake::Noted(noted) => self.notes_in(noted),
+                Wake::Furnished(epoch) if self.attached && self.epoch == Some(epoch) => {
+                    self.endpoint.media_furnished(clock::now());
+                    self.drain();
+                }
+                Wake::Furnished(_) => {}
                 Wake::Located(Located { query, name, found }) => {
                     for place in found.iter().flatten() {
                         self.network.located(&name, place.address);
@@ -197,6 +211,7 @@ impl Task {
             shard = self.gateway.ready() => Wake::Shard(shard),
             request = self.requests.recv() => Wake::Request(request),
             Some(noted) = self.noted.recv() => Wake::Noted(noted),
+            Some(epoch) = self.furnished.recv() => Wake::Furnished(epoch),
             Some(located) = self.located.recv() => Wake::Located(located),
             Some(event) = self.link_events.recv() => Wake::Link(event),
             () = time => Wake::Time,
@@ -287,28 +302,40 @@ impl Task {
     fn link_in(&mut self, event: LinkEvent) {
         let now = clock::now();
         match event {
-            LinkEvent::Attached(sides) => {
-                self.pages.show(&sides);
-                match Gateway::attach(sides) {
-                    Ok(gateway) => {
-                        let sessions = gateway.sessions();
-                        self.gateway = gateway;
-                        self.attached = true;
-                        self.endpoint.media_attached(now, &sessions);
-                    }
-                    Err(error) => self.distrust(&error.to_string()),
-                }
-            }
+            LinkEvent::Attached { epoch, shards } => self.attached(now, epoch, shards),
             LinkEvent::Lost => {
                 self.last_words();
-                self.gateway = Gateway::default();
+                // Rings that were poisoned say that something is wrong with a gateway that lives.
+                let distrusted = self.gateway.is_none();
+                let left = std::mem::take(&mut self.gateway).snapshots();
                 self.pages.hide();
-                if std::mem::take(&mut self.attached) {
-                    self.endpoint.media_lost(now);
+                match (std::mem::take(&mut self.attached), distrusted) {
+                    (true, false) => self.endpoint.media_away(now, &left),
+                    (true, true) => self.endpoint.media_lost(now),
+                    (false, _) => {}
                 }
             }
         }
         self.drain();
+    }
+
+    fn attached(&mut self, now: Now, epoch: u64, shards: Vec<ControlSide>) {
+        self.pages.show(&shards);
+        let gateway = match Gateway::attach(shards) {
+            Ok(gateway) => gateway,
+            Err(error) => return self.distrust(&error.to_string()),
+        };
+        if self.epoch == Some(epoch) {
+            // It had only hung up. Its sessions are closed by now, and their ports rest: nothing can go on.
+            self.endpoint.media_lost(now);
+            self.drain();
+        }
+        self.epoch = Some(epoch);
+        let sessions = gateway.sessions();
+        self.gateway = gateway;
+        self.attached = true;
+        self.endpoint.media_attached(now, &sessions);
+        self.calls.furnish(epoch);
     }
 
     fn requests_in(&mut self, first: Request) {

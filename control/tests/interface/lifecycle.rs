@@ -152,7 +152,7 @@ fn a_store_that_cannot_be_written_refuses_new_calls_and_loses_nothing_of_the_old
 }
 
 #[test]
-fn a_gateway_that_goes_ends_its_calls_with_every_event() {
+fn a_gateway_that_goes_for_good_ends_its_calls_with_every_event() {
     let mut node = Node::start();
     let (one, two) = (Party::start(Manner::Answers), Party::start(Manner::Answers));
     let mut socket = node.websocket();
@@ -162,11 +162,11 @@ fn a_gateway_that_goes_ends_its_calls_with_every_event() {
     node.stop_gateway();
     let mut events = socket.events_until("sys.on_chan_closed");
     events.extend(socket.events_until("sys.on_chan_closed"));
-    let released = &events[0];
-    assert_eq!(released["method"], "ext.duo_callback.on_released");
-    assert_eq!(released["params"]["error"]["reason"], "media_lost", "{released}");
-    assert_eq!(names(&events)[1], "on_record_completed");
-    assert!(events[1]["params"]["error"].is_object(), "{}", events[1]);
+    // The recording is over at once; the call waits for another gateway, and ends when none comes.
+    assert_eq!(names(&events)[..2], ["on_record_completed", "on_released"]);
+    for event in &events[..2] {
+        assert_eq!(event["params"]["error"]["reason"], "media_lost", "{event}");
+    }
     node.start_gateway();
     node.wait_until_ready();
 }

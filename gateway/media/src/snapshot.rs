@@ -54,8 +54,10 @@ pub struct LegSnapshot {
     pub ssrc: u32,
     /// Sequence number of the next packet towards it.
     pub sequence: u16,
-    /// RTP timestamp of the last packet towards it, sent at `sent_at`.
+    /// RTP timestamp of the last packet towards it.
     pub timestamp: u32,
+    /// Samples in the newest packet with sound towards it.
+    pub packet_samples: u16,
     /// When that was; zero if nothing has been sent.
     pub sent_at: Instant,
     /// Figures so far.
@@ -95,6 +97,7 @@ impl Leg {
             ssrc: stream.ssrc,
             sequence: stream.sequence,
             timestamp: stream.timestamp,
+            packet_samples: stream.samples,
             sent_at: stream.sent_at,
             statistics: consulted.statistics(),
         }

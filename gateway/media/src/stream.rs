@@ -27,7 +27,7 @@ pub(crate) struct Stream {
     /// Sender's numbers since the offsets were made, saturating: what lies before them is not taken any more.
     span: u16,
     /// Samples in the newest packet with sound.
-    samples: u16,
+    pub(crate) samples: u16,
     /// The next packet with sound gets the marker.
     pub(crate) marker: bool,
     /// When the newest packet was sent; zero if none was.

@@ -2,7 +2,8 @@
 
 use alloc::boxed::Box;
 
-use duogate_channel::identity::Party;
+use duogate_channel::command::Command;
+use duogate_channel::identity::{Party, Shard};
 use rand_core::Rng;
 
 use super::deadlines::Sleeper;
@@ -51,7 +52,7 @@ impl Endpoint {
                 self.dial(now, serial, Order { party, target, attempt, port, prefer });
             }
             Wish::HangUp { party, cause } => self.hang_up(now, serial, party, cause),
-            Wish::Media { shard, command } => self.outputs.push_back(Output::Media { shard, command }),
+            Wish::Media { shard, command } => self.command(serial, shard, command),
             Wish::State { from, to } => self.count_state(from, to),
             Wish::Note => self.note(serial),
             Wish::Report { seq, time, event } => {
@@ -73,6 +74,17 @@ impl Endpoint {
             Wish::Measured(measurement) => self.outputs.push_back(Output::Measured(measurement)),
             Wish::Over => self.forget(serial),
         }
+    }
+
+    /// Passes a command on; a session that is asked for takes its place on the shard.
+    fn command(&mut self, serial: u64, shard: Shard, command: Command) {
+        if let Command::Open { tag, .. } = command
+            && !self.shards.opening(shard, tag)
+        {
+            self.work.push_back((serial, Input::Refused));
+            return;
+        }
+        self.outputs.push_back(Output::Media { shard, command });
     }
 
     fn hang_up(&mut self, now: Now, serial: u64, party: Party, cause: u16) {
@@ -123,6 +135,7 @@ impl Endpoint {
                 Attempt::Idle | Attempt::Leg(_) => {}
             }
         }
+        self.recovered(serial);
         if let Some(recording) = slot.machine.recording() {
             self.recordings.remove(&recording);
         }

@@ -35,6 +35,8 @@ pub struct Counters {
     pub stray_responses: u64,
     /// Requests that belong to no dialog of ours.
     pub stray_requests: u64,
+    /// Sessions that a new gateway took over from one that died.
+    pub resumed: u64,
     /// Media events that name no session of ours.
     pub stray_media: u64,
 }

@@ -16,6 +16,8 @@ pub(super) enum Sleeper {
     Peer(u128),
     /// Calls that wait for their trunk's pace.
     Pace,
+    /// The wait for the next gateway.
+    Recovery,
 }
 
 /// All deadlines in order; each sleeper has at most one.

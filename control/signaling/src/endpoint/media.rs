@@ -14,11 +14,12 @@ impl Endpoint {
         self.shards.set_congested(shard, false);
         match event {
             Event::Opened { tag, session, ports } => self.opened(now, shard, tag, session, ports),
-            Event::Refused { tag, .. } => {
-                if self.shards.refused(shard, tag) {
-                    self.tell(now, tag.0, Input::Refused);
-                } else {
+            Event::Refused { tag, reason } => {
+                if !self.shards.refused(shard, tag) {
                     self.counters.stray_media += 1;
+                } else if !self.try_again(now, tag.0, reason) {
+                    self.recovered(tag.0);
+                    self.tell(now, tag.0, Input::Refused);
                 }
             }
             Event::Closed { session, statistics, .. } => match self.shards.closed(shard, session) {
@@ -64,6 +65,7 @@ impl Endpoint {
             self.tell(now, tag.0, Input::Refused);
         } else if asked_for && self.resources.contains_key(&tag.0) {
             self.tell(now, tag.0, Input::Opened { session, ports });
+            self.opened_again(now, tag.0);
         } else {
             self.counters.stray_media += 1;
             self.outputs.push_back(Output::Media { shard, command: Command::Close { session } });
@@ -83,10 +85,13 @@ impl Endpoint {
             self.media_lost(now);
         }
         self.shards.attach(sessions);
+        self.reopen(now);
     }
 
-    /// The gateway is gone: calls on it end, new ones are refused until the next [`Endpoint::media_attached`].
+    /// The gateway is of no more use, and none is waited for: calls on it end, new ones are refused until the next
+    /// [`Endpoint::media_attached`].
     pub fn media_lost(&mut self, now: Now) {
+        self.end_recovery();
         self.shards.detach();
         let serials: alloc::vec::Vec<u64> = self.resources.keys().copied().collect();
         for serial in serials {

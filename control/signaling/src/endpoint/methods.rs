@@ -59,7 +59,6 @@ impl Endpoint {
         let serial = self.last_serial;
         let tag = Tag(serial);
         let res_id = self.name(serial);
-        self.shards.opening(shard, tag);
         self.counters.constructed += 1;
         self.counters.states[State::Initiated as usize] += 1;
         if let Some(recording) = prepared.recording {
@@ -87,7 +86,7 @@ impl Endpoint {
 
     /// Is there room for one more call, and on which shard?
     fn admit(&mut self, now: Now) -> Result<Shard, ApiError> {
-        if self.draining || !self.shards.is_attached() {
+        if self.draining || !self.takes_calls() {
             self.counters.refused_unavailable += 1;
             return Err(if self.draining { ApiError::Draining } else { ApiError::NoMedia });
         }

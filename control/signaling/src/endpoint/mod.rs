@@ -20,6 +20,7 @@ mod methods;
 mod orphans;
 pub mod output;
 mod peers;
+mod recovery;
 mod resting;
 mod routing;
 pub mod settings;
@@ -45,6 +46,7 @@ use deadlines::{Deadlines, Sleeper};
 pub use orphans::NotACall;
 pub use output::{Listener, LocateFailure, Measurement, Output, Place, Query, Question};
 use peers::PeerSlot;
+use recovery::Recovery;
 use resting::Resting;
 pub use settings::{Admission, Limits, Local, Policy, Settings, Trunk};
 use shards::Shards;
@@ -69,6 +71,8 @@ pub struct Endpoint {
     /// Keepers of the trunks, by Call-ID.
     peers: BTreeMap<u128, PeerSlot>,
     shards: Shards,
+    /// While a gateway has died and not all that it carried goes on with the next one.
+    recovery: Option<Recovery>,
     trunks: Trunks,
     bucket: Bucket,
     /// Places that are not to be asked for a while.
@@ -105,6 +109,7 @@ impl Endpoint {
             searches: BTreeMap::new(),
             peers: BTreeMap::new(),
             shards: Shards::default(),
+            recovery: None,
             trunks: Trunks::default(),
             bucket,
             resting: Resting::default(),
@@ -129,6 +134,7 @@ impl Endpoint {
                 Sleeper::Resource(serial) => self.tell(now, serial, Input::Tick),
                 Sleeper::Peer(call_id) => self.advance_peer(now, call_id),
                 Sleeper::Pace => self.next_turns(now),
+                Sleeper::Recovery => self.recovery_due(now),
                 Sleeper::Leg(call_id) => {
                     self.handle_leg(now, call_id, crate::leg::Input::Tick);
                     self.work_off(now);

@@ -61,12 +61,12 @@ impl Shards {
         }
     }
 
-    /// A session is asked for.
-    pub(super) fn opening(&mut self, shard: Shard, tag: Tag) {
+    /// A session is asked for. False: there is no such shard.
+    pub(super) fn opening(&mut self, shard: Shard, tag: Tag) -> bool {
+        let Some(state) = self.state(shard) else { return false };
+        state.used += 1;
         self.opening.insert(tag, shard);
-        if let Some(state) = self.state(shard) {
-            state.used += 1;
-        }
+        true
     }
 
     /// A session has opened. False if it was not asked for there.

@@ -148,6 +148,8 @@ impl SoundSet {
 pub struct Waits {
     /// To open, join or close a session.
     pub media_answer: Duration,
+    /// For the next gateway when one dies, with all that it has to be told; zero: not at all.
+    pub recovery: Duration,
     /// To finish a recording after the call.
     pub record_answer: Duration,
     /// To say that a prompt that plays once has been played: the longest prompt there can be.
@@ -158,6 +160,7 @@ impl Default for Waits {
     fn default() -> Self {
         Self {
             media_answer: Duration::from_secs(2),
+            recovery: Duration::from_secs(5),
             record_answer: Duration::from_secs(20),
             prompt: Duration::from_secs(600),
         }

@@ -37,8 +37,12 @@ impl DuoCallback {
     /// May this action be started now?
     ///
     /// # Errors
-    /// `wrong_state`: a party that it is for has not answered, or one of its kind runs there.
+    /// `wrong_state`: a party that it is for has not answered, or one of its kind runs there. `no_media`: its gateway
+    /// has died, and the next one does not carry the call yet.
     pub fn may_start(&self, order: &Order) -> Result<(), ApiError> {
+        if self.media.stands_still() {
+            return Err(ApiError::NoMedia);
+        }
         let busy = |action| Err(ApiError::WrongAction { state: self.state(), running: true, action });
         let parties = match order {
             Order::Play { parties, .. } | Order::Send { parties, .. } | Order::Receive { parties, .. } => {

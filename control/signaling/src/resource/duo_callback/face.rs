@@ -13,6 +13,7 @@ use duogate_channel::identity::{Action, LocalPort, Party, Recording, Session, Sh
 use duogate_channel::sound::Codec;
 use duogate_channel::time::UnixTime;
 
+use super::revive::Left;
 use crate::resource::action::{Order, Prepared, Stop};
 use crate::resource::report::{Event, Measurement};
 use crate::resource::view::State;
@@ -116,8 +117,17 @@ pub enum Input {
         /// Its figures.
         statistics: [LegStatistics; 2],
     },
-    /// The gateway went away.
+    /// The gateway went away for good.
     MediaLost,
+    /// The gateway went away; the next one is awaited.
+    MediaAway {
+        /// What it was seen to leave of the session.
+        left: Option<Box<Left>>,
+    },
+    /// There is a gateway again, or it is worth being asked once more.
+    MediaBack,
+    /// The gateway has the sounds and the files that callbacks need.
+    Furnished,
     /// The application gives up. See [`super::DuoCallback::may_cancel`].
     Cancel,
     /// The application ends the call.

@@ -67,7 +67,7 @@ impl DuoCallback {
         }
     }
 
-    fn source(&self, hears: Hears) -> Source {
+    pub(super) fn source(&self, hears: Hears) -> Source {
         let codec = self.call(Party::One).far_end.map_or(Codec::Pcma, |far_end| far_end.codec);
         let sound = |set: Option<SoundSet>, repeat| match set.and_then(|set| set.for_codec(codec)) {
             Some(sound) => Source::Sound { sound, repeat },

@@ -3,18 +3,35 @@
 use duogate_channel::command::{Command, FarEnd, LegOpening, PortChoice, Source};
 use duogate_channel::event::LegStatistics;
 use duogate_channel::identity::{LocalPort, Party, Session, Shard, Sound, Tag};
+use duogate_channel::time::Instant;
 
 use super::phase::Stimulus;
+use super::revive::{Left, Past};
 use super::{DuoCallback, MediaPlace, Output};
 use crate::resource::note::MediaNote;
 
 /// How far the session has come.
+///
+/// ```text
+///  Opening ──> Open ──> Closing ──> Over
+///     │         │ ^ └─────────────────┘ its gateway is lost for good
+///     v         v │
+///   Away <──────┘ └──────── Bare
+///     └──> Reopening ────────^
+/// ```
+/// From everywhere back to Away when that gateway goes too.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Stage {
     /// Asked for.
     Opening,
     /// Running.
-    Open { session: Session, ports: [LocalPort; 2] },
+    Open { session: Session },
+    /// Its gateway is gone; the next one is awaited.
+    Away,
+    /// Asked for once more, of the next gateway.
+    Reopening,
+    /// Open again, and idle: what it needs is still being handed over.
+    Bare { session: Session },
     /// Its end is asked for.
     Closing,
     /// There is none, or none any more.
@@ -28,29 +45,94 @@ pub(super) struct Media {
     tag: Tag,
     addresses: [u8; 2],
     stage: Stage,
+    /// Our ports since the session was first open, kept through all gateways.
+    ports: Option<[LocalPort; 2]>,
+    past: Past,
     pub(super) statistics: Option<[LegStatistics; 2]>,
 }
 
 impl Media {
-    pub(super) const fn opening(place: MediaPlace) -> Self {
+    pub(super) fn opening(place: MediaPlace) -> Self {
         let MediaPlace { shard, tag, addresses } = place;
-        Self { shard, tag, addresses, stage: Stage::Opening, statistics: None }
+        Self {
+            shard,
+            tag,
+            addresses,
+            stage: Stage::Opening,
+            ports: None,
+            past: Past::default(),
+            statistics: None,
+        }
     }
 
     /// Even one that was given up may open at last; then it has to be closed.
     pub(super) fn opened(&mut self, session: Session, ports: [LocalPort; 2]) {
-        if matches!(self.stage, Stage::Opening | Stage::Over) {
-            self.stage = Stage::Open { session, ports };
-        }
+        self.stage = match self.stage {
+            Stage::Opening | Stage::Over => Stage::Open { session },
+            Stage::Reopening => Stage::Bare { session },
+            Stage::Open { .. } | Stage::Away | Stage::Bare { .. } | Stage::Closing => return,
+        };
+        self.ports = Some(ports);
     }
 
     pub(super) fn closed(&mut self, statistics: Option<[LegStatistics; 2]>) {
         self.stage = Stage::Over;
-        self.statistics = self.statistics.or(statistics);
+        let total = statistics.map(|last| self.past.total(last)).or(self.past.carried());
+        self.statistics = self.statistics.or(total);
     }
 
     pub(super) fn lost(&mut self) {
-        self.stage = Stage::Over;
+        self.closed(None);
+    }
+
+    /// The gateway is gone, leaving this.
+    pub(super) fn away(&mut self, now: Instant, left: Option<Left>) {
+        if self.stage != Stage::Over {
+            self.past.ended(now, left);
+            self.stage = Stage::Away;
+        }
+    }
+
+    /// Asks the next gateway for the session, if one is to be asked; also once more if that was refused.
+    pub(super) fn reopen(&mut self, now: Instant) -> Option<Command> {
+        if !matches!(self.stage, Stage::Away | Stage::Reopening) {
+            return None;
+        }
+        self.stage = Stage::Reopening;
+        let beginnings = self.past.beginnings(now);
+        let leg =
+            |party: Party| LegOpening { port: self.choice(party), beginning: beginnings[party.index()] };
+        Some(Command::Open { tag: self.tag, legs: Party::BOTH.map(leg) })
+    }
+
+    /// The port that was a party's before, or any that suits it.
+    fn choice(&self, party: Party) -> PortChoice {
+        match self.ports {
+            Some(ports) => PortChoice::This(ports[party.index()]),
+            None => PortChoice::Any { addresses: self.addresses[party.index()] },
+        }
+    }
+
+    /// Goes on in the session that is open again. False if none is.
+    pub(super) fn resume(&mut self) -> bool {
+        let Stage::Bare { session } = self.stage else { return false };
+        self.stage = Stage::Open { session };
+        true
+    }
+
+    /// Does it wait for the next gateway, or for its answer?
+    pub(super) fn is_away(&self) -> bool {
+        matches!(self.stage, Stage::Away | Stage::Reopening)
+    }
+
+    /// Is there no gateway that works for it, though there was or will be one?
+    pub(super) fn stands_still(&self) -> bool {
+        self.is_away() || matches!(self.stage, Stage::Bare { .. })
+    }
+
+    /// Is the next gateway asked for a session that the one before had?
+    pub(super) fn was_open(&self) -> bool {
+        self.stage == Stage::Reopening && self.ports.is_some()
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -63,29 +145,32 @@ impl Media {
 
     /// Will the gateway tell the figures of a session that carried something?
     pub(super) fn will_tell(&self) -> bool {
-        matches!(self.stage, Stage::Open { .. } | Stage::Closing)
+        matches!(self.stage, Stage::Open { .. } | Stage::Bare { .. } | Stage::Closing)
     }
 
     pub(super) fn port(&self, party: Party) -> LocalPort {
-        match self.stage {
-            Stage::Open { ports, .. } => ports[party.index()],
-            Stage::Opening | Stage::Closing | Stage::Over => LocalPort::default(),
-        }
+        self.ports.map_or(LocalPort::default(), |ports| ports[party.index()])
     }
 
+    /// The session, if it is there to be worked with.
     fn session(&self) -> Option<Session> {
         match self.stage {
-            Stage::Open { session, .. } => Some(session),
-            Stage::Opening | Stage::Closing | Stage::Over => None,
+            Stage::Open { session } => Some(session),
+            Stage::Opening
+            | Stage::Away
+            | Stage::Reopening
+            | Stage::Bare { .. }
+            | Stage::Closing
+            | Stage::Over => None,
         }
     }
 
     pub(super) fn note(&self) -> Option<MediaNote> {
-        match self.stage {
-            Stage::Open { session, ports } => {
+        match (self.stage, self.ports) {
+            (Stage::Open { session } | Stage::Bare { session }, Some(ports)) => {
                 Some(MediaNote { shard: self.shard, session, tag: self.tag.0, ports })
             }
-            Stage::Opening | Stage::Closing | Stage::Over => None,
+            _ => None,
         }
     }
 }
@@ -94,7 +179,7 @@ impl DuoCallback {
     pub(super) fn send_open(&mut self) {
         let leg = |addresses| LegOpening { port: PortChoice::Any { addresses }, beginning: None };
         let command = Command::Open { tag: self.media.tag, legs: self.media.addresses.map(leg) };
-        self.outputs.push_back(Output::Media { shard: self.media.shard, command });
+        self.send_to_shard(command);
     }
 
     pub(super) fn send_far_end(&mut self, party: Party, far_end: FarEnd) {
@@ -111,18 +196,25 @@ impl DuoCallback {
 
     /// Ends the session if it is open; one still being opened is closed when it is.
     pub(super) fn send_close(&mut self) {
-        if self.media.is_open() {
-            self.send(|session| Command::Close { session });
-            self.media.stage = Stage::Closing;
+        match self.media.stage {
+            Stage::Open { session } | Stage::Bare { session } => {
+                self.send_to_shard(Command::Close { session });
+                self.media.stage = Stage::Closing;
+            }
+            Stage::Away => self.media.lost(),
+            Stage::Opening | Stage::Reopening | Stage::Closing | Stage::Over => {}
         }
     }
 
     /// Sends a command about the session, if there is one.
     pub(super) fn send(&mut self, command: impl FnOnce(Session) -> Command) {
         if let Some(session) = self.media.session() {
-            let command = command(session);
-            self.outputs.push_back(Output::Media { shard: self.media.shard, command });
+            self.send_to_shard(command(session));
         }
+    }
+
+    pub(super) fn send_to_shard(&mut self, command: Command) {
+        self.outputs.push_back(Output::Media { shard: self.media.shard, command });
     }
 
     /// A sound has ended. It matters only if it is the prompt that party 2's call waits for.

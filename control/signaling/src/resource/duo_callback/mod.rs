@@ -15,6 +15,7 @@ mod hearing;
 mod media;
 mod phase;
 mod recording;
+mod revive;
 mod show;
 #[cfg(test)]
 mod tests;
@@ -40,6 +41,7 @@ use hearing::Hears;
 use media::Media;
 use phase::{Phase, Stimulus, Transition};
 use recording::{Demand, Recorder};
+pub use revive::{Left, Remains};
 
 /// Where a callback's session is to be opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -190,13 +192,15 @@ impl DuoCallback {
                 self.ready(now)
             }
             Input::Opened { session, ports } => {
+                let again = self.media.is_away();
                 self.media.opened(session, ports);
                 self.noteworthy = true;
-                self.ready(now)
+                if again { self.reopened(now) } else { self.ready(now) }
             }
             Input::Refused => {
+                let refused = if self.media.was_open() { Stimulus::MediaLost } else { Stimulus::Refused };
                 self.media.lost();
-                Some(Stimulus::Refused)
+                Some(refused)
             }
             Input::Dialled { party, dialled } => {
                 self.call_mut(party).dialled(dialled);
@@ -227,6 +231,12 @@ impl DuoCallback {
                 self.lose_recordings(now);
                 Some(Stimulus::MediaLost)
             }
+            Input::MediaAway { left } => self.media_away(now, left.map(|left| *left)),
+            Input::MediaBack => {
+                self.media_back(now);
+                None
+            }
+            Input::Furnished => self.resume(now),
             Input::Cancel => Some(Stimulus::Cancel),
             Input::Drop { cause } => {
                 self.drop_cause(cause);
@@ -291,6 +301,7 @@ impl DuoCallback {
         let wait = match to {
             Phase::Calling1 | Phase::Calling2 => Some(self.plan.max_ring),
             Phase::Prompting => Some(self.waits.prompt),
+            Phase::Opening | Phase::Joining if self.media.stands_still() => None,
             Phase::Opening | Phase::Joining | Phase::Closing => Some(self.waits.media_answer),
             Phase::Connected => Some(self.plan.max_answer),
             Phase::Filing => Some(self.waits.record_answer),

@@ -83,6 +83,11 @@ impl Recorder {
         self.error = error;
     }
 
+    /// Is a file to be recorded into yet?
+    pub(super) fn needs_file(&self) -> bool {
+        matches!(self.stage, Stage::Waiting | Stage::Running)
+    }
+
     pub(super) fn is_running(&self) -> bool {
         matches!(self.stage, Stage::Running | Stage::Stopping)
     }

@@ -71,7 +71,8 @@ impl Remains {
 
 /// So much time on an RTP clock of 8 kHz, which wraps (RFC 3550 section 5.1).
 fn samples(time: Duration) -> u32 {
-    u32::try_from(time.as_micros() / 125 & u128::from(u32::MAX)).unwrap_or(0)
+    let samples = time.as_micros() / 125;
+    u32::try_from(samples & u128::from(u32::MAX)).unwrap_or(0)
 }
 
 /// Two legs' streams, and what they had carried.

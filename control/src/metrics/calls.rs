@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use duogate_signaling::endpoint::Measurement;
+use duogate_signaling::endpoint::{Counters, Measurement};
 use duogate_signaling::resource::view::State;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
@@ -151,18 +151,7 @@ impl EndpointFigures {
                 ("stray_request", counters.stray_requests),
             ],
         )?;
-        out.counters(
-            "duogate_resumed_sessions_total",
-            "Sessions of a gateway that died which the next one goes on with",
-            "kind",
-            [("resumed", counters.resumed)],
-        )?;
-        out.counters(
-            "duogate_stray_media_events_total",
-            "Events of the gateway for sessions that are not known",
-            "kind",
-            [("stray", counters.stray_media)],
-        )?;
+        out.media(counters)?;
         super::trunks::show(&mut out, &status.trunks)?;
         let node = [("draining", u64::from(status.draining)), ("media_attached", u64::from(status.attached))];
         out.gauges("duogate_node", "1 where it is so", "condition", node)?;
@@ -188,6 +177,22 @@ pub(super) struct Families {
 }
 
 impl Families {
+    /// What came of sessions at the gateway.
+    fn media(&mut self, counters: &Counters) -> prometheus::Result<()> {
+        self.counters(
+            "duogate_resumed_sessions_total",
+            "Sessions of a gateway that died which the next one goes on with",
+            "kind",
+            [("resumed", counters.resumed)],
+        )?;
+        self.counters(
+            "duogate_stray_media_events_total",
+            "Events of the gateway for sessions that are not known",
+            "kind",
+            [("stray", counters.stray_media)],
+        )
+    }
+
     /// Counters with one label.
     pub(super) fn counters<L: AsRef<str>>(
         &mut self,

@@ -23,7 +23,8 @@ fn what_is_no_request_gets_the_error_that_json_rpc_has_for_it() {
         ("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":7}", -32600),
         ("{\"jsonrpc\":\"2.0\",\"id\":[],\"method\":\"a\"}", -32600),
         ("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"a\"}", -32601),
-        ("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ext.duo_callback.play_start\"}", -32601),
+        ("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ext.duo_callback.play_begin\"}", -32601),
+        ("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ext.duo_callback.play_start\"}", -32602),
         ("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ext.duo_callback.get\",\"params\":7}", -32602),
     ] {
         let answer = node.post(body);

@@ -191,16 +191,11 @@ impl DuoCallback {
                 self.durable = true;
                 self.ready(now)
             }
-            Input::Opened { session, ports } => {
-                let again = self.media.is_away();
-                self.media.opened(session, ports);
-                self.noteworthy = true;
-                if again { self.reopened(now) } else { self.ready(now) }
+            session @ (Input::Opened { .. } | Input::Refused | Input::Closed { .. }) => {
+                self.take_session(now, session)
             }
-            Input::Refused => {
-                let refused = if self.media.was_open() { Stimulus::MediaLost } else { Stimulus::Refused };
-                self.media.lost();
-                Some(refused)
+            life @ (Input::MediaLost | Input::MediaAway { .. } | Input::MediaBack | Input::Furnished) => {
+                self.take_session(now, life)
             }
             Input::Dialled { party, dialled } => {
                 self.call_mut(party).dialled(dialled);
@@ -222,21 +217,6 @@ impl DuoCallback {
             }
             action @ (Input::ActionEnded { .. } | Input::Pressed { .. }) => self.take_action(now, action),
             action @ (Input::Start { .. } | Input::Stop(_)) => self.take_action(now, action),
-            Input::Closed { statistics } => {
-                self.media.closed(Some(statistics));
-                Some(Stimulus::Closed)
-            }
-            Input::MediaLost => {
-                self.media.lost();
-                self.lose_recordings(now);
-                Some(Stimulus::MediaLost)
-            }
-            Input::MediaAway { left } => self.media_away(now, left.map(|left| *left)),
-            Input::MediaBack => {
-                self.media_back(now);
-                None
-            }
-            Input::Furnished => self.resume(now),
             Input::Cancel => Some(Stimulus::Cancel),
             Input::Drop { cause } => {
                 self.drop_cause(cause);
@@ -256,6 +236,40 @@ impl DuoCallback {
             self.deadline = None;
         }
         due
+    }
+
+    /// What concerns the media session, and the gateway that carries it.
+    fn take_session(&mut self, now: Now, input: Input) -> Option<Stimulus> {
+        match input {
+            Input::Opened { session, ports } => {
+                let again = self.media.is_away();
+                self.media.opened(session, ports);
+                self.noteworthy = true;
+                if again { self.reopened(now) } else { self.ready(now) }
+            }
+            Input::Refused => {
+                let refused = if self.media.was_open() { Stimulus::MediaLost } else { Stimulus::Refused };
+                self.media.lost();
+                Some(refused)
+            }
+            Input::Closed { statistics } => {
+                self.media.closed(Some(statistics));
+                Some(Stimulus::Closed)
+            }
+            Input::MediaLost => {
+                self.media.lost();
+                self.lose_recordings(now);
+                Some(Stimulus::MediaLost)
+            }
+            Input::MediaAway { left } => self.media_away(now, left.map(|left| *left)),
+            Input::MediaBack => {
+                self.media_back(now);
+                None
+            }
+            Input::Furnished => self.resume(now),
+            // All others are the parties', the application's or the clock's.
+            _ => None,
+        }
     }
 
     /// Both the journal and the gateway have what they need; or the gateway has opened what nobody wants any more.

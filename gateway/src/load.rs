@@ -9,7 +9,9 @@
 //!   looks         looks again          has served all
 //!     |--- gather + serving = T ---|--- serving = u·T ---|        T (1 + u) ≤ budget,  gather = T (1 - u)
 //! ```
-//! where `u` is the share of the time in which the shard serves and does not wait.
+//! where `u` is the share of the time in which the shard serves and does not wait. Near its capacity a shard cannot
+//! keep that, and small batches would cost it the packets that large ones carry: then it gathers for the whole
+//! budget, until there is much less to do.
 
 use std::time::Duration;
 
@@ -31,6 +33,31 @@ const WAKING: Duration = Duration::from_micros(50);
 /// Parts of a whole, in which utilization is kept.
 const WHOLE: u64 = 1024;
 
+/// From this utilization on a shard is crowded: nine tenths.
+const CROWDED: u64 = WHOLE * 9 / 10;
+
+/// Below this one it is so no more: six tenths. Large batches alone make a shard that was crowded less so.
+const RELIEVED: u64 = WHOLE * 6 / 10;
+
+/// What a shard gathers packets for.
+///
+/// ```text
+///              4 packets a budget           9/10 utilization
+///   Rare ──────────────────────> Punctual ──────────────────> Crowded
+///     ^  <──────────────────────          <──────────────────    │
+///     │            fewer                    6/10 utilization     │ fewer
+///     └──────────────────────────────────────────────────────────┘
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Pace {
+    /// For nothing: each packet goes at once.
+    Rare,
+    /// For as long as the budget allows.
+    Punctual,
+    /// For the most packets.
+    Crowded,
+}
+
 /// Counts what comes, and says how long to gather.
 #[derive(Clone, Copy, Debug)]
 pub struct Load {
@@ -40,6 +67,7 @@ pub struct Load {
     turns: u32,
     /// Of 1024: how much of the time the shard serves.
     utilization: u64,
+    pace: Pace,
     gather: Duration,
 }
 
@@ -47,7 +75,15 @@ impl Load {
     /// Nothing has come yet. A packet may wait for others, and for those before it, for as long as `budget`.
     #[must_use]
     pub const fn new(budget: Duration, now: Instant) -> Self {
-        Self { budget, since: now, counted: 0, turns: 0, utilization: 0, gather: Duration::ZERO }
+        Self {
+            budget,
+            since: now,
+            counted: 0,
+            turns: 0,
+            utilization: 0,
+            pace: Pace::Rare,
+            gather: Duration::ZERO,
+        }
     }
 
     /// One turn is over: so many completions have come by `now`.
@@ -59,11 +95,19 @@ impl Load {
             return;
         }
         let expected = u128::from(self.counted) * self.budget.as_nanos() / passed.as_nanos().max(1);
-        self.gather = if expected < u128::from(WORTH_A_WAIT) {
-            Duration::ZERO
+        self.measure(passed);
+        self.pace = if expected < u128::from(WORTH_A_WAIT) {
+            Pace::Rare
         } else {
-            self.measure(passed);
-            self.fitting()
+            match (self.pace, self.utilization) {
+                (Pace::Punctual, CROWDED..) | (Pace::Crowded, RELIEVED..) => Pace::Crowded,
+                (Pace::Rare | Pace::Punctual | Pace::Crowded, _) => Pace::Punctual,
+            }
+        };
+        self.gather = match self.pace {
+            Pace::Rare => Duration::ZERO,
+            Pace::Punctual => self.fitting(),
+            Pace::Crowded => self.budget,
         };
         self.since = now;
         self.counted = 0;
@@ -73,7 +117,8 @@ impl Load {
     /// What of the stretch was not spent in waiting was spent in serving. Half of the news at once: one stretch may
     /// be an exception.
     fn measure(&mut self, passed: Duration) {
-        if self.gather.is_zero() {
+        if self.pace == Pace::Rare {
+            self.utilization = 0;
             return;
         }
         let waited = (self.gather * self.turns).min(passed);
@@ -103,38 +148,54 @@ mod tests {
 
     const BUDGET: Duration = Duration::from_micros(500);
 
-    /// What a shard comes to after a second of `packets_a_second` that take it `cost` each.
-    fn at(budget: Duration, packets_a_second: u64, cost: Duration) -> Duration {
-        let gap = Duration::from_nanos(1_000_000_000 / packets_a_second);
-        let mut now = Instant::from_nanoseconds(1_000_000_000);
-        let end = now + Duration::from_secs(1);
-        let mut load = Load::new(budget, now);
-        let mut came = now;
-        while now < end {
-            let mut completions: u32 = 0;
-            let waits_until = (now + load.gather()).max(came);
-            while came <= waits_until {
-                came = came + gap;
-                completions += 1;
-            }
-            now = waits_until + cost * completions;
-            load.count(now, completions as usize);
-        }
-        load.gather()
+    const COST: Duration = Duration::from_micros(5);
+
+    /// A shard whose packets take it [`COST`] each.
+    struct Shard {
+        load: Load,
+        now: Instant,
+        came: Instant,
     }
 
-    const COST: Duration = Duration::from_micros(5);
+    impl Shard {
+        fn new(budget: Duration) -> Self {
+            let now = Instant::from_nanoseconds(1_000_000_000);
+            Self { load: Load::new(budget, now), now, came: now }
+        }
+
+        /// How long it gathers after a second of `packets_a_second`.
+        fn after(&mut self, packets_a_second: u64) -> Duration {
+            let gap = Duration::from_nanos(1_000_000_000 / packets_a_second);
+            let end = self.now + Duration::from_secs(1);
+            self.came = self.came.max(self.now);
+            while self.now < end {
+                let waits_until = (self.now + self.load.gather()).max(self.came);
+                let mut completions: u32 = 0;
+                while self.came <= waits_until {
+                    self.came = self.came + gap;
+                    completions += 1;
+                }
+                self.now = waits_until + COST * completions;
+                self.load.count(self.now, completions as usize);
+            }
+            self.load.gather()
+        }
+    }
+
+    fn at(budget: Duration, packets_a_second: u64) -> Duration {
+        Shard::new(budget).after(packets_a_second)
+    }
 
     #[test]
     fn few_packets_do_not_wait_for_each_other() {
-        assert_eq!(at(BUDGET, 100, COST), Duration::ZERO);
-        assert_eq!(at(BUDGET, 5_000, COST), Duration::ZERO);
+        assert_eq!(at(BUDGET, 100), Duration::ZERO);
+        assert_eq!(at(BUDGET, 5_000), Duration::ZERO);
     }
 
     #[test]
     fn many_packets_are_gathered_for_as_long_as_the_budget_allows() {
         for (rate, utilization) in [(20_000, 0.1), (100_000, 0.5), (160_000, 0.8)] {
-            let found = at(BUDGET, rate, COST).as_secs_f64() * 1e6;
+            let found = at(BUDGET, rate).as_secs_f64() * 1e6;
             let right = 450.0 * (1.0 - utilization) / (1.0 + utilization);
             assert!((found - right).abs() < 0.15 * right + 5.0, "{rate}/s: {found} µs, not {right} µs");
         }
@@ -153,18 +214,15 @@ mod tests {
     }
 
     #[test]
-    fn beyond_its_capacity_a_shard_still_gathers_a_little() {
-        let mut now = Instant::from_nanoseconds(1_000_000_000);
-        let mut load = Load::new(BUDGET, now);
-        for _ in 0..20 {
-            now = now + STRETCH;
-            load.count(now, 1000);
-        }
-        assert_eq!(load.gather(), SHORTEST);
+    fn a_crowded_shard_gathers_all_it_may_until_it_is_relieved() {
+        let mut shard = Shard::new(BUDGET);
+        assert_eq!(shard.after(195_000), BUDGET);
+        assert_eq!(shard.after(150_000), BUDGET);
+        assert!(shard.after(80_000) < BUDGET);
     }
 
     #[test]
     fn without_a_budget_nothing_is_gathered() {
-        assert_eq!(at(Duration::ZERO, 50_000, COST), Duration::ZERO);
+        assert_eq!(at(Duration::ZERO, 50_000), Duration::ZERO);
     }
 }

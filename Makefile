@@ -5,7 +5,7 @@
 
 BUILD_TOOLS := cc=gcc make=make git=git clang=clang
 TEST_TOOLS := $(BUILD_TOOLS) sipp=sip-tester baresip=baresip-core promtool=prometheus systemd-analyze=systemd ip=iproute2
-BENCH_TOOLS := $(BUILD_TOOLS) sipp=sip-tester rtpengine=rtpengine-daemon clang=clang ip=iproute2 valgrind=valgrind
+BENCH_TOOLS := $(BUILD_TOOLS) sipp=sip-tester rtpengine=rtpengine-daemon ip=iproute2 valgrind=valgrind
 
 help: ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/'

@@ -28,9 +28,17 @@ pub enum Xdp {
 
 impl Xdp {
     /// Brings it up as the configuration wants it, and says in the log what came of it. Where it cannot be had, all
-    /// packets go through the sockets.
+    /// packets go through the sockets, and what an earlier process left at work is taken down.
     #[must_use]
     pub fn start(configuration: &Configuration) -> Self {
+        let this = Self::bring(configuration);
+        if !matches!(this, Self::Loaded(_)) {
+            take_down(configuration);
+        }
+        this
+    }
+
+    fn bring(configuration: &Configuration) -> Self {
         let wanted = &configuration.gateway;
         let mode = match wanted.fast_path {
             FastPathMode::Off => {
@@ -131,14 +139,35 @@ impl Xdp {
     }
 }
 
+/// Takes down what a gateway that died has left pinned: its calls would be relayed on, and nobody would know them.
+fn take_down(configuration: &Configuration) {
+    let Some(folder) = pin(configuration) else { return };
+    match duogate_fastpath::take_down(&folder) {
+        Ok(false) => {}
+        Ok(true) => tracing::warn!(
+            pins = %folder.display(),
+            "fast path: what an earlier gateway left at work there was taken down; calls that still went by it end"
+        ),
+        // Whoever lives there looks after them.
+        Err(error @ Error::InUse(_)) => tracing::debug!(%error, "fast path: the pins stay"),
+        Err(error) => {
+            tracing::warn!(%error, "fast path: what an earlier gateway left at work cannot be taken down");
+        }
+    }
+}
+
+/// Where to pin, if anywhere.
+fn pin(configuration: &Configuration) -> Option<PathBuf> {
+    Some(configuration.gateway.pin.clone()).filter(|folder| !folder.as_os_str().is_empty())
+}
+
 fn settings(configuration: &Configuration, mode: Mode) -> Settings {
     let (gateway, media) = (&configuration.gateway, &configuration.media);
-    let pin = &gateway.pin;
     Settings {
         mode,
         interfaces: gateway.interfaces.clone(),
         addresses: media.addresses(),
-        pin: if pin.as_os_str().is_empty() { None } else { Some(PathBuf::from(pin)) },
+        pin: pin(configuration),
         rings: u8::try_from(usize::from(media.shards()).min(duogate_fastpath::MOST_RINGS)).unwrap_or(0),
         ring_octets: RING_OCTETS,
         traffic_class: media.dscp << 2,

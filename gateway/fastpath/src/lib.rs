@@ -61,7 +61,8 @@
 //! With [`Settings::pin`], maps and links are pinned: pairs on the path talk on when the gateway dies, and the next
 //! [`FastPath::load`] adopts them and puts its own program in the place of the old one, without a packet between.
 //! The folder's name carries the version of the layout and what the maps depend on; anything else found there is
-//! removed.
+//! removed. A process that does without the fast path, or cannot load it, calls [`take_down`]: nobody would know the
+//! calls that a dead process left there.
 //!
 //! # What a host needs
 //! Linux 5.15, root or `CAP_BPF`, `CAP_PERFMON` and `CAP_NET_ADMIN`, a BPF file system for the pins; clang where it is built. In the
@@ -86,6 +87,7 @@ pub use counters::{PassReason, PathCounters};
 pub use error::{Error, Refused};
 pub use flow::{Flow, FlowIndex, FlowNumbers, Order, Position};
 pub use load::{Attached, FastPath, Warning};
+pub use pins::take_down;
 pub use probe::{InterfaceProbe, Probe, probe};
 pub use program::BARE_PROGRAM;
 pub use settings::{InterfaceMode, MOST_ADDRESSES, MOST_INTERFACES, MOST_RINGS, Mode, Settings};

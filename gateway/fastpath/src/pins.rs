@@ -42,22 +42,12 @@ impl Pins {
     pub(crate) fn take(folder: &Path, settings: &Settings) -> Result<Self, Error> {
         let fault = |source| Error::Pins { folder: folder.to_path_buf(), source };
         fs::create_dir_all(folder).map_err(fault)?;
-        let directory = i32::try_from(OFlags::DIRECTORY.bits()).unwrap_or(0);
-        let lock = OpenOptions::new().read(true).custom_flags(directory).open(folder).map_err(fault)?;
-        let kind = fstatfs(&lock).map_err(|error| fault(error.into()))?.f_type;
-        if kind != BPF_FILE_SYSTEM {
-            return Err(fault(io::Error::other("not on a BPF file system")));
-        }
-        flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
-            rustix::io::Errno::WOULDBLOCK => Error::InUse(folder.to_path_buf()),
-            error => fault(error.into()),
-        })?;
+        let lock = lock(folder)?;
         let inner = folder.join(format!("v{VERSION}-{:016x}", signature(settings)));
         let adopted = inner.join("table").exists();
         let mut removed = false;
-        for entry in fs::read_dir(folder).map_err(fault)? {
-            let path = entry.map_err(fault)?.path();
-            if path != inner && is_ours(&path) {
+        for path in left(folder).map_err(fault)? {
+            if path != inner {
                 fs::remove_dir_all(&path).map_err(fault)?;
                 removed = true;
             }
@@ -93,17 +83,73 @@ impl Pins {
     pub(crate) fn remove(&self) -> Result<(), Error> {
         let fault = |source| Error::Pins { folder: self.outer.clone(), source };
         fs::remove_dir_all(&self.inner).map_err(fault)?;
-        match fs::remove_dir(&self.outer) {
-            Ok(()) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
-            // A mount point, or a folder that someone else keeps: nothing of ours is in it.
-            Err(error)
-                if matches!(error.kind(), io::ErrorKind::ResourceBusy | io::ErrorKind::PermissionDenied) =>
-            {
-                Ok(())
-            }
-            Err(error) => Err(fault(error)),
+        remove_if_empty(&self.outer).map_err(fault)
+    }
+}
+
+/// Takes down what a process that lives no more has left pinned in `folder`: its program leaves the interfaces, and
+/// its flows end. For a process that does not use the fast path, or cannot. Says whether there was anything.
+///
+/// # Errors
+/// [`Error::InUse`] where its process lives: nothing is changed then; [`Error::Pins`] where they cannot be removed.
+pub fn take_down(folder: &Path) -> Result<bool, Error> {
+    let fault = |source| Error::Pins { folder: folder.to_path_buf(), source };
+    match left(folder) {
+        Ok(left) if left.is_empty() => return Ok(false),
+        Ok(_) => {}
+        // Where this process may not even look, no process like it has left anything.
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => {
+            return Ok(false);
         }
+        Err(error) => return Err(fault(error)),
+    }
+    let _lock = lock(folder)?;
+    let mut found = false;
+    for path in left(folder).map_err(fault)? {
+        // A process that failed to load may have left a folder with nothing in it.
+        found |= fs::read_dir(&path).map_err(fault)?.next().is_some();
+        fs::remove_dir_all(&path).map_err(fault)?;
+    }
+    remove_if_empty(folder).map_err(fault)?;
+    Ok(found)
+}
+
+/// Takes the folder, which must be on a BPF file system, for this process alone.
+fn lock(folder: &Path) -> Result<File, Error> {
+    let fault = |source| Error::Pins { folder: folder.to_path_buf(), source };
+    let directory = i32::try_from(OFlags::DIRECTORY.bits()).unwrap_or(0);
+    let lock = OpenOptions::new().read(true).custom_flags(directory).open(folder).map_err(fault)?;
+    let kind = fstatfs(&lock).map_err(|error| fault(error.into()))?.f_type;
+    if kind != BPF_FILE_SYSTEM {
+        return Err(fault(io::Error::other("not on a BPF file system")));
+    }
+    flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
+        rustix::io::Errno::WOULDBLOCK => Error::InUse(folder.to_path_buf()),
+        error => fault(error.into()),
+    })?;
+    Ok(lock)
+}
+
+/// The folders in it that processes like this one have made.
+fn left(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path()));
+    entries.filter(|path| path.as_ref().map_or(true, |path| is_ours(path))).collect()
+}
+
+fn remove_if_empty(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir(folder) {
+        // A mount point, or a folder that someone else keeps: nothing of ours is in it.
+        Err(error)
+            if !matches!(
+                error.kind(),
+                io::ErrorKind::DirectoryNotEmpty
+                    | io::ErrorKind::ResourceBusy
+                    | io::ErrorKind::PermissionDenied
+            ) =>
+        {
+            Err(error)
+        }
+        _ => Ok(()),
     }
 }
 
@@ -128,6 +174,18 @@ fn signature(settings: &Settings) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn there_is_nothing_to_take_down_where_nothing_was_pinned() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(!take_down(&folder.path().join("none")).unwrap());
+        fs::create_dir(folder.path().join("others")).unwrap();
+        assert!(!take_down(folder.path()).unwrap() && folder.path().join("others").exists());
+        let like_ours = folder.path().join("v1-0123456789abcdef");
+        fs::create_dir(&like_ours).unwrap();
+        assert!(matches!(take_down(folder.path()), Err(Error::Pins { .. })), "not on a BPF file system");
+        assert!(like_ours.exists());
+    }
 
     #[test]
     fn only_what_this_module_names_is_its_own() {

@@ -274,3 +274,31 @@ fn a_killed_gateway_leaves_the_call_talking_and_the_next_one_takes_it_over() {
     call.hears(1, Some(160));
     call.talk(20);
 }
+
+#[test]
+fn a_gateway_without_the_path_takes_down_what_a_killed_one_left() {
+    for (setting, instead) in [
+        ("fast_path = \"native\"", "fast_path = \"off\""),
+        ("fast_path = \"native\"", "fast_path = \"native\"\ninterfaces = [\"nowhere\"]"),
+    ] {
+        let Some(mut call) = Call::new() else { return };
+        kill_process(call.gateway.pid(), Signal::KILL).unwrap();
+        call.talk(10);
+        let Call { gateway, mut phones, spaces, .. } = call;
+        let file = gateway.folder.path().join("duogate.toml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(text.contains(setting));
+        std::fs::write(&file, text.replace(setting, instead)).unwrap();
+        let gateway = gateway.restart_after(Signal::KILL);
+        until("the pins are gone", || (!spaces.pin().exists()).then_some(()));
+        let [one, two] = &mut phones;
+        // The kernel detaches the program a moment after its pin is gone.
+        until("nobody relays the call", || {
+            one.say(&[3; 160]);
+            two.hear_within(Duration::from_millis(50)).is_none().then_some(())
+        });
+        gateway.attach();
+        let (status, log) = gateway.terminate();
+        assert!(status.success() && log.contains("was taken down"), "{log}");
+    }
+}

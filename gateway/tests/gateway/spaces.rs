@@ -6,6 +6,7 @@ use std::net::UdpSocket;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use aya::programs::{Xdp, XdpMode};
 use aya::{Ebpf, EbpfLoader};
@@ -19,6 +20,8 @@ pub(crate) const STRANGER: &str = "10.98.0.4";
 
 const GATEWAY_MAC: &str = "02:00:00:00:98:01";
 const PARTY_MAC: &str = "02:00:00:00:98:02";
+
+static COUNT: AtomicU32 = AtomicU32::new(0);
 
 /// The namespaces; gone when dropped, with all that is in them.
 pub(crate) struct Spaces {
@@ -38,7 +41,8 @@ impl Spaces {
             eprintln!("skipped: built without clang");
             return None;
         }
-        let mut spaces = Self { name: format!("dgs{}", std::process::id()), _receiver: None };
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let mut spaces = Self { name: format!("dgs{}x{number}", std::process::id()), _receiver: None };
         spaces.build();
         // A virtual interface takes what XDP sends to it only while it has a program itself.
         spaces._receiver = Some(spaces.among_parties(|| {

@@ -5,7 +5,7 @@ use std::net::UdpSocket;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use duogate_fastpath::{Error, FastPath, InterfaceMode, Mode, Settings, Warning, probe};
+use duogate_fastpath::{Error, FastPath, InterfaceMode, Mode, Settings, Warning, probe, take_down};
 
 use crate::frames::rtp;
 use crate::host::{Family, Host, Side, flow, index, leg, party};
@@ -103,6 +103,23 @@ fn a_pair_talks_on_while_gateways_come_and_go() {
     assert!(!is_heard(&sockets, 5), "off is off");
     third.unload(true).unwrap();
     assert!(!host.pin().exists());
+}
+
+#[test]
+fn what_a_dead_gateway_left_is_taken_down_and_what_a_living_one_uses_is_not() {
+    let Some(host) = Host::new() else { return };
+    if host.load(&host.settings()).is_none() {
+        return;
+    }
+    let sockets = sockets(&host);
+    let gateway = start(&host);
+    assert!(matches!(take_down(&host.pin()), Err(Error::InUse(_))));
+    assert!(is_heard(&sockets, 0));
+    drop(gateway);
+    assert!(is_heard(&sockets, 1), "its call goes on");
+    assert!(take_down(&host.pin()).unwrap());
+    assert!(!is_heard(&sockets, 2));
+    assert!(!host.pin().exists() && !take_down(&host.pin()).unwrap(), "nothing is left");
 }
 
 #[test]

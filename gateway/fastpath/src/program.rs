@@ -46,7 +46,11 @@ pub(crate) struct Program {
 
 /// Says whether a program was built in.
 pub(crate) fn available() -> Result<(), Error> {
-    if FAILURE.is_empty() { Ok(()) } else { Err(Error::NoProgram(FAILURE)) }
+    built(FAILURE)
+}
+
+const fn built(failure: &'static str) -> Result<(), Error> {
+    if failure.is_empty() { Ok(()) } else { Err(Error::NoProgram(failure)) }
 }
 
 impl Program {
@@ -176,4 +180,18 @@ fn interface_constants(
         *flag = native | if interface.is_virtual { VIRTUAL } else { 0 };
     }
     (numbers, flags)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_without_clang_says_what_it_lacks() {
+        let text = built("/nowhere/clang does not run: No such file").unwrap_err().to_string();
+        assert!(text.contains("install clang") && text.contains("/nowhere/clang does not run"), "{text}");
+        assert!(built("").is_ok());
+        // What is built in and what is said about it agree, whichever way this was built.
+        assert_eq!(PROGRAM.is_empty(), !FAILURE.is_empty());
+    }
 }

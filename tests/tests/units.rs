@@ -73,3 +73,15 @@ fn the_gateway_may_use_io_uring_and_xdp_and_nothing_else_that_is_privileged() {
         assert!(text.contains(line), "{line} is missing");
     }
 }
+
+#[test]
+fn the_kernel_is_told_to_look_up_next_hops() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../systemd/sysctl.d/60-duogate.conf");
+    let text = fs::read_to_string(path).expect("the kernel's settings in systemd/sysctl.d/");
+    let settings: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    assert_eq!(settings, ["net.ipv4.conf.lo.forwarding = 1", "-net.ipv6.conf.lo.forwarding = 1"]);
+    // The gateway itself may not (ProtectKernelTunables=): its unit does so before it starts.
+    let unit = unit("duogate-gateway");
+    let before = unit.lines().find(|line| line.starts_with("ExecStartPre=-+")).expect("done with all rights");
+    assert!(before.contains("/conf/lo/forwarding"), "{before}");
+}

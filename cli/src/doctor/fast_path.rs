@@ -25,7 +25,8 @@ pub(super) fn gather(configuration: &Configuration) -> Option<Probe> {
     }))
 }
 
-/// What that means: one finding if the path cannot be, else one for each interface, and one for pins that cannot be.
+/// What that means: one finding if the path cannot be, else one for each interface, and one each for pins and next hops
+/// that cannot be.
 pub(super) fn examine(found: Option<&Probe>) -> Vec<Finding> {
     let Some(found) = found else {
         return vec![Finding::good("the fast path is switched off: calls go through sockets")];
@@ -43,6 +44,13 @@ pub(super) fn examine(found: Option<&Probe>) -> Vec<Finding> {
             Grade::Unsure,
             format!("calls on the fast path end with the gateway: {why}"),
             "mount -t bpf bpf /sys/fs/bpf, and let gateway.pin be a folder there",
+        ));
+    }
+    if let Some(setting) = found.lookups {
+        findings.push(Finding::with(
+            Grade::Unsure,
+            format!("no fast path: the kernel looks up no next hops, and this user may not change {setting}"),
+            "install systemd/sysctl.d/60-duogate.conf in /etc/sysctl.d, and run sysctl --system (the systemd unit sets it too)",
         ));
     }
     findings
@@ -116,7 +124,7 @@ mod tests {
 
     fn host(interface: InterfaceProbe) -> Probe {
         let interfaces = Ok(vec![interface]);
-        Probe { program: Ok(()), permitted: true, pins: Ok(()), interfaces, processors: 8 }
+        Probe { program: Ok(()), permitted: true, pins: Ok(()), lookups: None, interfaces, processors: 8 }
     }
 
     #[test]
@@ -135,6 +143,7 @@ mod tests {
             (Probe { permitted: false, ..good() }, "CAP_BPF"),
             (Probe { interfaces: Err("reason".to_owned()), ..good() }, "media.address"),
             (Probe { pins: error(), ..good() }, "mount -t bpf"),
+            (Probe { lookups: Some("a file"), ..good() }, "60-duogate.conf"),
             (host(InterfaceProbe { native: Some(false), ..sound() }), "whose driver can"),
             (host(InterfaceProbe { native: None, ..sound() }), "log"),
             (host(InterfaceProbe { driver: None, ..sound() }), "gro on"),

@@ -75,6 +75,7 @@ mod error;
 mod flow;
 mod interfaces;
 mod load;
+mod lookups;
 mod netlink;
 mod pins;
 mod probe;

@@ -13,6 +13,7 @@ use aya::programs::{ProgramError, Xdp, XdpMode};
 use crate::counters::PathCounters;
 use crate::error::{Error, kernel, system_error};
 use crate::interfaces::{self, Interface};
+use crate::lookups;
 use crate::pins::Pins;
 use crate::probe;
 use crate::program::{self, Program};
@@ -51,7 +52,7 @@ pub enum Warning {
     StartedAnew,
     /// Next hops cannot be looked up, so that every packet goes by the sockets.
     #[error(
-        "next hops cannot be looked up, so every packet goes by the sockets: write 1 to {setting} ({reason})"
+        "next hops cannot be looked up, so every packet goes by the sockets: write 1 to {setting}, or install systemd/sysctl.d/60-duogate.conf and run `sysctl --system` ({reason})"
     )]
     NoForwarding {
         /// The kernel's setting, as a file.
@@ -111,7 +112,7 @@ impl FastPath {
         let addresses = u32::try_from(settings.addresses.len()).unwrap_or(0);
         let table = FlowTable::map(program.table()?.fd().as_fd(), addresses, settings.rings)
             .map_err(|source| Error::System { what: "mapping the table of flows", source })?;
-        allow_lookups(settings, &mut warnings);
+        lookups::allow(settings, &mut warnings);
         let taps = rings.into_iter().map(|ring| Some(Tap::new(ring))).collect();
         let attached = plans.into_iter().map(Plan::into_attached).collect();
         Ok(Self { program, table, taps, attached, warnings, pins, _links: links })
@@ -363,21 +364,4 @@ fn replace(program: &mut Program, path: &Path) -> Result<(), Error> {
     let link = XdpLink::try_from(FdLink::from(pinned)).map_err(|error| fault(error.into()))?;
     program.xdp()?.attach_to_link(link).map_err(|error| fault(error.into()))?;
     Ok(())
-}
-
-/// The kernel looks routes up only where forwarding is on; the program asks as if from the loopback interface, whose
-/// own switch does not make the host a router.
-fn allow_lookups(settings: &Settings, warnings: &mut Vec<Warning>) {
-    let switches =
-        [(false, "/proc/sys/net/ipv4/conf/lo/forwarding"), (true, "/proc/sys/net/ipv6/conf/lo/forwarding")];
-    for (six, setting) in switches {
-        let needed = settings.addresses.iter().any(|address| address.is_ipv6() == six);
-        let on = fs::read_to_string(setting).is_ok_and(|text| text.trim() == "1");
-        if needed
-            && !on
-            && let Err(error) = fs::write(setting, "1")
-        {
-            warnings.push(Warning::NoForwarding { setting, reason: error.to_string() });
-        }
-    }
 }

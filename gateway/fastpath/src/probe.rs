@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::statfs;
 
 use crate::interfaces::{self, Interface};
+use crate::lookups;
 use crate::netlink::xdp_features;
 use crate::pins::BPF_FILE_SYSTEM;
 use crate::program;
@@ -30,6 +31,8 @@ pub struct Probe {
     pub permitted: bool,
     /// Why the folder of the pins cannot hold them, if there is one and it cannot.
     pub pins: Result<(), String>,
+    /// The kernel's setting, as a file, that is off, that next hops need, and that this process may not change.
+    pub lookups: Option<&'static str>,
     /// The interfaces that media uses, or why none can be used.
     pub interfaces: Result<Vec<InterfaceProbe>, String>,
     /// Processors that are online.
@@ -58,6 +61,7 @@ pub fn probe(settings: &Settings) -> Probe {
         program: program::available().map_err(|error| error.to_string()),
         permitted: is_permitted(),
         pins: settings.pin.as_deref().map_or(Ok(()), holds_pins),
+        lookups: lookups::forbidden(settings),
         interfaces: interfaces::choose(settings)
             .map(|all| all.iter().map(look).collect())
             .map_err(|error| error.to_string()),

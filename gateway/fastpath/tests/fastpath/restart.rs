@@ -221,7 +221,7 @@ fn a_probe_says_what_would_be() {
     let Some(host) = Host::new() else { return };
     let found = probe(&pinned(&host));
     assert!(found.permitted && found.processors > 0);
-    assert_eq!((found.program, found.pins), (Ok(()), Ok(())));
+    assert_eq!((found.program, found.pins, found.lookups), (Ok(()), Ok(()), None));
     let [interface] = found.interfaces.unwrap().try_into().unwrap();
     assert_eq!((interface.name.as_str(), interface.driver), ("g0", None));
     assert_ne!(interface.native, Some(false));

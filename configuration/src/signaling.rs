@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use crate::number::{within, within_u8};
+use crate::ringback::Ringback;
 use crate::values::{Codec, Listen, Secret, Transport};
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -144,6 +145,9 @@ pub struct Trunk {
     /// Codecs to offer here, best first; none: those of `[media]`.
     #[serde(default)]
     pub codecs: Option<Vec<Codec>>,
+    /// The ringback tone that is made where a party called over this trunk sends none; none: that of `[media]`.
+    #[serde(default)]
+    pub ringback: Option<Ringback>,
     /// Is the peer behind a translator of addresses? Not supported yet: only false.
     #[serde(default)]
     pub nat: bool,
@@ -189,6 +193,7 @@ impl Trunk {
             allowed_prefixes: Vec::new(),
             refused_prefixes: Vec::new(),
             codecs: None,
+            ringback: None,
             nat: false,
         }
     }

@@ -170,7 +170,7 @@ fn open_media(
     let media = &configuration.media;
     let recordings = in_folder("media.recordings", &media.recordings, Recordings::open(&media.recordings))?;
     let longest = configuration.limits.prompt_seconds;
-    let sounds = Sounds::open(&media.prompts, longest, media.ringback, link.clone());
+    let sounds = Sounds::open(&media.prompts, longest, link.clone());
     Ok((Arc::new(recordings), Arc::new(in_folder("media.prompts", &media.prompts, sounds)?)))
 }
 

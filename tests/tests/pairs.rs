@@ -101,7 +101,7 @@ fn a_connected_pair_is_small() {
             ..Parameters::default()
         };
         let plan = endpoint.check(now, &parameters).expect("good parameters");
-        let prepared = Prepared { ring_play: None, ringback: None, recording: None };
+        let prepared = Prepared::default();
         endpoint.construct(now, plan, prepared).expect("there is room");
         oblige(&mut endpoint, now, &mut sessions);
     }

@@ -1,13 +1,15 @@
 //! `ext.duo_callback.construct`: idempotency, files, then the switchboard.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use duogate_channel::message::ToGateway;
+use duogate_configuration::{Ringback, Trunk};
 use duogate_signaling::resource::error::ApiError;
 use duogate_signaling::resource::parameters::Parameters;
-use duogate_signaling::resource::plan::{Plan, Prepared};
+use duogate_signaling::resource::plan::{Plan, Prepared, Ringbacks, SoundSet};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -16,6 +18,7 @@ use super::error::Failure;
 use crate::clock;
 use crate::json;
 use crate::media::recordings::Claim;
+use crate::media::sounds::Kept;
 use crate::store::rows::DAY_SECONDS;
 use crate::switchboard::{Order, Refusal};
 
@@ -86,9 +89,8 @@ impl Interface {
         owner: Option<u64>,
         request: Option<(String, Vec<u8>)>,
     ) -> Result<Order, Failure> {
-        let ringback = self.sounds.ringback().await.map_err(|error| Failure::sound("ringback", &error))?;
-        let mut prepared = Prepared { ring_play: None, ringback: Some(ringback.set()), recording: None };
-        let mut kept = vec![ringback];
+        let (ringback, mut kept) = self.ringbacks().await?;
+        let mut prepared = Prepared { ringback: Arc::new(ringback), ..Prepared::default() };
         if let Some(ring_play) = &plan.ring_play {
             const NAME: &str = "ring_play_file";
             let sound = self.sounds.prompt(&ring_play.file).await;
@@ -103,6 +105,26 @@ impl Interface {
             recording = Some(claim);
         }
         Ok(Order { plan, prepared, kept, recording, owner, request })
+    }
+
+    /// Brings the ringback tones of the node and of all trunks to the gateway: a redirection may lead a call to any.
+    async fn ringbacks(&self) -> Result<(Ringbacks, Vec<Arc<Kept>>), Failure> {
+        let settings = Arc::clone(&self.settings());
+        let own = settings.trunks.iter().filter_map(|trunk| Some((trunk, trunk.ringback?)));
+        let mut tones: HashMap<Ringback, SoundSet> = HashMap::new();
+        let mut kept = Vec::new();
+        for country in own.clone().map(|(_, country)| country).chain([settings.media.ringback]) {
+            if let Entry::Vacant(place) = tones.entry(country) {
+                let tone = self.sounds.ringback(country).await;
+                let tone = tone.map_err(|error| Failure::sound("ringback", &error))?;
+                place.insert(tone.set());
+                kept.push(tone);
+            }
+        }
+        let node = tones.get(&settings.media.ringback).copied();
+        let named = |(trunk, country): (&Trunk, _)| Some((trunk.name.as_str().into(), *tones.get(&country)?));
+        let trunks = own.filter_map(named).collect();
+        Ok((Ringbacks { node, trunks }, kept))
     }
 
     /// Makes the file of a recording and hands it to the gateway.

@@ -45,7 +45,7 @@ pub(crate) enum SoundError {
     Full,
 }
 
-/// A file as it was when it was decoded, or the tone.
+/// A file as it was when it was decoded, or a tone.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 enum Key {
     File {
@@ -56,14 +56,14 @@ enum Key {
     },
     /// Several, one after the other.
     List(Vec<Key>),
-    Ringback,
+    Ringback(Ringback),
 }
 
 /// What a sound is made of.
 #[derive(Debug)]
 enum Material {
     Files(Vec<File>),
-    Ringback,
+    Ringback(Ringback),
 }
 
 #[derive(Debug)]
@@ -134,7 +134,6 @@ type Place = Arc<tokio::sync::OnceCell<Arc<Kept>>>;
 pub(crate) struct Sounds {
     root: Root,
     longest_seconds: u32,
-    ringback: Ringback,
     link: Link,
     kept: Mutex<HashMap<Key, Place>>,
     decoders: Semaphore,
@@ -144,18 +143,12 @@ pub(crate) struct Sounds {
 
 impl Sounds {
     /// Opens the media root.
-    pub(crate) fn open(
-        root: &Path,
-        longest_seconds: u32,
-        ringback: Ringback,
-        link: Link,
-    ) -> std::io::Result<Self> {
+    pub(crate) fn open(root: &Path, longest_seconds: u32, link: Link) -> std::io::Result<Self> {
         // A gateway may still hold sounds of a former life of this process under its names.
         let first = uuid::Uuid::new_v4().as_u64_pair().0;
         Ok(Self {
             root: Root::open(root)?,
             longest_seconds,
-            ringback,
             link,
             kept: Mutex::default(),
             decoders: Semaphore::new(DECODERS),
@@ -200,9 +193,9 @@ impl Sounds {
         Ok(opened.await?)
     }
 
-    /// The local ringback tone.
-    pub(crate) async fn ringback(self: &Arc<Self>) -> Result<Arc<Kept>, SoundError> {
-        self.have(Key::Ringback, Material::Ringback).await
+    /// A country's ringback tone.
+    pub(crate) async fn ringback(self: &Arc<Self>, country: Ringback) -> Result<Arc<Kept>, SoundError> {
+        self.have(Key::Ringback(country), Material::Ringback(country)).await
     }
 
     async fn have(self: &Arc<Self>, key: Key, material: Material) -> Result<Arc<Kept>, SoundError> {
@@ -248,11 +241,11 @@ impl Sounds {
         // The semaphore is never closed; were it, decoding would go on unbounded rather than stop.
         let _turn = self.decoders.acquire().await;
         let names = [self.name(), self.name()];
-        let (longest, ringback) = (self.longest_seconds, self.ringback);
+        let longest = self.longest_seconds;
         let kept = blocking(move || {
             let samples = match material {
                 Material::Files(files) => decode_all(files, longest)?,
-                Material::Ringback => tone::render(ringback),
+                Material::Ringback(country) => tone::render(country),
             };
             let encode = |codec, sound| {
                 let bytes: Vec<u8> = samples.iter().map(|sample| g711::encode(codec, *sample)).collect();

@@ -1,5 +1,6 @@
 //! The application of the world, the operator's settings, and a stranger who means no good.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use duogate_channel::identity::Recording;
@@ -8,7 +9,7 @@ use duogate_channel::time::{Instant, UnixTime};
 use duogate_signaling::clock::Now;
 use duogate_signaling::endpoint::{Admission, Endpoint, Limits, Listener, Local, Policy, Settings, Trunk};
 use duogate_signaling::resource::parameters::Parameters;
-use duogate_signaling::resource::plan::{Prepared, SoundSet, Waits};
+use duogate_signaling::resource::plan::{Prepared, Ringbacks, SoundSet, Waits};
 
 use crate::audit::packet;
 use crate::gateway::{FIRST_PORT, PROMPT, TONE};
@@ -69,7 +70,7 @@ impl World {
         let set = |sounds: [_; 2]| SoundSet { pcma: Some(sounds[0]), pcmu: Some(sounds[1]) };
         let prepared = Prepared {
             ring_play: plan.ring_play.is_some().then(|| set(PROMPT)),
-            ringback: Some(set(TONE)),
+            ringback: Arc::new(Ringbacks { node: Some(set(TONE)), trunks: Vec::new() }),
             recording: plan.record.is_some().then_some(Recording(call as u64 + 1)),
         };
         let recording = plan.record.is_some();

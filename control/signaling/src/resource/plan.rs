@@ -106,14 +106,32 @@ pub enum RecordMode {
 }
 
 /// What the shell has prepared at the gateway for one callback.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Prepared {
     /// The prompt; must be there exactly if the plan has `ring_play`.
     pub ring_play: Option<SoundSet>,
-    /// The local ringback tone; none: silence in its place.
-    pub ringback: Option<SoundSet>,
+    /// The local ringback tones.
+    pub ringback: Arc<Ringbacks>,
     /// The open file; must be there exactly if the plan has `record`.
     pub recording: Option<Recording>,
+}
+
+/// The local ringback tones, by the trunk that party 2 is called over.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Ringbacks {
+    /// Where no trunk says otherwise; none: silence in its place.
+    pub node: Option<SoundSet>,
+    /// Of the trunks that have one of their own.
+    pub trunks: Vec<(Arc<str>, SoundSet)>,
+}
+
+impl Ringbacks {
+    /// The tone for a call over that trunk, or over none.
+    #[must_use]
+    pub fn over(&self, trunk: Option<&str>) -> Option<SoundSet> {
+        let own = self.trunks.iter().find(|(name, _)| Some(&**name) == trunk);
+        own.map(|(_, set)| *set).or(self.node)
+    }
 }
 
 /// One sound, encoded for each codec that it was handed over for. The gateway translates where the listener's

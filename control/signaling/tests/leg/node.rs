@@ -78,7 +78,7 @@ impl Node {
             ..Parameters::default()
         };
         let plan = node.endpoint.check(node.reading(), &parameters).expect("good parameters");
-        let prepared = Prepared { ring_play: None, ringback: None, recording: None };
+        let prepared = Prepared::default();
         let view = node.endpoint.construct(node.reading(), plan, prepared).expect("room");
         node.endpoint.noted(node.reading(), &view.res_id);
         node.drain();

@@ -89,7 +89,7 @@ impl Node {
         let list = |uris: &[&str]| uris.iter().map(ToString::to_string).collect();
         let parameters = Parameters { to1_uri: list(to1), to2_uri: list(to2), ..Parameters::default() };
         let plan = self.endpoint.check(self.now, &parameters)?;
-        let prepared = Prepared { ring_play: None, ringback: None, recording: None };
+        let prepared = Prepared::default();
         let view = self.endpoint.construct(self.now, plan, prepared);
         self.drain();
         view

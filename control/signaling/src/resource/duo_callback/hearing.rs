@@ -17,8 +17,8 @@ pub(super) enum Hears {
     Prompt,
     /// The prompt, once.
     PromptOnce,
-    /// The local ringback tone.
-    Tone,
+    /// The local ringback tone of party 2's trunk, if there is one.
+    Tone(Option<SoundSet>),
     /// Party 2: its early media, or its voice.
     Peer,
 }
@@ -34,11 +34,15 @@ pub(super) struct Ringing {
     pub(super) early_media: bool,
 }
 
-/// While party 2 is called, under a prompt's mode (none: no prompt).
-pub(super) const fn while_calling(mode: Option<RingPlayMode>, ringing: Ringing) -> Hears {
+/// While party 2 is called, under a prompt's mode (none: no prompt), over a trunk with this tone.
+pub(super) const fn while_calling(
+    mode: Option<RingPlayMode>,
+    ringing: Ringing,
+    tone: Option<SoundSet>,
+) -> Hears {
     let ringback = match ringing {
         Ringing { early_media: true, .. } => Hears::Peer,
-        Ringing { alerted: true, .. } => Hears::Tone,
+        Ringing { alerted: true, .. } => Hears::Tone(tone),
         Ringing { .. } => Hears::Silence,
     };
     match mode {
@@ -57,7 +61,9 @@ impl DuoCallback {
             Phase::Prompting => Hears::PromptOnce,
             Phase::Calling2 => {
                 let mode = self.plan.ring_play.as_ref().map(|play| play.mode);
-                while_calling(mode, self.call(Party::Two).ringing)
+                let called = self.call(Party::Two);
+                let trunk = called.dialled.as_ref().and_then(|dialled| dialled.trunk.as_deref());
+                while_calling(mode, called.ringing, self.prepared.ringback.over(trunk))
             }
             _ => return,
         };
@@ -77,7 +83,7 @@ impl DuoCallback {
             Hears::Silence => Source::Silence,
             Hears::Prompt => sound(self.prepared.ring_play, Repeat::Forever),
             Hears::PromptOnce => sound(self.prepared.ring_play, Repeat::Times(1)),
-            Hears::Tone => sound(self.prepared.ringback, Repeat::Forever),
+            Hears::Tone(set) => sound(set, Repeat::Forever),
             Hears::Peer => Source::Peer,
         }
     }

@@ -200,6 +200,8 @@ impl DuoCallback {
             Input::Dialled { party, dialled } => {
                 self.call_mut(party).dialled(dialled);
                 self.noteworthy = true;
+                // A redirection may have led to another trunk while there was a tone.
+                self.sound();
                 None
             }
             Input::Skipped { party } => self.skipped(now, party),

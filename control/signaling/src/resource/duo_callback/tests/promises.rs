@@ -103,6 +103,7 @@ fn script() -> impl Strategy<Value = Script> {
                 ring: rings.get(ring).copied(),
                 record: records.get(record).copied(),
                 more: [one, two],
+                trunks: &[],
                 skip_first: skip,
             }
         },

@@ -84,6 +84,30 @@ fn the_next_uri_begins_in_silence() {
 }
 
 #[test]
+fn the_tone_is_that_of_the_trunk_that_party_2_is_called_over() {
+    let script = Script { more: [0, 2], trunks: &["abroad", "elsewhere", "abroad"], ..Script::default() };
+    let mut stage = Stage::calling2(&script);
+    for tone in ["tone abroad", "tone", "tone abroad"] {
+        assert_eq!(stage.hears(), "silence");
+        stage.ring(Two, 180, false);
+        assert_eq!(stage.hears(), tone);
+        stage.fail(Two, 480);
+    }
+}
+
+#[test]
+fn a_redirection_to_another_trunk_changes_the_tone_once() {
+    let mut stage = Stage::calling2(&Script { trunks: &["abroad"], ..Script::default() });
+    stage.ring(Two, 180, false);
+    assert_eq!(stage.hears(), "tone abroad");
+    stage.dialled(Two, None);
+    assert_eq!(stage.hears(), "tone");
+    let before = stage.commands.len();
+    stage.ring(Two, 180, false);
+    assert_eq!(stage.commands.len(), before);
+}
+
+#[test]
 fn only_the_prompt_at_party_1_lets_party_2_be_called() {
     let mut stage = Stage::calling2(&Script { ring: Some(BeforeDial), ..Script::default() });
     stage.feed(Input::Played { party: Two, sound: PROMPT });

@@ -1,6 +1,7 @@
 //! A stage for one callback: its wishes are granted at once, and all that it reports is kept.
 
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::net::{Ipv4Addr, SocketAddr};
@@ -15,7 +16,8 @@ use duogate_channel::time::{Instant, UnixTime};
 use crate::clock::Now;
 use crate::resource::duo_callback::{Dialled, DuoCallback, Input, LegEvent, MediaPlace, Output};
 use crate::resource::plan::{
-    PartyPlan, Plan, Prepared, RecordMode, RecordPlan, RingPlay, RingPlayMode, SoundSet, Target, Waits,
+    PartyPlan, Plan, Prepared, RecordMode, RecordPlan, RingPlay, RingPlayMode, Ringbacks, SoundSet, Target,
+    Waits,
 };
 use crate::resource::report::Event;
 use crate::resource::view::State;
@@ -23,6 +25,7 @@ use crate::resource::view::State;
 pub(super) const SESSION: Session = Session { slot: 3, generation: 1 };
 pub(super) const PROMPT: Sound = Sound(1);
 pub(super) const TONE: Sound = Sound(2);
+pub(super) const TONE_ABROAD: Sound = Sound(3);
 pub(super) const RECORDING: Recording = Recording(9);
 
 /// What a callback under test is made of.
@@ -32,13 +35,15 @@ pub(super) struct Script {
     pub(super) record: Option<RecordMode>,
     /// More URIs for each party than the one.
     pub(super) more: [usize; 2],
+    /// The trunks of party 2's URIs; beyond them: none.
+    pub(super) trunks: &'static [&'static str],
     /// The endpoint skips the first URI of party 1.
     pub(super) skip_first: bool,
 }
 
 impl Script {
     pub(super) fn plan(&self) -> Plan {
-        let party = |name: &str, more: usize| PartyPlan {
+        let party = |name: &str, more: usize, trunks: &[&str]| PartyPlan {
             from: None,
             to: (0..=more)
                 .map(|at| Target {
@@ -47,12 +52,12 @@ impl Script {
                     host: "h".into(),
                     port: None,
                     transport: None,
-                    trunk: None,
+                    trunk: trunks.get(at).map(|name| Arc::from(*name)),
                 })
                 .collect(),
         };
         Plan {
-            parties: [party("one", self.more[0]), party("two", self.more[1])],
+            parties: [party("one", self.more[0], &[]), party("two", self.more[1], self.trunks)],
             max_answer: Duration::from_secs(7200),
             max_ring: Duration::from_secs(50),
             ring_play: self.ring.map(|mode| RingPlay { file: "p.wav".into(), mode }),
@@ -73,7 +78,10 @@ impl Script {
         let set = |sound| SoundSet { pcma: Some(sound), pcmu: None };
         Prepared {
             ring_play: self.ring.map(|_| set(PROMPT)),
-            ringback: Some(set(TONE)),
+            ringback: Arc::new(Ringbacks {
+                node: Some(set(TONE)),
+                trunks: vec![("abroad".into(), set(TONE_ABROAD))],
+            }),
             recording: self.record.map(|_| RECORDING),
         }
     }
@@ -185,11 +193,16 @@ impl Stage {
             return self.feed(Input::Skipped { party });
         }
         self.legs[party.index()] += 1;
+        let trunk = self.callback.plan().parties[party.index()].to[target].trunk.clone();
+        self.dialled(party, trunk);
+    }
+
+    pub(super) fn dialled(&mut self, party: Party, trunk: Option<Arc<str>>) {
         let dialled = Dialled {
             call_id: "c".into(),
             local_tag: "t".into(),
             from_uri: "sip:me@h".into(),
-            trunk: None,
+            trunk,
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 5060)),
             listener: 0,
         };
@@ -270,6 +283,7 @@ impl Stage {
             Some(Source::Sound { sound: PROMPT, repeat: Repeat::Forever }) => "prompt",
             Some(Source::Sound { sound: PROMPT, repeat: Repeat::Times(1) }) => "prompt once",
             Some(Source::Sound { sound: TONE, repeat: Repeat::Forever }) => "tone",
+            Some(Source::Sound { sound: TONE_ABROAD, repeat: Repeat::Forever }) => "tone abroad",
             Some(Source::Sound { .. }) => "something else",
         }
     }

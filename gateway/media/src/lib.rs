@@ -31,6 +31,7 @@ mod commands;
 mod core;
 mod counters;
 mod dialer;
+mod drift;
 mod dtmf;
 mod events;
 mod limits;

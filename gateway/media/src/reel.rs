@@ -4,7 +4,8 @@
 //! exactly how far it is from the packet before. A party's first packet is placed where it arrived, the next ones
 //! by their timestamps, as long as that stays near their arrival. So gaps become silence, reordered packets
 //! fall into their places, jitter does no harm; and where the two clocks part (a sender's clock is set or runs
-//! wrong, a new sender), the party's line is put back to the arrival, and never far into future or past.
+//! wrong, a new sender), the party's line is put back to the arrival, and never far into future or past. What little
+//! a sender's clock differs from ours is made good as it grows ([`Drift`]), so the two lines stay side by side.
 
 use alloc::boxed::Box;
 
@@ -14,11 +15,14 @@ use duogate_channel::time::Instant;
 
 use crate::arrival::{Order, SAMPLE_NANOSECONDS};
 use crate::block::{BLOCK_SAMPLES, Block, Take, Tap};
+use crate::drift::Drift;
 
 /// How long a packet may be late and still find its place: 150 ms, of which 60 are for reordering.
 const LATE: i64 = 1200;
 /// How far a party's line may run ahead of arrival: 100 ms.
 const AHEAD: i64 = 800;
+/// A gap so short that it comes from moving the line, not from a missing packet: 1 ms.
+const SEAM: usize = 8;
 /// Blocks that are open at the same time: LATE + AHEAD + 20 ms of a packet touch at most four of 100 ms.
 const PLACES: usize = 4;
 const OPEN: i64 = PLACES.cast_signed() as i64;
@@ -35,6 +39,7 @@ struct Lane {
     position: i64,
     /// End of what has been placed.
     end: i64,
+    drift: Drift,
 }
 
 #[derive(Debug)]
@@ -74,7 +79,8 @@ pub(crate) struct Reel {
 
 impl Reel {
     pub(crate) fn new(take: Take, started: Instant, codecs: [Codec; 2]) -> Self {
-        let lane = |codec| Lane { codec, epoch: 0, timestamp: 0, position: 0, end: 0 };
+        let lane =
+            |codec| Lane { codec, epoch: 0, timestamp: 0, position: 0, end: 0, drift: Drift::default() };
         Self {
             take,
             started,
@@ -94,8 +100,14 @@ impl Reel {
     /// Places what was said. False if it came too late for its place.
     pub(crate) fn place(&mut self, said: &Said<'_>, tap: &mut impl Tap) -> bool {
         let arrived = self.position_at(said.now);
+        let end = self.lanes[said.party].end;
         let Some(position) = self.position_of(said, arrived) else { return false };
         self.seal_before((arrived - LATE).div_euclid(BLOCK), tap);
+        // Where the line was moved a few samples on, the packet's first ones sound twice: a gap would click.
+        if let Some(seam) = usize::try_from(position - end).ok().filter(|seam| (1..=SEAM).contains(seam)) {
+            let first = &said.payload[..said.payload.len().min(seam)];
+            self.write(&Said { payload: first, ..*said }, end, tap);
+        }
         self.write(said, position, tap)
     }
 
@@ -111,13 +123,15 @@ impl Reel {
         }
         let near = arrived - LATE..=arrived + AHEAD;
         let position = if known && near.contains(&by_timestamp) {
-            by_timestamp
+            // A place before the recording's beginning is none.
+            (by_timestamp + lane.drift.shift(arrived, by_timestamp, by_timestamp > lane.end)).max(0)
         } else {
             // The two clocks parted, or the sender is new: from here on by arrival, behind what is there already.
             let position = arrived.max(lane.end);
             if position > arrived + AHEAD {
                 return None;
             }
+            lane.drift = Drift::laid(arrived);
             position
         };
         lane.epoch = said.epoch;

@@ -197,20 +197,8 @@ impl DuoCallback {
             life @ (Input::MediaLost | Input::MediaAway { .. } | Input::MediaBack | Input::Furnished) => {
                 self.take_session(now, life)
             }
-            Input::Dialled { party, dialled } => {
-                self.call_mut(party).dialled(dialled);
-                self.noteworthy = true;
-                // A redirection may have led to another trunk while there was a tone.
-                self.sound();
-                None
-            }
-            Input::Skipped { party } => self.skipped(now, party),
-            Input::Leg { party, attempt, event } => self.leg(now, party, attempt, event),
-            Input::LegGone { party } => {
-                let call = self.call_mut(party);
-                call.legs = call.legs.saturating_sub(1);
-                None
-            }
+            leg @ (Input::Dialled { .. } | Input::Skipped { .. }) => self.take_leg(now, leg),
+            leg @ (Input::Leg { .. } | Input::LegGone { .. }) => self.take_leg(now, leg),
             Input::Joined => Some(Stimulus::Joined),
             Input::Played { party, sound } => self.played(party, sound),
             Input::Silent { party } => Some(Stimulus::Silent(party)),
@@ -229,6 +217,27 @@ impl DuoCallback {
                 self.actions_due(now);
                 self.due(now).then_some(Stimulus::Expired)
             }
+        }
+    }
+
+    /// What the endpoint says of the legs that were asked for.
+    fn take_leg(&mut self, now: Now, input: Input) -> Option<Stimulus> {
+        match input {
+            Input::Dialled { party, dialled } => {
+                self.call_mut(party).dialled(dialled);
+                self.noteworthy = true;
+                // A redirection may have led to another trunk while there was a tone.
+                self.sound();
+                None
+            }
+            Input::Skipped { party } => self.skipped(now, party),
+            Input::Leg { party, attempt, event } => self.leg(now, party, attempt, event),
+            Input::LegGone { party } => {
+                let call = self.call_mut(party);
+                call.legs = call.legs.saturating_sub(1);
+                None
+            }
+            _ => None,
         }
     }
 

@@ -7,10 +7,12 @@ use std::time::Duration;
 use duogate_channel::command::Command;
 use duogate_channel::event::{Event, RecordOutcome};
 use duogate_channel::identity::{LocalPort, Sound};
+use duogate_channel::snapshot::{LegSnapshot, SessionState, Snapshot};
 use duogate_channel::sound::{Codec, RecordChannels, RecordFormat};
 use duogate_channel::time::Instant;
 use duogate_media::{
-    Action, BindError, Block, Core, Limits, Origin, Outlet, Socket, SoundStore, SoundView, Take, Tap, Verdict,
+    Action, BindError, Block, Core, Limits, Origin, Outlet, Phase, Socket, SoundStore, SoundView, Take, Tap,
+    Verdict,
 };
 
 use crate::random::Random;
@@ -19,6 +21,8 @@ pub(crate) const FIRST_PORT: u16 = 20_000;
 /// Few sessions and fewer spare ports, so that both are used again soon.
 pub(crate) const SESSIONS: u32 = 24;
 const LAST_PORT: u16 = 20_119;
+/// A session is shown at least this often.
+const WALK: Duration = Duration::from_secs(1);
 
 /// The sounds, by what their bytes say: a prompt and a tone in each codec.
 pub(crate) const PROMPT: [Sound; 2] = [Sound(1), Sound(2)];
@@ -96,6 +100,9 @@ pub(crate) struct Gateway {
     writer: Writer,
     /// Open ports, and the far end that each is connected to.
     open: BTreeMap<u16, Option<SocketAddr>>,
+    /// What the shard's page shows, by slot, and when all of it is shown anew.
+    pages: BTreeMap<u32, Snapshot>,
+    next_walk: Instant,
 }
 
 impl Gateway {
@@ -108,11 +115,13 @@ impl Gateway {
             last_port: LAST_PORT,
             rest: Duration::from_secs(1),
             silence_timeout: Duration::from_secs(8),
-            seed,
+            // Another life has other chances: streams that go on do so because they were told to.
+            seed: seed ^ (u64::from(life) << 32),
         };
         let core = Core::new(limits, now).expect("the limits fit");
         let sounds = Sounds { prompt: vec![PROMPT_BYTE; 4000], tone: vec![TONE_BYTE; 1600] };
-        Self { life, core, sounds, writer: Writer::default(), open: BTreeMap::new() }
+        let (open, pages) = (BTreeMap::new(), BTreeMap::new());
+        Self { life, core, sounds, writer: Writer::default(), open, pages, next_walk: now + WALK }
     }
 
     fn port(socket: Socket) -> u16 {
@@ -188,7 +197,7 @@ impl Gateway {
     }
 
     /// Everything that the core wants done after an input.
-    pub(crate) fn settle(&mut self, effects: &mut Vec<Effect>) {
+    pub(crate) fn settle(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         while let Some(action) = self.core.poll_action() {
             match action {
                 Action::Bind { socket, port } => {
@@ -212,8 +221,31 @@ impl Gateway {
         }
         while let Some(event) = self.core.event() {
             self.core.event_taken();
+            if let Event::Opened { session, .. }
+            | Event::Joined { session }
+            | Event::Played { session, .. }
+            | Event::Closed { session, .. } = event
+            {
+                self.show(now, session.slot);
+            }
             effects.push(Effect::Event(event));
         }
+        if self.next_walk <= now {
+            self.next_walk = now + WALK;
+            (0..SESSIONS).for_each(|slot| self.show(now, slot));
+        }
+    }
+
+    /// What the pages show when it dies. They may be as old as a walk is long.
+    pub(crate) fn into_pages(self) -> Vec<Snapshot> {
+        self.pages.into_values().collect()
+    }
+
+    fn show(&mut self, now: Instant, slot: u32) {
+        match self.core.snapshot(slot) {
+            Some(snapshot) => self.pages.insert(slot, page(now, &snapshot)),
+            None => self.pages.remove(&slot),
+        };
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
@@ -227,4 +259,29 @@ impl Gateway {
     pub(crate) fn open_ports(&self) -> usize {
         self.open.len()
     }
+}
+
+/// A session as a shard writes it into its page.
+fn page(now: Instant, snapshot: &duogate_media::Snapshot) -> Snapshot {
+    let state = match snapshot.phase {
+        Phase::Opening => SessionState::Opening,
+        Phase::Open => SessionState::Open,
+        Phase::Joined => SessionState::Joined,
+        Phase::Ended => SessionState::Closing,
+    };
+    let legs = snapshot.legs.map(|leg| {
+        let quiet = if leg.sent_at == Instant::ZERO { Duration::ZERO } else { now.since(leg.sent_at) };
+        let ahead = u32::try_from(quiet.as_micros() / 125).expect("a short world");
+        LegSnapshot {
+            port: leg.port,
+            far_end: leg.far_end,
+            hears: leg.hears,
+            ssrc: leg.ssrc,
+            sequence: leg.sequence,
+            timestamp: leg.timestamp.wrapping_add(ahead),
+            packet_samples: leg.packet_samples,
+            statistics: leg.statistics,
+        }
+    });
+    Snapshot { tag: snapshot.tag, session: snapshot.session, taken_at: now, state, legs }
 }

@@ -6,12 +6,14 @@
 
 mod application;
 mod audit;
+mod crashes;
 mod gateway;
 mod model;
 mod moments;
 mod network;
 mod party;
 mod random;
+mod streams;
 mod text;
 
 use model::{CALLBACKS, Mutation, World};
@@ -27,21 +29,24 @@ fn run(seed: u64, mutation: Mutation) -> Result<World, String> {
 
 #[expect(clippy::print_stdout, reason = "figures, for whoever asks for the output of tests that passed")]
 fn worlds(first: u64) {
-    let (mut resources, mut connected, mut packets) = (0, 0, 0);
+    let (mut resources, mut connected, mut packets, mut survived) = (0, 0, 0, 0);
     for seed in first..first + WORLDS {
         match run(seed, Mutation::None) {
             Ok(world) => {
                 resources += world.audit.accounts.len();
                 connected += world.audit.connected;
                 packets += world.audit.packets;
+                survived += world.streams.survived;
             }
             Err(broken) => panic!("{broken}"),
         }
     }
-    println!("{resources} callbacks, {connected} connected, {packets} packets heard");
+    println!(
+        "{resources} callbacks, {connected} connected, {packets} packets heard, {survived} streams survived"
+    );
     // A world in which nothing happens proves nothing.
     assert!(resources * 10 > usize::try_from(WORLDS).expect("small") * CALLBACKS * 8);
-    assert!(connected * 6 > resources as u64 && packets > 10_000);
+    assert!(connected * 6 > resources as u64 && packets > 10_000 && survived > 20);
 }
 
 #[test]
@@ -96,6 +101,9 @@ fn every_fault_that_is_put_in_is_noticed() {
         Mutation::NoClose,
         Mutation::Leak,
         Mutation::NoTimers,
+        Mutation::NoPages,
+        Mutation::NoBeginning,
+        Mutation::OtherPorts,
     ];
     for mutation in mutations {
         let broken = (1..20).find_map(|seed| run(seed, mutation).err());

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use duogate_channel::command::Command;
+use duogate_channel::command::{Command, PortChoice};
+use duogate_channel::snapshot::Snapshot;
 use duogate_channel::time::{Instant, UnixTime};
 use duogate_signaling::clock::Now;
 use duogate_signaling::endpoint::{Endpoint, Output};
@@ -16,6 +17,7 @@ use crate::gateway::{Effect, Gateway};
 use crate::network::{Deed, Occurrence, Schedule, Weather};
 use crate::party::{Party, script};
 use crate::random::Random;
+use crate::streams::Streams;
 use crate::text::Text;
 
 /// Callbacks in one world.
@@ -45,6 +47,12 @@ pub(crate) enum Mutation {
     Leak,
     /// Timers of the control plane never fire.
     NoTimers,
+    /// A gateway that dies leaves no pages.
+    NoPages,
+    /// The next gateway is not told where streams go on.
+    NoBeginning,
+    /// The next gateway is not told on which ports sessions were.
+    OtherPorts,
 }
 
 pub(crate) struct World {
@@ -58,6 +66,10 @@ pub(crate) struct World {
     pub(crate) endpoint: Endpoint,
     pub(crate) gateway: Option<Gateway>,
     pub(crate) lives: u32,
+    /// The life that the control plane believes it is attached to.
+    pub(crate) attached: Option<u32>,
+    /// What the last gateway left.
+    pub(crate) left: Vec<Snapshot>,
     pub(crate) parties: Vec<Party>,
     /// Who receives SIP or sound where.
     pub(crate) addresses: BTreeMap<std::net::IpAddr, usize>,
@@ -67,6 +79,7 @@ pub(crate) struct World {
     /// Callbacks that the application cancels or drops, perhaps.
     pub(crate) disturbed: Vec<bool>,
     pub(crate) audit: Audit,
+    pub(crate) streams: Streams,
     pub(crate) story: Vec<String>,
     pub(crate) sent: u64,
 }
@@ -99,12 +112,15 @@ impl World {
             endpoint: endpoint(seed, start),
             gateway: None,
             lives: 0,
+            attached: None,
+            left: Vec::new(),
             parties: Vec::new(),
             addresses: BTreeMap::new(),
             calls: vec![None; CALLBACKS],
             calm: !bad,
             disturbed: vec![false; CALLBACKS],
             audit: Audit::default(),
+            streams: Streams::default(),
             story: Vec::new(),
             sent: 0,
             random,
@@ -139,12 +155,7 @@ impl World {
             let when = self.start + Duration::from_secs(second);
             self.schedule.at(when, Occurrence::Stranger);
         }
-        if self.random.chance(15) {
-            self.calm = false;
-            let when = self.start + Duration::from_millis(self.random.between(2_000, 15_000));
-            self.schedule.at(when, Occurrence::GatewayDies);
-            self.schedule.at(when + Duration::from_millis(700), Occurrence::GatewayReturns);
-        }
+        self.foresee_crashes();
     }
 
     pub(crate) fn clock(&self) -> Now {
@@ -207,8 +218,7 @@ impl World {
             self.endpoint.advance(self.clock());
         }
         self.drain()?;
-        self.tend_gateway();
-        Ok(())
+        self.tend_gateway()
     }
 
     /// Keeps the last lines of the story.
@@ -266,10 +276,19 @@ impl World {
         Ok(())
     }
 
-    fn send_command(&mut self, command: Command) {
+    fn send_command(&mut self, mut command: Command) {
         let Some(gateway) = &self.gateway else { return };
         if self.mutation == Mutation::NoClose && matches!(command, Command::Close { .. }) {
             return;
+        }
+        if let Command::Open { legs, .. } = &mut command {
+            for leg in legs {
+                match self.mutation {
+                    Mutation::NoBeginning => leg.beginning = None,
+                    Mutation::OtherPorts => leg.port = PortChoice::Any { addresses: u8::MAX },
+                    _ => {}
+                }
+            }
         }
         // The ring keeps its order.
         let when = self.now + Duration::from_micros(300);
@@ -277,20 +296,18 @@ impl World {
     }
 
     /// Lets the gateway do what is due, and does what it wants.
-    fn tend_gateway(&mut self) {
-        let Some(gateway) = self.gateway.as_mut() else { return };
+    fn tend_gateway(&mut self) -> Result<(), Broken> {
+        let Some(gateway) = self.gateway.as_mut() else { return Ok(()) };
         let mut effects = Vec::new();
         if gateway.next_deadline().is_some_and(|deadline| deadline <= self.now) {
             gateway.advance(self.now, &mut effects);
         }
-        gateway.settle(&mut effects);
-        for effect in effects {
-            self.effect(effect);
-        }
+        gateway.settle(self.now, &mut effects);
+        effects.into_iter().try_for_each(|effect| self.effect(effect))
     }
 
-    pub(crate) fn effect(&mut self, effect: Effect) {
-        let Some(life) = self.gateway.as_ref().map(|gateway| gateway.life) else { return };
+    pub(crate) fn effect(&mut self, effect: Effect) -> Result<(), Broken> {
+        let Some(life) = self.gateway.as_ref().map(|gateway| gateway.life) else { return Ok(()) };
         match effect {
             Effect::Bind(socket) => {
                 let when = self.now + Duration::from_micros(self.random.between(50, 500));
@@ -298,6 +315,9 @@ impl World {
             }
             Effect::Send { port, to, bytes } => {
                 self.sent += 1;
+                if let Some(place) = self.addresses.get(&to.ip()) {
+                    self.streams.sent(*place, life, port, &bytes)?;
+                }
                 let astray = self.mutation == Mutation::Leak && self.sent.is_multiple_of(50);
                 let to = if astray { self.parties[1].address } else { to };
                 let occurrence = Occurrence::RtpToParty { port, to, bytes };
@@ -312,5 +332,6 @@ impl World {
                 self.schedule.at(when, Occurrence::Written { life, take, samples });
             }
         }
+        Ok(())
     }
 }

@@ -9,7 +9,7 @@ use duogate_signaling::transaction::Transport;
 use std::time::Duration;
 
 use crate::audit::{Broken, packet, path, speaker};
-use crate::gateway::{Gateway, PROMPT_BYTE, SESSIONS, TONE_BYTE};
+use crate::gateway::{PROMPT_BYTE, TONE_BYTE};
 use crate::model::World;
 use crate::network::{Occurrence, Wake};
 use crate::party::Wish;
@@ -20,7 +20,7 @@ impl World {
         match occurrence {
             Occurrence::SipToUs { from, bytes } => self.sip_to_us(from, &bytes),
             Occurrence::SipToParty { to, bytes } => self.sip_to_party(to, &bytes),
-            Occurrence::RtpToUs { from, port, bytes } => self.rtp_to_us(from, port, &bytes),
+            Occurrence::RtpToUs { from, port, bytes } => return self.rtp_to_us(from, port, &bytes),
             Occurrence::RtpToParty { port, to, bytes } => return self.rtp_to_party(port, to, &bytes),
             Occurrence::Party { party, wake } => self.wake(party, wake),
             Occurrence::Command { life, command } => {
@@ -29,7 +29,8 @@ impl World {
                 }
             }
             Occurrence::Event { life, event } => {
-                if self.gateway.as_ref().is_some_and(|gateway| gateway.life == life) {
+                // A dead gateway's last words are still in its ring.
+                if self.attached == Some(life) {
                     self.tell(&format!("gateway: {event:?}"));
                     self.endpoint.media(self.clock(), Shard(0), event);
                 }
@@ -46,15 +47,13 @@ impl World {
             }
             Occurrence::Application { call, deed } => self.application(call, deed),
             Occurrence::Stranger => self.stranger(),
-            Occurrence::GatewayDies => {
-                self.tell("the gateway dies");
-                self.gateway = None;
-                self.endpoint.media_lost(self.clock());
-            }
-            Occurrence::GatewayReturns => {
-                self.lives += 1;
-                self.gateway = Some(Gateway::new(self.lives, self.now, self.seed));
-                self.endpoint.media_attached(self.clock(), &[SESSIONS]);
+            Occurrence::GatewayDies => self.gateway_dies(),
+            Occurrence::GatewayMissed => self.gateway_missed(),
+            Occurrence::GatewayReturns => self.gateway_returns(),
+            Occurrence::Furnished { life } => {
+                if self.attached == Some(life) {
+                    self.endpoint.media_furnished(self.clock());
+                }
             }
             Occurrence::Located { query, found } => {
                 let answer = if found {
@@ -129,13 +128,11 @@ impl World {
         }
     }
 
-    fn rtp_to_us(&mut self, from: SocketAddr, port: u16, bytes: &[u8]) {
+    fn rtp_to_us(&mut self, from: SocketAddr, port: u16, bytes: &[u8]) -> Result<(), Broken> {
         let say = self.random.chance(20);
-        let Some(gateway) = self.gateway.as_mut() else { return };
+        let Some(gateway) = self.gateway.as_mut() else { return Ok(()) };
         let effect = gateway.receive(self.now, from, port, bytes, say);
-        if let Some(effect) = effect {
-            self.effect(effect);
-        }
+        effect.map_or(Ok(()), |effect| self.effect(effect))
     }
 
     fn rtp_to_party(&mut self, port: u16, to: SocketAddr, bytes: &[u8]) -> Result<(), Broken> {

@@ -38,8 +38,12 @@ pub(crate) enum Occurrence {
     Stranger,
     /// The gateway dies.
     GatewayDies,
+    /// The control plane notices that.
+    GatewayMissed,
     /// A new gateway attaches.
     GatewayReturns,
+    /// The gateway that is the `life`-th has been handed all sounds and files.
+    Furnished { life: u32 },
     /// A host name is looked up.
     Located { query: duogate_signaling::endpoint::Query, found: bool },
 }

@@ -22,6 +22,8 @@ enum Stage {
     Unwanted,
     /// Asked for, not begun.
     Waiting,
+    /// It is time to begin, and there is no gateway to do so: the next one will.
+    Due,
     /// Begun.
     Running,
     /// The gateway has been told to end it.
@@ -85,7 +87,7 @@ impl Recorder {
 
     /// Is a file to be recorded into yet?
     pub(super) fn needs_file(&self) -> bool {
-        matches!(self.stage, Stage::Waiting | Stage::Running)
+        matches!(self.stage, Stage::Waiting | Stage::Due | Stage::Running)
     }
 
     pub(super) fn is_running(&self) -> bool {
@@ -149,15 +151,28 @@ impl DuoCallback {
         if plan.mode != mode || self.recorder.stage != Stage::Waiting {
             return;
         }
+        if self.media.stands_still() {
+            self.recorder.stage = Stage::Due;
+            return;
+        }
         let (format, channels) = (plan.format, plan.channels);
         self.recorder.stage = Stage::Running;
         self.recorder.began = Some(now);
         self.send(|session| Command::RecordStart { session, recording, format, channels });
     }
 
+    /// Begins the recording that was due while there was no gateway.
+    pub(super) fn record_due(&mut self, now: Now) {
+        if let (Stage::Due, Some(plan)) = (self.recorder.stage, &self.plan.record) {
+            let mode = plan.mode;
+            self.recorder.stage = Stage::Waiting;
+            self.record(now, mode);
+        }
+    }
+
     /// At the release: what has not begun never will.
     pub(super) fn stop_recording(&mut self, now: Now) {
-        if self.recorder.stage == Stage::Waiting {
+        if matches!(self.recorder.stage, Stage::Waiting | Stage::Due) {
             self.recorder.end(now, Some(Failure { code: 487, reason: Reason::NeverBegan }));
         }
     }

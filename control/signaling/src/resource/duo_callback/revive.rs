@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use duogate_channel::command::{Beginning, Command, Source};
+use duogate_channel::command::{Beginning, Source};
 use duogate_channel::event::LegStatistics;
 use duogate_channel::identity::Party;
 use duogate_channel::snapshot::LegSnapshot;
@@ -194,15 +194,7 @@ impl DuoCallback {
         if self.phase == Phase::Joining {
             self.deadline = Some(now.instant + self.waits.media_answer);
         }
-        if self.recorder.is_running() {
-            self.send_record_start();
-        }
+        self.record_due(now);
         None
-    }
-
-    fn send_record_start(&mut self) {
-        let (Some(plan), Some(recording)) = (&self.plan.record, self.prepared.recording) else { return };
-        let (format, channels) = (plan.format, plan.channels);
-        self.send(|session| Command::RecordStart { session, recording, format, channels });
     }
 }

@@ -4,7 +4,8 @@
 .PHONY: help demo test check bench figures
 
 BUILD_TOOLS := cc=gcc make=make git=git clang=clang
-TEST_TOOLS := $(BUILD_TOOLS) sipp=sip-tester baresip=baresip-core promtool=prometheus systemd-analyze=systemd ip=iproute2
+TEST_TOOLS := $(BUILD_TOOLS) sipp=sip-tester baresip=baresip-core kamailio=kamailio \
+	/usr/lib/*/kamailio/modules/tls.so=kamailio-tls-modules promtool=prometheus systemd-analyze=systemd ip=iproute2
 BENCH_TOOLS := $(BUILD_TOOLS) sipp=sip-tester rtpengine=rtpengine-daemon ip=iproute2 valgrind=valgrind
 
 help: ## what can be made

@@ -5,7 +5,9 @@
 
 pub mod application;
 pub mod baresip;
+pub mod certificates;
 pub mod duogate;
+pub mod kamailio;
 pub mod patience;
 pub mod ports;
 pub mod private;

@@ -28,6 +28,21 @@ pub fn free_tcp_port() -> u16 {
     socket.local_addr().expect("a bound socket has an address").port()
 }
 
+/// A port that is free now for both.
+///
+/// # Panics
+/// If the host has none left.
+#[must_use]
+pub fn free_port() -> u16 {
+    for _ in 0..100 {
+        let port = free_udp_port();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no port is free for UDP and TCP");
+}
+
 /// A block of [`RTP_PORTS`] ports, nobody else's among Duogate's tests while this is kept: its last port, an odd one
 /// that no RTP uses, is bound as the mark of that.
 #[derive(Debug)]

@@ -39,6 +39,8 @@ pub enum Step {
     ExpectCancel,
     /// Expects a CANCEL, and answers the INVITE with 200 all the same: both crossed on the way.
     AnswerAcrossCancel,
+    /// The same of a party behind a proxy that stays in the route.
+    AnswerAcrossCancelRouted,
     /// Expects a BYE and accepts it.
     ExpectBye,
     /// Hangs up with BYE.
@@ -52,19 +54,34 @@ pub enum Step {
 /// A party of one callback.
 pub struct Party {
     port: u16,
+    tcp: bool,
     folder: TempDir,
     process: Process,
 }
 
 impl Party {
-    /// Starts SIPp on a free port with these steps, ready to be called.
+    /// Starts SIPp on a free port with these steps, ready to be called over UDP.
     ///
     /// # Panics
     /// If SIPp is not installed, or lost its ports to other programs [`STARTS`] times.
     #[must_use]
     pub fn start(steps: &[Step]) -> Self {
+        Self::start_over(false, steps)
+    }
+
+    /// The same, to be called over TCP.
+    ///
+    /// # Panics
+    /// As [`Party::start`].
+    #[must_use]
+    pub fn start_tcp(steps: &[Step]) -> Self {
+        Self::start_over(true, steps)
+    }
+
+    fn start_over(tcp: bool, steps: &[Step]) -> Self {
         for _ in 0..STARTS {
-            let mut party = Self::launch(ports::free_udp_port(), steps);
+            let port = if tcp { ports::free_tcp_port() } else { ports::free_udp_port() };
+            let mut party = Self::launch(port, tcp, steps);
             if party.is_bound() {
                 return party;
             }
@@ -72,14 +89,14 @@ impl Party {
         panic!("sipp did not bind its ports in {STARTS} tries");
     }
 
-    fn launch(port: u16, steps: &[Step]) -> Self {
+    fn launch(port: u16, tcp: bool, steps: &[Step]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let scenario = folder.path().join("party.xml");
         fs::write(&scenario, scenario_xml(steps)).expect("a file in the temporary folder");
         let output = fs::File::create(folder.path().join("output")).expect("a file in the temporary folder");
         let mut command = Command::new("sipp");
         command.args(["-sf".as_ref(), scenario.as_os_str()]);
-        command.args(["-i", "127.0.0.1", "-p", &port.to_string()]);
+        command.args(["-i", "127.0.0.1", "-p", &port.to_string(), "-t", if tcp { "t1" } else { "u1" }]);
         command.args(["-mp", &ports::free_udp_port().to_string()]);
         command.args(["-m", "1", "-nostdin", "-timeout_error", "-trace_msg", "-trace_err"]);
         command.args(["-timeout", &SCENARIO_LIMIT_SECONDS.to_string(), "-deadcall_wait", "0"]);
@@ -91,14 +108,19 @@ impl Party {
         command.arg("-error_file").arg(folder.path().join("errors"));
         command.stdin(Stdio::null()).stdout(output).stderr(Stdio::null()).current_dir(folder.path());
         let process = Process::start("sipp", &mut command);
-        Self { port, folder, process }
+        Self { port, tcp, folder, process }
     }
 
     /// Is it there to be called? Not if SIPp ended because another program took one of its ports meanwhile.
     fn is_bound(&mut self) -> bool {
         let deadline = std::time::Instant::now() + Duration::from_secs(5);
         while self.process.ended().is_none() && std::time::Instant::now() < deadline {
-            if std::net::UdpSocket::bind(("127.0.0.1", self.port)).is_err() {
+            let address = ("127.0.0.1", self.port);
+            let bound = match self.tcp {
+                true => std::net::TcpListener::bind(address).is_err(),
+                false => std::net::UdpSocket::bind(address).is_err(),
+            };
+            if bound {
                 return true;
             }
             std::thread::sleep(crate::process::POLL);
@@ -109,7 +131,8 @@ impl Party {
     /// The party's SIP URI.
     #[must_use]
     pub fn uri(&self) -> String {
-        format!("sip:party@127.0.0.1:{}", self.port)
+        let transport = if self.tcp { ";transport=tcp" } else { "" };
+        format!("sip:party@127.0.0.1:{}{transport}", self.port)
     }
 
     /// Waits for SIPp's own verdict: every step happened, and nothing else did.
@@ -148,6 +171,9 @@ fn scenario_xml(steps: &[Step]) -> String {
 <ereg regexp="[0-9]+" search_in="hdr" header="CSeq:" assign_to="cseq"/>
 <ereg regexp=".*" search_in="hdr" header="From:" assign_to="caller"/>
 <ereg regexp=".*" search_in="hdr" header="To:" assign_to="called"/>
+<ereg regexp=".*" search_in="hdr" header="Record-Route:" assign_to="route"/>
+<ereg regexp=".*" search_in="hdr" header="Via:" occurrence="1" assign_to="via"/>
+<ereg regexp=".*" search_in="hdr" header="Via:" occurrence="2" assign_to="below"/>
 </action></recv>
 "#,
     );
@@ -157,7 +183,7 @@ fn scenario_xml(steps: &[Step]) -> String {
         step_xml(&mut xml, *step, sequence);
     }
     // Unused variables are an error to SIPp.
-    xml.push_str("<Reference variables=\"cseq,caller,called\"/>\n</scenario>\n");
+    xml.push_str("<Reference variables=\"cseq,caller,called,route,via,below\"/>\n</scenario>\n");
     xml
 }
 
@@ -188,10 +214,16 @@ fn step_xml(xml: &mut String, step: Step, sequence: u32) {
             send(xml, &response(487, ""), " retrans=\"500\"");
             receive(xml, "ACK");
         }
-        Step::AnswerAcrossCancel => {
+        Step::AnswerAcrossCancel | Step::AnswerAcrossCancelRouted => {
             receive(xml, "CANCEL");
             send(xml, &accept(), "");
-            send(xml, &response(200, &description("sendrecv")), " retrans=\"500\"");
+            let mut answer = response(200, &description("sendrecv"));
+            if matches!(step, Step::AnswerAcrossCancelRouted) {
+                // The message received last was the CANCEL: it names no route, and the proxy alone in Via.
+                answer = answer.replace("[last_Record-Route:]", "Record-Route:[$route]");
+                answer = answer.replace("[last_Via:]", "Via:[$via]\nVia:[$below]");
+            }
+            send(xml, &answer, " retrans=\"500\"");
             receive(xml, "ACK");
         }
         Step::ExpectBye => {
@@ -233,7 +265,7 @@ fn response(status: u16, body: &str) -> String {
     format!(
         "SIP/2.0 {status} Status\n[last_Via:]\nFrom:[$caller]\nTo:[$called];tag=party[pid][call_number]\n\
          [last_Call-ID:]\nCSeq: [$cseq] INVITE\n[last_Record-Route:]\n\
-         Contact: <sip:party@[local_ip]:[local_port]>\n{content}"
+         Contact: <sip:party@[local_ip]:[local_port];transport=[transport]>\n{content}"
     )
 }
 
@@ -249,7 +281,7 @@ fn request(method: &str, sequence: u32, body: &str) -> String {
     format!(
         "{method} [next_url] SIP/2.0\nVia: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]\n\
          From:[$called];tag=party[pid][call_number]\nTo:[$caller]\n[last_Call-ID:]\n\
-         CSeq: {sequence} {method}\nMax-Forwards: 70\nContact: <sip:party@[local_ip]:[local_port]>\n{content}"
+         CSeq: {sequence} {method}\nMax-Forwards: 70\nContact: <sip:party@[local_ip]:[local_port];transport=[transport]>\n{content}"
     )
 }
 

@@ -4,12 +4,15 @@ use alloc::boxed::Box;
 use core::net::SocketAddr;
 
 use duogate_channel::identity::{LocalPort, Party};
+use rand_core::Rng;
 
 use super::Endpoint;
+use super::check::redirected;
 use super::legs::call_id_of;
 use super::output::{Listener, Place};
 use super::slots::LegSlot;
 use crate::clock::Now;
+use crate::digest::Login;
 use crate::leg::{Assertion, Dial, Identity, Input, Kept, Leg, MediaOffer};
 use crate::message::UriBuf;
 use crate::resource::note::LegNote;
@@ -42,6 +45,7 @@ impl Endpoint {
         if self.legs.contains_key(&identity.call_id) {
             return Err(NotACall);
         }
+        let dial = Dial { login: self.login_of(row), ..dial };
         let leg = if row.answered {
             identity.branch = Identity::draw(&mut self.random).branch;
             Leg::adopt(dial, identity, kept(row)?)
@@ -65,6 +69,13 @@ impl Endpoint {
         self.handle_leg(now, identity.call_id, Input::Release { cause });
         self.work_off(now);
         Ok(())
+    }
+
+    /// Who we are to the trunk that serves the party's host: its proxy may want to know of BYE, too.
+    fn login_of(&mut self, row: &LegNote) -> Option<Login> {
+        let name = redirected(&self.settings, &row.remote_uri)?.trunk?;
+        let credentials = self.trunk(&name)?.credentials.clone()?;
+        Some(Login { credentials, seed: self.random.next_u64() })
     }
 
     fn dial_again(&self, row: &LegNote, port: LocalPort) -> Result<Dial, NotACall> {

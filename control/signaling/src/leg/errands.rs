@@ -1,5 +1,5 @@
-//! Requests of our own inside a dialog, beside BYE: PRACK (RFC 3262), and the refreshes of a session that is
-//! watched (RFC 4028; UPDATE, RFC 3311, or re-INVITE).
+//! Requests of our own inside a dialog, beside the call's BYE: PRACK (RFC 3262), the refreshes of a session that is
+//! watched (RFC 4028; UPDATE, RFC 3311, or re-INVITE), and the BYEs of forks that answered too late.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -48,6 +48,8 @@ enum Kind {
     Update,
     /// By re-INVITE of this CSeq; once answered, with the branch of its ACK.
     Invite { cseq: u32, ack_branch: Option<String> },
+    /// BYE to the fork with this tag, whose answer came too late.
+    Dismissal { tag: String },
 }
 
 /// What our side of the session timer knows, and what the INVITE says beside the call itself.
@@ -199,6 +201,21 @@ impl Leg {
         }
     }
 
+    /// Sends the BYE of a fork whose answer came too late.
+    pub(super) fn send_dismissal(&mut self, now: Instant, tag: &str) {
+        let branch = self.next_branch();
+        let Some(fork) = self.dismissed.iter().find(|fork| fork.dialog.remote_tag == tag) else { return };
+        let (hop, uri) = (fork.dialog.next_hop(&self.call), fork.dialog.request_uri());
+        let headers = self.credentials(hop, Method::Bye, &uri);
+        let content =
+            Content { method: Method::Bye, branch: &branch, reason: None, headers: &headers, body: None };
+        let fork = self.dismissed.iter_mut().find(|fork| fork.dialog.remote_tag == tag);
+        let outgoing = fork.and_then(|fork| fork.dialog.request(&self.call, &content));
+        if let Some(id) = self.begin(now, outgoing) {
+            self.errands.push(Errand { id, kind: Kind::Dismissal { tag: tag.into() } });
+        }
+    }
+
     /// Is a re-INVITE of ours without its final response?
     pub(super) fn is_reinviting(&self) -> bool {
         self.errands.iter().any(|errand| matches!(errand.kind, Kind::Invite { ack_branch: None, .. }))
@@ -268,12 +285,13 @@ impl Leg {
             self.errands.remove(place);
             return match kind {
                 Kind::Prack { tag, rack } => self.send_prack(now, &tag, rack),
+                Kind::Dismissal { tag } => self.send_dismissal(now, &tag),
                 Kind::Update | Kind::Invite { .. } if self.state.is_talking() => self.refresh(now),
                 Kind::Update | Kind::Invite { .. } => {}
             };
         }
         match kind {
-            Kind::Prack { .. } => {}
+            Kind::Prack { .. } | Kind::Dismissal { .. } => {}
             Kind::Invite { cseq, ack_branch } if status < 300 => {
                 self.reinvited(now, place, (cseq, ack_branch), response);
             }

@@ -253,16 +253,16 @@ impl Leg {
     }
 
     pub(super) fn dismiss_newest_fork(&mut self, now: Instant) {
-        let branch = self.next_branch();
-        let Some(fork) = self.dismissed.last_mut() else {
+        let Some(fork) = self.dismissed.last() else {
             return; // The table dismisses only what was pushed.
         };
+        let tag = fork.dialog.remote_tag.clone();
         let ack = fork.dialog.acknowledge(&self.call, self.invite_cseq, &fork.ack_branch, &[]);
-        let content =
-            Content { method: Method::Bye, branch: &branch, reason: None, headers: &[], body: None };
-        let bye = fork.dialog.request(&self.call, &content);
         ack.into_iter().for_each(|ack| self.send(ack));
-        self.begin(now, bye);
+        if let Some(wallet) = &mut self.wallet {
+            wallet.begin();
+        }
+        self.send_dismissal(now, &tag);
     }
 
     pub(super) fn cancel(&mut self, now: Instant) {

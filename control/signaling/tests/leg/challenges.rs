@@ -225,6 +225,26 @@ fn rfc3261_22_2_a_challenged_bye_is_sent_again_once() {
 }
 
 #[test]
+fn rfc3261_22_2_a_challenged_bye_of_a_late_fork_is_sent_again_once() {
+    let (mut call, invite) = dial();
+    call.answer(&invite, 200, "one", &plain_sdp());
+    call.one("ACK");
+    call.said.clear();
+    call.answer(&invite, 200, "two", &plain_sdp());
+    let sent: Vec<_> = call.sent.drain(..).map(|(_, text)| text).collect();
+    let [_, first] = sent.as_slice() else { panic!("{sent:?}") };
+    assert_eq!((first.kind(), first.to_tag()), ("BYE", "two"));
+    challenge(&mut call, first, 407, &[MD5]);
+    let second = call.one("BYE");
+    assert_eq!((second.cseq(), second.to_tag()), (first.cseq() + 1, "two"));
+    verify(second.header("Proxy-Authorization"), "BYE", second.uri(), md5);
+    challenge(&mut call, &second, 407, &[MD5]);
+    call.silent();
+    call.release(200);
+    assert_eq!(call.one("BYE").to_tag(), "one", "the call itself went on");
+}
+
+#[test]
 fn without_credentials_for_that_realm_a_challenge_is_the_end() {
     for realm in [None, Some("another")] {
         let (mut call, first) = Call::dial_with(|dial| dial.login = realm.map(|realm| login(Some(realm))));

@@ -217,12 +217,9 @@ fn step_xml(xml: &mut String, step: Step, sequence: u32) {
         Step::AnswerAcrossCancel | Step::AnswerAcrossCancelRouted => {
             receive(xml, "CANCEL");
             send(xml, &accept(), "");
-            let mut answer = response(200, &description("sendrecv"));
-            if matches!(step, Step::AnswerAcrossCancelRouted) {
-                // The message received last was the CANCEL: it names no route, and the proxy alone in Via.
-                answer = answer.replace("[last_Record-Route:]", "Record-Route:[$route]");
-                answer = answer.replace("[last_Via:]", "Via:[$via]\nVia:[$below]");
-            }
+            let answer = response(200, &description("sendrecv"));
+            let answer =
+                if matches!(step, Step::AnswerAcrossCancelRouted) { routed(&answer) } else { answer };
             send(xml, &answer, " retrans=\"500\"");
             receive(xml, "ACK");
         }
@@ -267,6 +264,13 @@ fn response(status: u16, body: &str) -> String {
          [last_Call-ID:]\nCSeq: [$cseq] INVITE\n[last_Record-Route:]\n\
          Contact: <sip:party@[local_ip]:[local_port];transport=[transport]>\n{content}"
     )
+}
+
+/// The response with the ways of the INVITE, where the request received last was another: a CANCEL names no route,
+/// and the nearest proxy alone in Via.
+fn routed(response: &str) -> String {
+    let response = response.replace("[last_Record-Route:]", "Record-Route:[$route]");
+    response.replace("[last_Via:]", "Via:[$via]\nVia:[$below]")
 }
 
 /// 200 to the request received last.

@@ -184,4 +184,6 @@ fn complete(note: &mut LegNote, leg: leg::Snapshot) {
     note.local_sequence = leg.local_sequence;
     note.remote_sequence = leg.remote_sequence;
     note.answered = leg.answered;
+    note.address = Some(leg.path.address);
+    note.listener = leg.path.listener.0;
 }

@@ -19,7 +19,7 @@ use super::slots::{Attempt, LegSlot, Order};
 use super::{Endpoint, Input};
 use crate::clock::Now;
 use crate::digest::Login;
-use crate::leg::{self, Assertion, Dial, Identity, Leg, MediaOffer};
+use crate::leg::{self, Assertion, Dial, Identity, Leg, MediaOffer, Way};
 use crate::message::{Message, UriBuf};
 use crate::resource::duo_callback::{Dialled, LegEvent};
 use crate::resource::plan::Target;
@@ -38,18 +38,19 @@ impl Endpoint {
             return self.skip(serial, order.party);
         };
         let identity = Identity::draw(&mut self.random);
-        let dialled = Dialled {
-            call_id: alloc::format!("{:032x}", identity.call_id),
-            local_tag: String::new(),
-            from_uri: dial.caller.as_str().into(),
-            trunk: trunk.clone(),
-            address: place.address,
-            listener: dial.path.listener.0,
-        };
+        let from_uri = dial.caller.as_str().into();
         if let Some(name) = &trunk {
             self.trunks.add(now.instant, name);
         }
         let leg = Box::new(Leg::dial(now.instant, dial, identity));
+        let dialled = Dialled {
+            call_id: alloc::format!("{:032x}", identity.call_id),
+            local_tag: String::new(),
+            from_uri,
+            trunk: trunk.clone(),
+            address: place.address,
+            listener: leg.path().listener.0,
+        };
         let Order { party, attempt, .. } = order;
         let began = now.instant;
         let slot = LegSlot { leg, serial, party, attempt, trunk, place, began, rang: false, deadline: None };
@@ -84,6 +85,7 @@ impl Endpoint {
         let dial = Dial {
             target: UriBuf::parse(&target.uri).ok()?,
             path: Path { listener, transport: place.transport, address: place.address },
+            wide: self.wide_way(target, trunk, place),
             caller,
             local: self.settings.listeners.get(usize::from(listener.0))?.address,
             offer: MediaOffer {
@@ -97,6 +99,19 @@ impl Endpoint {
             timers: self.settings.timers,
         };
         Some((dial, trunk.map(|trunk| trunk.name.clone())))
+    }
+
+    /// The way for requests that are too large for a datagram: TCP to the same place, where neither the URI nor the
+    /// trunk says by which transport it is reached.
+    fn wide_way(&self, target: &Target, trunk: Option<&Trunk>, place: Place) -> Option<Way> {
+        let fixed = target.transport.or_else(|| trunk.and_then(|trunk| trunk.transport));
+        if fixed.is_some() || place.transport != Transport::Udp {
+            return None;
+        }
+        let place = Place { transport: Transport::Tcp, ..place };
+        let listener = self.listener_for(place, trunk.map(|trunk| trunk.listener))?;
+        let local = self.settings.listeners.get(usize::from(listener.0))?.address;
+        Some(Way { path: Path { listener, transport: place.transport, address: place.address }, local })
     }
 
     /// One of our RTP ports, as parties know it.

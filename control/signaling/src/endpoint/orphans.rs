@@ -85,6 +85,7 @@ impl Endpoint {
         Ok(Dial {
             target: uri(&row.remote_uri)?,
             path: Path { listener, transport: local.transport, address },
+            wide: None,
             caller: uri(&row.local_uri)?,
             local: local.address,
             offer: MediaOffer {

@@ -10,6 +10,7 @@ use duogate_channel::sound::Codec;
 use rand_chacha::ChaCha12Rng;
 use rand_core::Rng;
 
+use super::size::Way;
 pub use super::watch::SessionInterval;
 use crate::digest::Login;
 use crate::message::{Message, UriBuf};
@@ -22,6 +23,8 @@ pub struct Dial {
     pub target: UriBuf,
     /// Where the INVITE is sent, and from which of our sockets: the target's host or the trunk's proxy, located.
     pub path: Path,
+    /// Where it goes instead when it is too large for a datagram; none: nowhere else.
+    pub wide: Option<Way>,
     /// Who calls: the URI of From.
     pub caller: UriBuf,
     /// Our own SIP address on the listening socket that the leg uses, for Via and Contact.

@@ -18,6 +18,7 @@ pub mod outside;
 mod requests;
 mod responses;
 mod session;
+mod size;
 mod snapshot;
 mod state;
 mod watch;
@@ -43,6 +44,8 @@ use forks::{Dismissed, EarlyDialogs};
 pub use orphan::Kept;
 use requests::Pending;
 use responses::{Answer, Failure};
+pub use size::Way;
+use size::Ways;
 pub use snapshot::Snapshot;
 use state::{Act, State, Stimulus};
 
@@ -65,6 +68,7 @@ const PARTY_TRANSACTIONS: usize = 32;
 pub struct Leg {
     call: Call,
     path: Path,
+    ways: Ways,
     /// What our branches begin with, and how many there were.
     branch: (u64, u32),
     state: State,
@@ -113,8 +117,19 @@ impl Leg {
     }
 
     fn new(dial: Dial, identity: Identity) -> Self {
-        let Dial { target, path, caller, local, offer, user_agent, login, assertion, session, mut timers } =
-            dial;
+        let Dial {
+            target,
+            path,
+            wide,
+            caller,
+            local,
+            offer,
+            user_agent,
+            login,
+            assertion,
+            session,
+            mut timers,
+        } = dial;
         let call_id = format!("{:032x}", identity.call_id);
         let tag = format!("{:016x}", identity.tag);
         let transport = path.transport;
@@ -126,6 +141,7 @@ impl Leg {
         Self {
             call,
             path,
+            ways: Ways::new(wide),
             branch: (identity.branch, 0),
             state: State::Dialing,
             layer: Layer::new(timers),
@@ -170,7 +186,10 @@ impl Leg {
             body: Some(&body),
         };
         // What cannot be written or begun is settled at once, as a call that nobody answers.
-        let bytes = self.call.write(&request).ok();
+        let mut bytes = self.call.write(&request).ok();
+        if bytes.as_ref().is_some_and(|bytes| self.widens(bytes.len())) {
+            bytes = self.call.write(&request).ok();
+        }
         self.invite = bytes.and_then(|bytes| self.layer.request(now, self.path, bytes).ok());
     }
 
@@ -291,6 +310,9 @@ impl Leg {
                 self.step(now, Stimulus::Silent);
             }
             transaction::Output::Failed(id) if self.invite == Some(id) => {
+                if self.narrows(now) {
+                    return;
+                }
                 self.failure = Failure::unreachable();
                 self.step(now, Stimulus::Silent);
             }

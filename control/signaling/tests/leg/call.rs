@@ -40,6 +40,7 @@ pub(crate) fn a_dial() -> Dial {
     Dial {
         target: UriBuf::parse("sip:1389@192.0.2.20:5060").expect("a URI"),
         path: party_path(),
+        wide: None,
         caller: UriBuf::parse("sip:4711@192.0.2.10").expect("a URI"),
         local: "192.0.2.10:5060".parse().expect("an address"),
         offer: MediaOffer {
@@ -153,7 +154,7 @@ impl Call {
         assert_eq!(self.leg.next_deadline(), None);
     }
 
-    fn drain(&mut self) {
+    pub(crate) fn drain(&mut self) {
         while let Some(output) = self.leg.poll_output() {
             match output {
                 Output::Send { path, bytes } => self.sent.push((path, Text::read(&bytes))),

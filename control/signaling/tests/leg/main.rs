@@ -17,4 +17,5 @@ mod races;
 mod refreshing;
 mod reliable;
 mod session;
+mod size;
 mod text;

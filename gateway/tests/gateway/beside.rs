@@ -16,12 +16,12 @@ use crate::party::{Packet, Phone, warm_up};
 use crate::spaces::{GATEWAY, PARTIES, STRANGER, Spaces};
 
 /// A call between the two parties, both ears open. Fields are dropped in this order.
-struct Call {
-    control: Control,
-    gateway: Gateway,
-    session: Session,
+pub(crate) struct Call {
+    pub(crate) control: Control,
+    pub(crate) gateway: Gateway,
+    pub(crate) session: Session,
     ports: [u16; 2],
-    phones: [Phone; 2],
+    pub(crate) phones: [Phone; 2],
     ears: [Option<Packet>; 2],
     spaces: Spaces,
 }
@@ -29,10 +29,15 @@ struct Call {
 impl Call {
     /// `None`, with a word about it, where there can be no fast path.
     fn new() -> Option<Self> {
+        Self::between(GATEWAY, PARTIES)
+    }
+
+    /// The same with these addresses.
+    pub(crate) fn between(address: &str, parties: [&str; 2]) -> Option<Self> {
         let spaces = Spaces::new()?;
         let pin = spaces.pin();
         let gateway = Gateway::start(&format!(
-            "address = \"{GATEWAY}\"\n[gateway]\nfast_path = \"native\"\npin = \"{}\"",
+            "address = \"{address}\"\n[gateway]\nfast_path = \"native\"\npin = \"{}\"",
             pin.display()
         ));
         let mut control = gateway.attach();
@@ -50,8 +55,8 @@ impl Call {
         let (session, ports) = control.open();
         let phones = [0, 1].map(|party| {
             let mut phone = Phone::new(Codec::Pcma);
-            phone.socket = spaces.socket(PARTIES[party]);
-            phone.gateway = (GATEWAY.parse::<std::net::IpAddr>().unwrap(), ports[party]).into();
+            phone.socket = spaces.socket(parties[party]);
+            phone.gateway = (address.parse::<std::net::IpAddr>().unwrap(), ports[party]).into();
             phone.ssrc = 0x1000 + u32::try_from(party).unwrap();
             phone
         });
@@ -71,16 +76,16 @@ impl Call {
         }
     }
 
-    fn figure(&self, counter: Counter) -> u64 {
+    pub(crate) fn figure(&self, counter: Counter) -> u64 {
         self.control.attachment.shards[0].page.get(counter)
     }
 
-    fn wait_for(&self, counter: Counter, at_least: u64) {
+    pub(crate) fn wait_for(&self, counter: Counter, at_least: u64) {
         until(counter.name(), || (self.figure(counter) >= at_least).then_some(()));
     }
 
     /// What one says the other hears: the next packet of its stream, `step` samples on; any number for `None`.
-    fn hears(&mut self, party: usize, step: Option<u32>) -> Packet {
+    pub(crate) fn hears(&mut self, party: usize, step: Option<u32>) -> Packet {
         let heard = self.phones[party].hear();
         if let Some(last) = &self.ears[party] {
             assert_eq!(heard.ssrc, last.ssrc, "one stream");
@@ -93,7 +98,7 @@ impl Call {
     }
 
     /// Both talk, and each hears every packet of the other.
-    fn talk(&mut self, packets: u8) {
+    pub(crate) fn talk(&mut self, packets: u8) {
         for number in 0..packets {
             for (speaker, listener) in [(0, 1), (1, 0)] {
                 let said = self.phones[speaker].say(&[number; 160]);
@@ -110,7 +115,7 @@ impl Call {
     }
 
     /// Waits until what was commanded has happened: commands are obeyed in order.
-    fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         let tag = Tag(u64::from(self.control.number()));
         self.control.send(Command::Open { tag, legs: [LegOpening::FRESH; 2] });
         let other = loop {

@@ -9,6 +9,7 @@ mod party;
 mod playing;
 mod recording;
 mod relaying;
+mod six;
 mod sources;
 mod spaces;
 mod starting;

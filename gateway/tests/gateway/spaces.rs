@@ -18,6 +18,10 @@ pub(crate) const GATEWAY: &str = "10.98.0.1";
 pub(crate) const PARTIES: [&str; 2] = ["10.98.0.2", "10.98.0.3"];
 pub(crate) const STRANGER: &str = "10.98.0.4";
 
+/// The gateway's and the parties' with IPv6.
+pub(crate) const GATEWAY_SIX: &str = "fd98::1";
+pub(crate) const PARTIES_SIX: [&str; 2] = ["fd98::2", "fd98::3"];
+
 const GATEWAY_MAC: &str = "02:00:00:00:98:01";
 const PARTY_MAC: &str = "02:00:00:00:98:02";
 
@@ -67,6 +71,12 @@ impl Spaces {
         ip(&format!("-n {parties} neighbor add {GATEWAY} lladdr {GATEWAY_MAC} dev p0 nud permanent"));
         for party in PARTIES.into_iter().chain([STRANGER]) {
             ip(&format!("-n {parties} address add {party}/24 dev p0"));
+            ip(&format!("-n {gateway} neighbor add {party} lladdr {PARTY_MAC} dev g0 nud permanent"));
+        }
+        ip(&format!("-n {gateway} address add {GATEWAY_SIX}/64 dev g0 nodad"));
+        ip(&format!("-n {parties} neighbor add {GATEWAY_SIX} lladdr {GATEWAY_MAC} dev p0 nud permanent"));
+        for party in PARTIES_SIX {
+            ip(&format!("-n {parties} address add {party}/64 dev p0 nodad"));
             ip(&format!("-n {gateway} neighbor add {party} lladdr {PARTY_MAC} dev g0 nud permanent"));
         }
         for (space, interface) in [(&gateway, "g0"), (&parties, "p0")] {

@@ -16,6 +16,10 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 pub(crate) const GATEWAY: [&str; 2] = ["10.99.0.1", "fd99::1"];
 pub(crate) const PARTIES: [[&str; 2]; 2] = [["10.99.0.2", "fd99::2"], ["10.99.0.3", "fd99::3"]];
 
+/// The gateway's addresses on a second pair of interfaces, and the only party's there.
+pub(crate) const ELSEWHERE: [&str; 2] = ["10.100.0.1", "fd9a::1"];
+pub(crate) const PARTY_ELSEWHERE: [&str; 2] = ["10.100.0.2", "fd9a::2"];
+
 /// MAC addresses of the gateway's end and of the parties' end.
 pub(crate) const GATEWAY_MAC: [u8; 6] = [2, 0, 0, 0, 0x99, 1];
 pub(crate) const PARTY_MAC: [u8; 6] = [2, 0, 0, 0, 0x99, 2];
@@ -29,7 +33,7 @@ static COUNT: AtomicU32 = AtomicU32::new(0);
 pub(crate) struct Host {
     name: String,
     /// Makes the parties' end take what XDP sends, as virtual interfaces demand.
-    receiver: Option<Ebpf>,
+    receiver: Vec<Ebpf>,
 }
 
 impl Host {
@@ -40,26 +44,26 @@ impl Host {
             return None;
         }
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let mut host = Self { name: format!("dg{}x{number}", std::process::id()), receiver: None };
+        let mut host = Self { name: format!("dg{}x{number}", std::process::id()), receiver: Vec::new() };
         run(&format!("netns add {}", host.namespace(Side::Gateway)));
         run(&format!("netns add {}", host.namespace(Side::Parties)));
         host.build();
-        host.receive();
+        host.receive("p0");
         // The test itself is the gateway.
         host.enter(Side::Gateway);
         Some(host)
     }
 
-    /// Makes the parties' end ready for what XDP sends: it must run a program too, one that passes everything.
-    fn receive(&mut self) {
+    /// Makes an end of the parties' ready for what XDP sends: it must run a program too, one that passes everything.
+    fn receive(&mut self, interface: &str) {
         let receiver = self.inside(Side::Parties, || {
             let mut ebpf = EbpfLoader::new().load(BARE_PROGRAM).unwrap();
             let xdp: &mut Xdp = ebpf.program_mut("bare").unwrap().try_into().unwrap();
             xdp.load().unwrap();
-            xdp.attach("p0", XdpMode::Driver).unwrap();
+            xdp.attach(interface, XdpMode::Driver).unwrap();
             ebpf
         });
-        self.receiver = Some(receiver);
+        self.receiver.push(receiver);
     }
 
     fn build(&self) {
@@ -124,7 +128,23 @@ impl Host {
     pub(crate) fn replace_interfaces(&mut self) {
         run(&format!("-n {} link delete g0", self.namespace(Side::Gateway)));
         self.build();
-        self.receive();
+        self.receiver.clear();
+        self.receive("p0");
+    }
+
+    /// A second pair of interfaces, with a network of its own.
+    pub(crate) fn add_pair(&mut self) {
+        let (gateway, parties) = (self.namespace(Side::Gateway), self.namespace(Side::Parties));
+        run(&format!("link add g1 netns {gateway} type veth peer name p1 netns {parties}"));
+        for (ours, theirs, length) in
+            [(ELSEWHERE[0], PARTY_ELSEWHERE[0], "24"), (ELSEWHERE[1], PARTY_ELSEWHERE[1], "64 nodad")]
+        {
+            run(&format!("-n {gateway} address add dev g1 {ours}/{length}"));
+            run(&format!("-n {parties} address add dev p1 {theirs}/{length}"));
+        }
+        run(&format!("-n {gateway} link set g1 up"));
+        run(&format!("-n {parties} link set p1 up"));
+        self.receive("p1");
     }
 
     /// An interface whose driver has no XDP.

@@ -1,13 +1,17 @@
 //! Packets of real sockets, through the interface and back.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use duogate_fastpath::{FastPath, Flow, InterfaceMode, Mode, Order, PassReason, Position, Settings};
+use duogate_fastpath::{
+    FastPath, Flow, FlowIndex, InterfaceMode, Mode, Order, PassReason, Position, Settings,
+};
 
 use crate::frames::rtp;
-use crate::host::{FAMILIES, Family, Host, LEGS, Side, flow, index, leg, party};
+use crate::host::{
+    ELSEWHERE, FAMILIES, Family, Host, LEGS, PARTY_ELSEWHERE, PARTY_PORTS, Side, flow, index, leg, party,
+};
 
 /// The two parties' sockets, and the gateway's own for the first of them.
 struct Sockets {
@@ -65,6 +69,58 @@ fn a_listener_hears_a_speaker() {
 fn a_listener_hears_a_speaker_by_the_generic_hook() {
     let Some(host) = Host::new() else { return };
     relays(&host, &Settings { mode: Mode::Generic, ..host.settings() }, InterfaceMode::Generic);
+}
+
+/// Each party on an interface of its own: the program hands packets from the one to the other, both ways.
+fn redirects(mode: Mode) {
+    let Some(mut host) = Host::new() else { return };
+    host.add_pair();
+    let mut settings = Settings { mode, ..host.settings() };
+    settings.addresses.extend(ELSEWHERE.map(|address| address.parse::<IpAddr>().unwrap()));
+    let Some(path) = host.load(&settings) else { return };
+    assert_eq!(path.attached().len(), 2);
+    for family in FAMILIES {
+        // The kernel has to know the neighbors: it asks for them when the first packets go by its sockets.
+        let place = family as usize;
+        let there = |address: &str, port| SocketAddr::new(address.parse().unwrap(), port);
+        let (leg_there, far) =
+            (there(ELSEWHERE[place], LEGS[1]), there(PARTY_ELSEWHERE[place], PARTY_PORTS[1]));
+        let near = host.socket(Side::Parties, party(0, family));
+        let distant = host.socket(Side::Parties, far);
+        let greeting = host.socket(Side::Gateway, leg_there);
+        greeting.send_to(&[1], far).unwrap();
+        assert_eq!(next(&distant).unwrap().1, leg_there);
+
+        let index_there = FlowIndex { address: 2 + family as u8, port: LEGS[1] };
+        let out = Flow { from: index_there, destination: far, ..flow(family) };
+        let back =
+            Flow { source: far, from: index(0, family), destination: party(0, family), ..flow(family) };
+        path.table().on(index(0, family), &out).unwrap();
+        path.table().on(index_there, &back).unwrap();
+        for step in 0..5 {
+            let sent = rtp(8, 1000 + step, 50_000 + 160 * u32::from(step), out.ssrc, &[0xd5; 160]);
+            near.send_to(&sent, leg(0, family)).unwrap();
+            let (heard, from) = next(&distant).expect("the far party hears the near one");
+            assert_eq!((&heard[12..], from), (&sent[12..], leg_there));
+            distant.send_to(&sent, leg_there).unwrap();
+            let (heard, from) = next(&near).expect("the near party hears the far one");
+            assert_eq!((&heard[12..], from), (&sent[12..], leg(0, family)));
+        }
+        for index in [index(0, family), index_there] {
+            assert_eq!(path.table().off(index).unwrap().forwarded(), 5, "{index:?}");
+        }
+    }
+    assert_eq!(path.counters().unwrap().forwarded, 20);
+}
+
+#[test]
+fn parties_on_two_interfaces_hear_each_other() {
+    redirects(Mode::Native);
+}
+
+#[test]
+fn parties_on_two_interfaces_hear_each_other_by_the_generic_hook() {
+    redirects(Mode::Generic);
 }
 
 #[test]

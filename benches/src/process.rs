@@ -6,6 +6,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+/// How long one may take to end when it is asked to: as long as systemd gives the gateway.
+const ENDING: Duration = Duration::from_secs(10);
+
 /// A process of ours; killed and waited for when dropped.
 #[derive(Debug)]
 pub struct Process {
@@ -116,7 +119,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if self.runs() && !self.stop(Duration::from_secs(3)) {
+        if self.runs() && !self.stop(ENDING) {
             remark(&format!("{} does not end; killing it", self.name));
             let _killed = self.child.kill();
         }

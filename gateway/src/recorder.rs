@@ -9,6 +9,8 @@
 //! half a minute of a call that it has ended anyway. At the end the header gets its sizes and the file is synced
 //! *before* the recording is reported as saved: what has been announced survives a power cut. To sync more often
 //! would make every call in the house pay for each recording's last seconds.
+//!
+//! When the gateway ends, what is open is written for [`REST`] at the most: a disk that stalls does not keep it.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -17,9 +19,10 @@ use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use crossbeam::queue::ArrayQueue;
 use duogate_channel::event::RecordOutcome;
@@ -40,6 +43,13 @@ const TURN: usize = 256;
 /// Writes and syncs that the ring takes at once; more of them wait for their turn.
 const WRITES: u32 = 1024;
 
+/// How long the recorder may write on when the gateway ends, after the seconds that the shards have waited for it
+/// (`FAREWELL` in the shard). Together they stay below the ten seconds after which systemd kills the gateway.
+pub const REST: Duration = Duration::from_secs(4);
+
+/// How often it is looked at meanwhile.
+const LOOK: Duration = Duration::from_millis(10);
+
 /// What the attach thread tells the recorder.
 pub enum Paper {
     /// A file to record into later.
@@ -58,8 +68,36 @@ pub struct Desk {
     pub bell: Arc<RecorderBell>,
     /// The shards' lines, in their order.
     pub lines: Vec<Arc<Line>>,
+    /// Recordings whose files are open.
+    pub open: AtomicUsize,
     /// Set when no shard will say anything any more: the recorder ends when all is written.
     pub closing: AtomicBool,
+}
+
+/// Lets the recorder write what is left, for so long at the most, and says in the log what came of it. True if all is
+/// written.
+pub fn finish(desk: &Desk, recorder: JoinHandle<io::Result<()>>, limit: Duration) -> bool {
+    desk.closing.store(true, Ordering::Release);
+    desk.bell.wake();
+    let end = Instant::now() + limit;
+    while !recorder.is_finished() {
+        if Instant::now() >= end {
+            let recordings = desk.open.load(Ordering::Relaxed);
+            tracing::error!(
+                recordings,
+                ?limit,
+                "the file system is too slow: these recordings lack their ends, and the sizes in their headers"
+            );
+            return false;
+        }
+        thread::sleep(LOOK);
+    }
+    match recorder.join() {
+        Ok(Ok(())) => return true,
+        Ok(Err(error)) => tracing::error!(%error, "the recorder has failed"),
+        Err(_) => tracing::error!("the recorder has panicked"),
+    }
+    false
 }
 
 /// Runs the recorder until the desk closes.
@@ -188,11 +226,15 @@ impl Recorder {
         let running = Running { timeline: Timeline::new(layout), lost: 0, writer: None };
         let running = Rc::new(RefCell::new(running));
         self.running.borrow_mut().insert((shard, take), Rc::clone(&running));
-        let (shelf, line) = (Rc::clone(&self.running), Arc::clone(line));
+        let (shelf, line, desk) = (Rc::clone(&self.running), Arc::clone(line), Arc::clone(&self.desk));
+        desk.open.fetch_add(1, Ordering::Relaxed);
         tokio_uring::spawn(async move {
             let finished = write_out(take, &File::from_std(file), &running).await;
             shelf.borrow_mut().remove(&(shard, take));
+            desk.open.fetch_sub(1, Ordering::Relaxed);
             line.finish(finished);
+            // The recorder itself may wait for this one to end.
+            desk.bell.wake();
         });
     }
 }
@@ -254,4 +296,85 @@ fn next_chunk(running: &mut Running, context: &Context<'_>) -> Poll<Option<Vec<u
     }
     running.writer = Some(context.waker().clone());
     Poll::Pending
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{PipeReader, Read, Write};
+    use std::os::fd::OwnedFd;
+
+    use duogate_channel::sound::{RecordChannels, RecordFormat};
+    use duogate_media::Tap;
+
+    use super::*;
+    use crate::inbox::Inbox;
+    use crate::tap::ShardTap;
+
+    /// Longer than any of this takes.
+    const DEADLINE: Duration = Duration::from_secs(10);
+
+    /// What a pipe holds (pipe(7)).
+    const PIPE_OCTETS: usize = 65_536;
+
+    fn until(what: &str, condition: impl Fn() -> bool) {
+        let end = Instant::now() + DEADLINE;
+        while !condition() {
+            assert!(Instant::now() < end, "waited too long: {what}");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// A recorder with one recording, which has ended, but whose file, a full pipe, takes nothing.
+    fn stalled() -> (Arc<Desk>, JoinHandle<io::Result<()>>, PipeReader) {
+        let line = Arc::new(Line::new(1, Arc::new(Inbox::new().unwrap())));
+        let bell = Arc::new(RecorderBell::new().unwrap());
+        let mut tap = ShardTap::new(Arc::clone(&line), Arc::clone(&bell));
+        let desk = Arc::new(Desk {
+            papers: ArrayQueue::new(1),
+            bell,
+            lines: vec![line],
+            open: AtomicUsize::new(0),
+            closing: AtomicBool::new(false),
+        });
+        let (reader, mut writer) = io::pipe().unwrap();
+        writer.write_all(&[0; PIPE_OCTETS]).unwrap();
+        let file = StandardFile::from(OwnedFd::from(writer));
+        assert!(desk.papers.push(Paper::Handed(Recording(7), file)).is_ok());
+        let take = Take { place: 0, recording: Recording(7) };
+        tap.begin(take, RecordFormat::Alaw, RecordChannels::Mixed).unwrap();
+        tap.end(take, 800, 0);
+        let recorder = {
+            let desk = Arc::clone(&desk);
+            thread::spawn(move || run(&desk))
+        };
+        until("the recorder has taken all", || {
+            desk.lines[0].is_empty() && desk.open.load(Ordering::Relaxed) == 1
+        });
+        (desk, recorder, reader)
+    }
+
+    #[test]
+    fn the_recorder_ends_as_soon_as_its_last_file_is_written() {
+        let (desk, recorder, mut reader) = stalled();
+        let reading = thread::spawn(move || {
+            // Some time after the recorder was told to end.
+            thread::sleep(Duration::from_millis(200));
+            let mut octets = Vec::new();
+            reader.read_to_end(&mut octets).map(|_| octets)
+        });
+        assert!(finish(&desk, recorder, DEADLINE));
+        assert_eq!(desk.open.load(Ordering::Relaxed), 0);
+        let octets = reading.join().unwrap().unwrap();
+        assert!(octets[PIPE_OCTETS..].starts_with(b"RIFF"), "it was written");
+    }
+
+    #[test]
+    fn a_file_system_that_stalls_does_not_keep_the_gateway() {
+        let (desk, recorder, reader) = stalled();
+        let start = Instant::now();
+        assert!(!finish(&desk, recorder, Duration::from_millis(100)));
+        assert!(start.elapsed() < DEADLINE / 2);
+        assert_eq!(desk.open.load(Ordering::Relaxed), 1);
+        drop(reader);
+    }
 }

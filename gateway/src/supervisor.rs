@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::net::{IpAddr, UdpSocket};
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -171,7 +171,8 @@ fn build(configuration: &Configuration) -> Result<House, GatewayError> {
     }
     xdp.forget_strays(&setups.iter().map(|setup| setup.limits).collect::<Vec<_>>());
     let closing = AtomicBool::new(false);
-    let desk = Arc::new(Desk { papers: ArrayQueue::new(HANDED), bell: recorder_bell, lines, closing });
+    let (papers, open) = (ArrayQueue::new(HANDED), AtomicUsize::new(0));
+    let desk = Arc::new(Desk { papers, bell: recorder_bell, lines, open, closing });
     let inboxes = doors.iter().map(|door| Arc::clone(&door.inbox)).collect();
     let pages = doors.iter().map(|door| door.page.clone()).collect();
     let recorder = start_recorder(&desk)?;
@@ -383,13 +384,7 @@ fn close(house: House) {
     house.closing.store(true, Ordering::Release);
     house.bell.ring();
     let _ = house.attach.join();
-    house.desk.closing.store(true, Ordering::Release);
-    house.desk.bell.wake();
-    match house.recorder.join() {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::error!(%error, "the recorder has failed"),
-        Err(_) => tracing::error!("the recorder has panicked"),
-    }
+    let _ = recorder::finish(&house.desk, house.recorder, recorder::REST);
 }
 
 /// A number that no other life of a gateway on this host has had: nanoseconds since 1970.

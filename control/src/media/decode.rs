@@ -259,6 +259,46 @@ mod tests {
         }
     }
 
+    /// A file of 16 bits whose pitch rises steadily, at half of full scale.
+    fn sweep(rate: u32, from: f64, to: f64) -> File {
+        let mut file = tempfile::tempfile().unwrap();
+        let spec = hound::WavSpec {
+            channels: 1,
+            sample_rate: rate,
+            bits_per_sample: 16,
+            sample_format: hound::SampleFormat::Int,
+        };
+        let mut writer = hound::WavWriter::new(&mut file, spec).unwrap();
+        for n in 0..2 * rate {
+            let time = f64::from(n) / f64::from(rate);
+            let phase = std::f64::consts::TAU * (from + (to - from) * time / 4.0) * time;
+            #[expect(clippy::cast_possible_truncation, reason = "half of full scale")]
+            writer.write_sample((phase.sin() * 16_384.0) as i16).unwrap();
+        }
+        writer.finalize().unwrap();
+        rewound(file)
+    }
+
+    /// The power of a sound against that of a sine at half of full scale, in dB.
+    fn level(samples: &[i16]) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+        let count = samples.len() as f64;
+        let power = samples.iter().map(|sample| f64::from(*sample).powi(2)).sum::<f64>() / count;
+        10.0 * (power.max(1e-9) / (16_384.0_f64.powi(2) / 2.0)).log10()
+    }
+
+    #[test]
+    fn what_a_telephone_cannot_carry_is_left_out_and_not_folded_down() {
+        for rate in [16_000_u32, 22_050, 32_000, 44_100, 48_000] {
+            let above = decode(sweep(rate, 4_300.0, f64::from(rate) / 2.0 - 100.0), 10).unwrap();
+            // The ends of the file are edges, which no filter keeps from sounding at all pitches.
+            let above = above[1_000..15_000].chunks(160).map(level).fold(f64::MIN, f64::max);
+            assert!(above < -50.0, "{rate}: {above:.1} dB of what lies above 4.3 kHz");
+            let below = level(&decode(sweep(rate, 300.0, 3_400.0), 10).unwrap()[1_000..15_000]);
+            assert!(below.abs() < 0.5, "{rate}: {below:.2} dB of what lies in the telephone's band");
+        }
+    }
+
     #[test]
     fn compressed_sound_at_8_khz_stays_as_it_is_bit_by_bit() {
         let octets: Vec<u8> = (0..=255_u8).cycle().take(8_000).collect();

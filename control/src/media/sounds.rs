@@ -286,3 +286,44 @@ async fn blocking<T: Send + 'static>(
         Err(_) => Err(FileProblem::NotSound("its decoder gave up".into())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Seek as _;
+
+    use super::*;
+
+    /// A file of 8 kHz and 16 bits with these samples.
+    fn file(samples: impl Iterator<Item = i16>) -> File {
+        let mut file = tempfile::tempfile().unwrap();
+        let spec = hound::WavSpec {
+            channels: 1,
+            sample_rate: 8_000,
+            bits_per_sample: 16,
+            sample_format: hound::SampleFormat::Int,
+        };
+        let mut writer = hound::WavWriter::new(&mut file, spec).unwrap();
+        samples.for_each(|sample| writer.write_sample(sample).unwrap());
+        writer.finalize().unwrap();
+        file.rewind().unwrap();
+        file
+    }
+
+    #[test]
+    fn files_of_a_list_follow_each_other_without_a_gap_in_the_middle_of_a_packet_too() {
+        // A ramp, cut where no packet ends.
+        let parts = [0..1_001_i16, 1_001..1_500, 1_500..4_000];
+        let decoded = decode_all(parts.map(file).into(), 10).unwrap();
+        // Conversion to floating point and back may turn the last bit.
+        assert_eq!(decoded.len(), 4_000);
+        assert!(decoded.iter().zip(0_i16..).all(|(found, said)| found.abs_diff(said) <= 1));
+    }
+
+    #[test]
+    fn a_list_may_be_as_long_as_one_file_and_no_longer() {
+        let second = || file((0..8_000).map(|_| 5));
+        assert_eq!(decode_all(vec![second(), second()], 2).unwrap().len(), 16_000);
+        let refused = decode_all(vec![second(), second(), second()], 2);
+        assert!(matches!(refused, Err(FileProblem::TooLong(_))));
+    }
+}

@@ -12,4 +12,5 @@ mod relaying;
 mod six;
 mod sources;
 mod spaces;
+mod spray;
 mod starting;

@@ -43,7 +43,7 @@ fn up() -> Duogate {
 
 /// Numbers that a new gateway leaves out because nobody knows whether they were sent, in samples. A gap shorter than
 /// that has fewer samples than numbers; the stream's clock goes with the wall clock all the same.
-const SPARED: i64 = 6 * 160;
+const SPARED: i64 = 18 * 160;
 
 /// Demands that what a phone receives has been one RTP stream all the time, and that it was never silent for long.
 fn demand_one_stream(phone: &Phone, longest_gap: Duration) {

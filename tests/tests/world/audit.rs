@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use duogate_channel::identity::Party;
+use duogate_signaling::resource::action::Method;
 use duogate_signaling::resource::report::{Event, Reason, RecordResult, Report};
 
+use crate::acting::Acts;
 use crate::text::Text;
 
 /// A promise that was broken, in words.
@@ -25,6 +27,7 @@ pub(crate) struct Account {
     /// Both parties answer in time, nobody interferes and nothing is lost on the way: the two must come to talk.
     pub(crate) must_connect: bool,
     error: Option<Reason>,
+    pub(crate) acts: Acts,
     /// Forgotten before it was noted: no event may ever come.
     pub(crate) unnoted: bool,
 }
@@ -49,6 +52,8 @@ pub(crate) struct Audit {
     pub(crate) reports: u64,
     pub(crate) packets: u64,
     pub(crate) connected: u64,
+    pub(crate) acts: u64,
+    pub(crate) acts_refused: u64,
 }
 
 impl Audit {
@@ -84,12 +89,18 @@ impl Audit {
             }
             Event::Released(release) => {
                 account.error = release.error.map(|failure| failure.reason);
-                account.dialled[0] && account.dialled[1] == account.started2 && once(&mut account.released)
+                account.dialled[0]
+                    && account.dialled[1] == account.started2
+                    && account.acts.none_at_a_party()
+                    && once(&mut account.released)
             }
-            Event::Dtmf { .. }
-            | Event::PlayCompleted { .. }
-            | Event::SendDtmfCompleted { .. }
-            | Event::ReceiveDtmfCompleted { .. } => !account.released,
+            Event::Dtmf { .. } => !account.released,
+            Event::PlayCompleted { party, .. } => account.acts.end(Method::Play, *party),
+            Event::SendDtmfCompleted { party, .. } => account.acts.end(Method::SendDtmf, *party),
+            Event::ReceiveDtmfCompleted { party, .. } => account.acts.end(Method::ReceiveDtmf, *party),
+            Event::RecordCompleted(result) if account.acts.end_recording(result.recording) => {
+                in_length(result)
+            }
             Event::RecordCompleted(result) => {
                 account.recording && in_length(result) && once(&mut account.recorded)
             }
@@ -177,6 +188,9 @@ impl Audit {
             if account.recording && !account.recorded {
                 return Err(format!("{name}: the recording was never completed"));
             }
+            if !account.acts.none() {
+                return Err(format!("{name}: an action never ended: {:?}", account.acts));
+            }
             // The gateway may have no port to give, and one trunk takes one call at a time.
             let excused = matches!(account.error, Some(Reason::MediaRefused | Reason::NoRoute));
             if account.must_connect && !account.connected && !excused {
@@ -208,6 +222,32 @@ pub(crate) fn packet(sequence: u16, payload_type: u8, who: u16) -> Vec<u8> {
         bytes.extend_from_slice(&who.to_be_bytes());
     }
     bytes
+}
+
+/// The payload type of telephone-events, with everybody.
+pub(crate) const EVENT: u8 = 101;
+
+/// A key that is pressed for 60 ms, as telephone-events tell it (RFC 4733).
+pub(crate) fn press(sequence: &mut u16, key: u8, who: u16) -> Vec<Vec<u8>> {
+    let began = sequence.wrapping_add(1);
+    [(160, 0), (320, 0), (480, 0x80), (480, 0x80), (480, 0x80)]
+        .map(|(duration, end)| {
+            *sequence = sequence.wrapping_add(1);
+            let mut bytes = packet(began, EVENT, who);
+            bytes[1] |= if *sequence == began { 0x80 } else { 0 };
+            bytes[2..4].copy_from_slice(&sequence.to_be_bytes());
+            bytes.truncate(12);
+            bytes.extend_from_slice(&[key, end | 10]);
+            bytes.extend_from_slice(&u16::to_be_bytes(duration));
+            bytes
+        })
+        .into()
+}
+
+/// Is this no party's sound, which says the same two bytes again and again, or silence in either codec?
+pub(crate) fn is_tone(payload: &[u8]) -> bool {
+    let silence = |byte: u8| payload.iter().all(|heard| *heard == byte);
+    silence(0xd5) || silence(0xff) || payload.chunks(2).any(|pair| pair != &payload[..2])
 }
 
 /// Invariant 5: who is heard in a packet that a party got? `None` for our own sounds.

@@ -9,7 +9,7 @@ use crate::network::Occurrence;
 impl World {
     /// Says when the gateway will die, if it will; perhaps again while its calls still wait.
     pub(crate) fn foresee_crashes(&mut self) {
-        for _ in 0..self.random.one_of(&[0, 0, 0, 1, 1, 2, 4]) {
+        for _ in 0..self.random.one_of(&[0, 0, 1, 1, 2, 4]) {
             self.calm = false;
             let when = self.start + Duration::from_micros(self.random.between(500_000, 25_000_000));
             self.schedule.at(when, Occurrence::GatewayDies);

@@ -24,15 +24,18 @@ const LAST_PORT: u16 = 20_119;
 /// A session is shown at least this often.
 const WALK: Duration = Duration::from_secs(1);
 
-/// The sounds, by what their bytes say: a prompt and a tone in each codec.
+/// The sounds, by what their bytes say: a prompt, a tone and what `play_start` plays, in each codec.
 pub(crate) const PROMPT: [Sound; 2] = [Sound(1), Sound(2)];
 pub(crate) const TONE: [Sound; 2] = [Sound(3), Sound(4)];
+pub(crate) const ACTED: [Sound; 2] = [Sound(5), Sound(6)];
 pub(crate) const PROMPT_BYTE: u8 = 0x11;
 pub(crate) const TONE_BYTE: u8 = 0x22;
+pub(crate) const ACTED_BYTE: u8 = 0x33;
 
 struct Sounds {
     prompt: Vec<u8>,
     tone: Vec<u8>,
+    acted: Vec<u8>,
 }
 
 impl SoundStore for Sounds {
@@ -41,6 +44,7 @@ impl SoundStore for Sounds {
         match sound {
             _ if PROMPT.contains(&sound) => Some(SoundView { codec, bytes: &self.prompt }),
             _ if TONE.contains(&sound) => Some(SoundView { codec, bytes: &self.tone }),
+            _ if ACTED.contains(&sound) => Some(SoundView { codec, bytes: &self.acted }),
             _ => None,
         }
     }
@@ -119,7 +123,11 @@ impl Gateway {
             seed: seed ^ (u64::from(life) << 32),
         };
         let core = Core::new(limits, now).expect("the limits fit");
-        let sounds = Sounds { prompt: vec![PROMPT_BYTE; 4000], tone: vec![TONE_BYTE; 1600] };
+        let sounds = Sounds {
+            prompt: vec![PROMPT_BYTE; 4000],
+            tone: vec![TONE_BYTE; 1600],
+            acted: vec![ACTED_BYTE; 8000],
+        };
         let (open, pages) = (BTreeMap::new(), BTreeMap::new());
         Self { life, core, sounds, writer: Writer::default(), open, pages, next_walk: now + WALK }
     }

@@ -4,6 +4,7 @@
 //! A failure prints the seed of its world; `DUOGATE_WORLD_SEED=… cargo nextest run -p duogate-tests --test world
 //! replay` runs that world again, step by step the same; `DUOGATE_WORLD_COUNT=…` runs as many from there on.
 
+mod acting;
 mod application;
 mod audit;
 mod crashes;
@@ -29,7 +30,8 @@ fn run(seed: u64, mutation: Mutation) -> Result<World, String> {
 
 #[expect(clippy::print_stdout, reason = "figures, for whoever asks for the output of tests that passed")]
 fn worlds(first: u64) {
-    let (mut resources, mut connected, mut packets, mut survived) = (0, 0, 0, 0);
+    let (mut resources, mut connected, mut packets) = (0, 0, 0);
+    let (mut survived, mut acts, mut refused) = (0, 0, 0);
     for seed in first..first + WORLDS {
         match run(seed, Mutation::None) {
             Ok(world) => {
@@ -37,16 +39,18 @@ fn worlds(first: u64) {
                 connected += world.audit.connected;
                 packets += world.audit.packets;
                 survived += world.streams.survived;
+                acts += world.audit.acts;
+                refused += world.audit.acts_refused;
             }
             Err(broken) => panic!("{broken}"),
         }
     }
-    println!(
-        "{resources} callbacks, {connected} connected, {packets} packets heard, {survived} streams survived"
-    );
+    println!("{resources} callbacks, {connected} connected, {packets} packets heard");
+    println!("{survived} streams survived, {acts} actions, {refused} refused");
     // A world in which nothing happens proves nothing.
     assert!(resources * 10 > usize::try_from(WORLDS).expect("small") * CALLBACKS * 8);
-    assert!(connected * 6 > resources as u64 && packets > 10_000 && survived > 20);
+    assert!(connected * 6 > resources as u64 && packets > 10_000 && survived > 10);
+    assert!(acts > 200 && refused > 200);
 }
 
 #[test]

@@ -11,6 +11,7 @@ use duogate_channel::time::{Instant, UnixTime};
 use duogate_signaling::clock::Now;
 use duogate_signaling::endpoint::{Endpoint, Output};
 
+use crate::acting::Acted;
 use crate::application::endpoint;
 use crate::audit::{Audit, Broken};
 use crate::gateway::{Effect, Gateway};
@@ -80,6 +81,8 @@ pub(crate) struct World {
     pub(crate) disturbed: Vec<bool>,
     pub(crate) audit: Audit,
     pub(crate) streams: Streams,
+    /// What actions have let each party hear.
+    pub(crate) acted: Vec<Acted>,
     pub(crate) story: Vec<String>,
     pub(crate) sent: u64,
 }
@@ -121,6 +124,7 @@ impl World {
             disturbed: vec![false; CALLBACKS],
             audit: Audit::default(),
             streams: Streams::default(),
+            acted: vec![Acted::default(); CALLBACKS * 2],
             story: Vec::new(),
             sent: 0,
             random,
@@ -145,6 +149,10 @@ impl World {
             self.schedule.at(when, Occurrence::Application { call, deed: Deed::Construct });
             let later = when + Duration::from_millis(self.random.between(0, 9_000));
             let deeds = [Deed::Cancel, Deed::Drop, Deed::Look];
+            for _ in 0..self.random.between(0, 12) {
+                let when = when + Duration::from_millis(self.random.between(0, 15_000));
+                self.schedule.at(when, Occurrence::Act { call });
+            }
             if self.random.chance(30) {
                 let deed = self.random.one_of(&deeds);
                 self.disturbed[call] = deed != Deed::Look;

@@ -8,8 +8,8 @@ use duogate_signaling::transaction::Transport;
 
 use std::time::Duration;
 
-use crate::audit::{Broken, packet, path, speaker};
-use crate::gateway::{PROMPT_BYTE, TONE_BYTE};
+use crate::audit::{Broken, EVENT, is_tone, packet, path, press, speaker};
+use crate::gateway::{ACTED_BYTE, PROMPT_BYTE, TONE_BYTE};
 use crate::model::World;
 use crate::network::{Occurrence, Wake};
 use crate::party::Wish;
@@ -46,6 +46,7 @@ impl World {
                 }
             }
             Occurrence::Application { call, deed } => self.application(call, deed),
+            Occurrence::Act { call } => return self.act(call),
             Occurrence::Stranger => self.stranger(),
             Occurrence::GatewayDies => self.gateway_dies(),
             Occurrence::GatewayMissed => self.gateway_missed(),
@@ -118,11 +119,19 @@ impl World {
         let Some((from, port)) = party.speaks() else { return };
         party.sequence = party.sequence.wrapping_add(1);
         let who = u16::try_from(place).expect("few parties") + 0x4000;
-        let bytes = packet(party.sequence, party.script.codec, who);
-        let occurrence = Occurrence::RtpToUs { from, port, bytes };
-        self.schedule.send(self.now, &mut self.random, self.weather, &occurrence);
+        let mut packets = vec![packet(party.sequence, party.script.codec, who)];
+        if party.script.keys && self.random.chance(15) {
+            let key = u8::try_from(self.random.between(0, 15)).expect("small");
+            packets.extend(press(&mut party.sequence, key, who));
+        }
+        let mut when = self.now;
+        for bytes in packets {
+            let occurrence = Occurrence::RtpToUs { from, port, bytes };
+            self.schedule.send(when, &mut self.random, self.weather, &occurrence);
+            when = when + Duration::from_millis(15);
+        }
         // Two loops may run after early media and an answer; that is but a faster talker. Not for ever, though.
-        if party.sequence < 150 {
+        if self.parties[place].sequence < 200 {
             let next = self.now + Duration::from_millis(100);
             self.schedule.at(next, Occurrence::Party { party: place, wake: Wake::Speak });
         }
@@ -140,6 +149,21 @@ impl World {
         let Some(place) = self.addresses.get(&to.ip()).copied() else {
             return Err(format!("sound for nobody {}", path(port, to)));
         };
+        let acted = &self.acted[place];
+        let payload = bytes.get(12..).unwrap_or_default();
+        match bytes[1] & 0x7f {
+            EVENT => {
+                return if payload.len() == 4 {
+                    Ok(())
+                } else {
+                    Err("a telephone-event of wrong length".into())
+                };
+            }
+            _ if acted.played && payload.iter().all(|byte| *byte == ACTED_BYTE) => return Ok(()),
+            // Keys for a phone without telephone-events are tones and the silence between them.
+            _ if acted.keyed && is_tone(payload) => return Ok(()),
+            _ => {}
+        }
         match speaker(bytes, &[PROMPT_BYTE, TONE_BYTE])? {
             None if place % 2 == 0 => Ok(()),
             None => Err(format!("party 2 hears a prompt or a tone, {}", path(port, to))),

@@ -34,6 +34,8 @@ pub(crate) enum Occurrence {
     Written { life: u32, take: Take, samples: u64 },
     /// The application does something.
     Application { call: usize, deed: Deed },
+    /// The application starts or stops an action.
+    Act { call: usize },
     /// A stranger sends something.
     Stranger,
     /// The gateway dies.

@@ -49,6 +49,8 @@ pub(crate) struct Script {
     /// It never answers to anything.
     pub(crate) dead: bool,
     pub(crate) codec: u8,
+    /// It presses keys, and takes telephone-events.
+    pub(crate) keys: bool,
 }
 
 /// One call at a party.
@@ -104,10 +106,12 @@ impl Party {
         let address = self.media(media);
         let (ip, port, codec) = (address.ip(), address.port(), self.script.codec);
         let name = if codec == 8 { "PCMA" } else { "PCMU" };
+        let (events, map) =
+            if self.script.keys { (" 101", "a=rtpmap:101 telephone-event/8000\r\n") } else { ("", "") };
         let direction = if hold { "a=inactive\r\n" } else { "" };
         format!(
-            "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {port} RTP/AVP {codec}\r\n\
-             a=rtpmap:{codec} {name}/8000\r\n{direction}"
+            "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {port} RTP/AVP {codec}{events}\r\n\
+             a=rtpmap:{codec} {name}/8000\r\n{map}{direction}"
         )
     }
 
@@ -402,5 +406,5 @@ pub(crate) fn script(random: &mut Random, codec: u8) -> Script {
         steps.push((talk, Step::HangUp));
     }
     let on_cancel = random.one_of(&[OnCancel::Obey, OnCancel::Obey, OnCancel::Cross, OnCancel::Ignore]);
-    Script { steps, on_cancel, dead: random.chance(2), codec }
+    Script { steps, on_cancel, dead: random.chance(2), codec, keys: random.chance(60) }
 }

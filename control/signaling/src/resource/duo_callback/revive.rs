@@ -15,8 +15,9 @@ use crate::clock::Now;
 use crate::resource::report::Reason;
 use crate::resource::view::State;
 
-/// Packets that may have left beside the steady ones: late ones that came together, a telephone-event's.
-const SPARE_PACKETS: u32 = 4;
+/// Packets that may have left beside the steady ones: the ends of telephone-events, and late ones that came together,
+/// after a radio link stood still for 320 ms. A listener takes those that were not sent for lost.
+const SPARE_PACKETS: u32 = 16;
 
 /// Samples in a packet where none was sent yet: 20 ms (RFC 3551 section 4.2).
 const USUAL_SAMPLES: u16 = 160;

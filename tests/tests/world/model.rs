@@ -25,8 +25,9 @@ use crate::text::Text;
 pub(crate) const CALLBACKS: usize = 25;
 /// Lines of the story that a failure tells.
 const STORY: usize = 60;
-/// When the world must have come to rest, at the latest.
-const LAST: Duration = Duration::from_secs(400);
+/// When the world must have come to rest, at the latest: a prompt before the call to party 2 may take 600 s if an
+/// action plays to party 1 for ever in its place.
+const LAST: Duration = Duration::from_secs(750);
 
 /// A fault that is put in on purpose, to see that it is noticed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

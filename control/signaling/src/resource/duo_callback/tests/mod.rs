@@ -7,5 +7,6 @@ mod exits;
 mod matrix;
 mod promises;
 mod recordings;
+mod revivals;
 mod rings;
 mod stage;

@@ -173,6 +173,35 @@ fn trunks_are_told_apart() {
 }
 
 #[test]
+fn trunk_settings_are_of_use_and_within_bounds() {
+    let trunk = |lines: &str| format!("[[trunk]]\nname = \"a\"\nhosts = [\"a\"]\n{lines}\n");
+    for (lines, parts) in [
+        ("username = \"u\"", &["trunk[0].username", "of no use without password"][..]),
+        ("password = \"secret\"", &["trunk[0].password", "of no use without username"]),
+        ("register = \"tel:+1234\"", &["trunk[0].register", "expected sip:USER@HOST"]),
+        ("register = \"carrier.example\"", &["trunk[0].register", "no SIP URI"]),
+        ("register_seconds = 59", &["register_seconds", "59 is out of range"]),
+        ("caller_fixed = true", &["trunk[0].caller_fixed", "of no use without caller_id"]),
+        ("transport = \"tcp\"", &["trunk[0].transport", "\"tcp\" is not served"]),
+        ("transport = \"sctp\"", &["transport", "sctp"]),
+        ("ping_seconds = 3601", &["ping_seconds", "out of range"]),
+        ("ping_failures = 0", &["ping_failures", "out of range"]),
+        ("ping_successes = 101", &["ping_successes", "out of range"]),
+        ("calls_per_second = -1", &["calls_per_second"]),
+        ("queue = 100001", &["queue", "out of range"]),
+        ("allowed_prefixes = \"86\"", &["allowed_prefixes", "line 4"]),
+        ("codecs = []", &["trunk[0].codecs", "empty"]),
+    ] {
+        refused_with(&trunk(lines), parts);
+    }
+    let secret = refused(&trunk("password = \"hunter2\""));
+    assert!(!secret.contains("hunter2"), "{secret}");
+    let good = "username = \"u\"\npassword = \"p\"\nregister = \"sip:u@a\"\nregister_seconds = 60\n\
+                ping_seconds = 10\ncalls_per_second = 5\nqueue = 0\nallowed_prefixes = [\"86\"]";
+    assert!(Configuration::parse(&trunk(good)).is_ok());
+}
+
+#[test]
 fn all_findings_come_at_once() {
     let text = "[node]\nname = \"\"\n[sip]\nlisten = []\n[media]\ncores = []\n";
     assert_eq!(Configuration::parse(text).unwrap_err().len(), 3);

@@ -28,7 +28,7 @@ use crate::names::Finder;
 use crate::network::Network;
 use crate::store::rows::{EventRow, Keeping};
 use crate::store::{self, Opened, Store};
-use crate::switchboard::{self, Outside, Switchboard};
+use crate::switchboard::{self, Outside, Status, Switchboard};
 use crate::webhooks::{WebhookMetrics, Webhooks};
 use crate::{clock, recovery, settings, supervisor};
 
@@ -52,6 +52,9 @@ const ENDING: Duration = Duration::from_secs(8);
 
 /// The same for who is told twice: the gateway's answers, which take milliseconds, so that no event is left owing.
 const HASTE: Duration = Duration::from_secs(1);
+
+/// How long registrars may take to let us go.
+const LEAVING: Duration = Duration::from_secs(2);
 
 /// How long interfaces and store may take to end.
 const CLOSING: Duration = Duration::from_secs(5);
@@ -282,6 +285,11 @@ async fn stop(running: Running, signals: &mut Signals) -> Result<(), Failure> {
             calls_over(&switchboard, HASTE).await;
         }
     }
+    switchboard.leave_trunks().await;
+    until_status(&switchboard, LEAVING, |status| {
+        status.trunks.iter().all(|trunk| trunk.registered != Some(true))
+    })
+    .await;
     // Events that were reported are on the disk, then with their listeners, before those are sent away.
     let _ = timeout(CLOSING, store.settled()).await;
     let _ = timeout(CLOSING, hub.settled()).await;
@@ -303,12 +311,17 @@ async fn stop(running: Running, signals: &mut Signals) -> Result<(), Failure> {
 
 /// Waits until no callback owes an event any more, at most so long.
 async fn calls_over(switchboard: &Switchboard, patience: Duration) {
+    until_status(switchboard, patience, |status| status.untold == 0).await;
+}
+
+/// Waits until things stand so, at most so long.
+async fn until_status(switchboard: &Switchboard, patience: Duration, is_so: impl Fn(&Status) -> bool) {
     let deadline = Instant::now() + patience;
     let mut look = tokio::time::interval(Duration::from_millis(50));
     while Instant::now() < deadline {
         look.tick().await;
         match switchboard.status().await {
-            Ok(status) if status.untold > 0 => {}
+            Ok(status) if !is_so(&status) => {}
             _ => return,
         }
     }

@@ -94,3 +94,14 @@ pub fn program(name: &str) -> PathBuf {
     assert!(path.exists(), "{} is not built: run `cargo build --workspace` or `make test`", path.display());
     path
 }
+
+/// Resident memory of a process in KiB.
+///
+/// # Panics
+/// If there is no such process.
+#[must_use]
+pub fn resident_kibibytes(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).expect("a process has memory")
+}

@@ -8,6 +8,7 @@ use duogate_phone::{Script, Step};
 use duogate_tests::application::Application;
 use duogate_tests::duogate::{Changes, Duogate};
 use duogate_tests::patience::until;
+use duogate_tests::process::resident_kibibytes;
 use duogate_tests::scene::{STEP, Scene, answers, phone, rings};
 use serde_json::{Value, json};
 
@@ -17,13 +18,6 @@ const LONG: Duration = Duration::from_secs(25);
 /// Open descriptors of a process.
 fn descriptors(pid: u32) -> usize {
     std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
-}
-
-/// Resident memory of a process in KiB.
-fn memory(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).expect("a process has memory")
 }
 
 fn both(duogate: &mut Duogate) -> [u32; 2] {
@@ -114,7 +108,7 @@ fn five_hundred_callbacks_take_no_memory_with_them() {
         until("nothing is left of them", STEP, || {
             duogate.metric("duogate_calls{state=\"Released\"}") == Some(0.0)
         });
-        pids.map(memory)
+        pids.map(resident_kibibytes)
     };
     // The first ones fill caches and pools.
     let before = measured(&mut application, 150);
@@ -194,10 +188,10 @@ fn garbage_at_every_port_touches_no_call() {
     let mut noise = Noise::at(&scene);
     noise.spray(500);
     scene.demand_sound();
-    let before = pids.map(memory);
+    let before = pids.map(resident_kibibytes);
     noise.spray(3_000);
     scene.demand_sound();
-    let after = pids.map(memory);
+    let after = pids.map(resident_kibibytes);
     for (before, after) in before.iter().zip(after) {
         assert!(after <= before + 4_096, "{before} KiB, then {after} KiB");
     }

@@ -133,3 +133,29 @@ fn a_successor_ends_the_calls_of_a_dead_control_plane_with_credentials() {
     // Without credentials, and with them.
     kamailio.demand("BYE from tcp", 4);
 }
+
+#[test]
+fn rfc3261_18_1_1_a_large_invite_goes_by_tcp_and_a_small_one_by_udp() {
+    let kamailio = Kamailio::start(&Manner::default(), None);
+    let listen = format!(
+        "listen = [\"udp:127.0.0.1:{}\", \"tcp:127.0.0.1:{}\"]",
+        ports::free_udp_port(),
+        ports::free_tcp_port()
+    );
+    let mut changes = Changes::none().with("sip", &listen);
+    for line in kamailio.trunk(Transport::Udp).iter().filter(|line| !line.starts_with("transport")) {
+        changes = changes.with("[trunk]", line);
+    }
+    let mut scene = Scene::with(&changes, [answers(0), answers(1)]);
+    let caller = format!("sip:{}@127.0.0.1", "1".repeat(450));
+    scene.connect(&json!({"from1_uri": caller}));
+    scene.phones[0].act(duogate_phone::Step::HangUp);
+    scene.until("on_released");
+    scene.demand(1, &What::Ended);
+    // Party 1's becomes too large by its credentials.
+    for (line, count) in
+        [("INVITE from tcp", 1), ("ACK from tcp", 1), ("INVITE from udp", 3), ("ACK from udp", 1)]
+    {
+        kamailio.demand(line, count);
+    }
+}

@@ -74,3 +74,39 @@ fn calls_go_on_over_the_second_trunk_while_the_first_is_dead() {
     call(&mut scene);
     assert_eq!((first.saw("INVITE"), second.saw("INVITE")), (4, 4), "{}", first.log());
 }
+
+#[test]
+fn rfc3261_10_2_2_a_registration_is_taken_back_at_the_end() {
+    let kamailio = Kamailio::start(&Manner::default(), None);
+    let mut changes = Changes::none().with("shutdown", "grace_seconds = 0");
+    for line in kamailio.trunk(Transport::Udp) {
+        changes = changes.with("[trunk]", &line);
+    }
+    let changes = changes.with("[trunk]", "register = \"sip:duogate@kamailio.example\"");
+    let mut scene = Scene::with(&changes, [answers(0), answers(1)]);
+    let sample = "duogate_trunk_registered{trunk=\"loopback\"}";
+    until("registered", STEP, || scene.duogate.metric(sample) == Some(1.0));
+    kamailio.demand("REGISTER from udp expires=3600", 2);
+    scene.duogate.terminate_control();
+    let status = scene.duogate.control().wait(STEP);
+    assert!(status.success(), "{status}");
+    // Its nonce is still good: no challenge this time.
+    assert_eq!(kamailio.saw("REGISTER from udp expires=0"), 1, "{}", kamailio.log());
+}
+
+#[test]
+fn a_registrar_that_is_dead_holds_the_end_up_for_two_seconds() {
+    let mut kamailio = Kamailio::start(&Manner::default(), None);
+    let mut changes = Changes::none().with("shutdown", "grace_seconds = 0");
+    for line in kamailio.trunk(Transport::Udp) {
+        changes = changes.with("[trunk]", &line);
+    }
+    let changes = changes.with("[trunk]", "register = \"sip:duogate@kamailio.example\"");
+    let mut scene = Scene::with(&changes, [answers(0), answers(1)]);
+    let sample = "duogate_trunk_registered{trunk=\"loopback\"}";
+    until("registered", STEP, || scene.duogate.metric(sample) == Some(1.0));
+    kamailio.stop();
+    scene.duogate.terminate_control();
+    let status = scene.duogate.control().wait(STEP);
+    assert!(status.success(), "{status}");
+}

@@ -385,6 +385,7 @@ impl Task {
                 let _ = reply.send(self.status());
             }
             Request::ShutDown => self.endpoint.shut_down(now),
+            Request::LeaveTrunks => self.endpoint.leave_trunks(now),
         }
         self.drain();
     }

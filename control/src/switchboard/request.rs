@@ -113,6 +113,8 @@ pub(crate) enum Request {
     Status(Reply<Status>),
     /// End every call.
     ShutDown,
+    /// Take every registration back.
+    LeaveTrunks,
 }
 
 /// A handle on the switchboard. Cheap to clone.
@@ -216,5 +218,11 @@ impl Switchboard {
     pub(crate) async fn shut_down(&self) {
         // If the task has ended, so have all calls.
         let _ = self.requests.send(Request::ShutDown).await;
+    }
+
+    /// Takes every registration back.
+    pub(crate) async fn leave_trunks(&self) {
+        // If the task has ended, nobody is left to do it.
+        let _ = self.requests.send(Request::LeaveTrunks).await;
     }
 }

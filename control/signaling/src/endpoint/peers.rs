@@ -81,6 +81,18 @@ impl Endpoint {
         self.schedule_peer(identity.call_id);
     }
 
+    /// Takes every registration back; nothing is said to the trunks after that, outside of calls. That it is over
+    /// [`Endpoint::trunk_figures`] tell: no trunk is registered any more.
+    pub fn leave_trunks(&mut self, now: Now) {
+        let all: Vec<u128> = self.peers.keys().copied().collect();
+        for call_id in all {
+            if let Some(slot) = self.peers.get_mut(&call_id) {
+                slot.keeper.leave(now.instant);
+                self.settle_peer(now, call_id);
+            }
+        }
+    }
+
     fn schedule_peer(&mut self, call_id: u128) {
         if let Some(slot) = self.peers.get_mut(&call_id) {
             let deadline = slot.keeper.next_deadline();

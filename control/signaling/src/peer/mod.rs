@@ -8,6 +8,9 @@
 //!                     \--> nowhere to be found ----------------------------+
 //! ```
 //! 401, 407 and 423 are answered at once with another request.
+//!
+//! At the end a registration is taken back (RFC 3261 section 10.2.2): from any state REGISTER with `Expires: 0` leads to
+//! [Leaving], and its final response, or none in time, to [Left]. Who only asks OPTIONS, or never asked, is [Left] at once.
 
 mod request;
 
@@ -62,6 +65,19 @@ enum State {
     Finding,
     /// A request is unanswered.
     Asking(ClientId),
+    /// The request that takes the registration back is unanswered.
+    Leaving(ClientId),
+    /// Nothing is said any more.
+    Left,
+}
+
+/// What a registration is asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Wish {
+    /// To hold.
+    Stay,
+    /// To be taken back.
+    Leave,
 }
 
 /// Says one kind of request to one trunk.
@@ -131,7 +147,7 @@ impl Keeper {
     pub fn next_deadline(&self) -> Option<Instant> {
         let own = match self.state {
             State::Waiting(until) => Some(until),
-            State::Finding | State::Asking(_) => None,
+            State::Finding | State::Asking(_) | State::Leaving(_) | State::Left => None,
         };
         [own, self.layer.next_deadline()].into_iter().flatten().min()
     }
@@ -160,11 +176,27 @@ impl Keeper {
             wallet.begin();
         }
         (self.path, self.local) = (Some(path), Some(local));
-        self.ask(now);
+        self.ask(now, Wish::Stay);
         self.flush(now);
     }
 
-    fn ask(&mut self, now: Instant) {
+    /// Takes a registration back, and says nothing after that.
+    pub fn leave(&mut self, now: Instant) {
+        match self.state {
+            State::Leaving(_) | State::Left => return,
+            State::Waiting(_) | State::Finding | State::Asking(_) => {}
+        }
+        self.state = State::Left;
+        if !self.errand.is_ping() {
+            if let Some(wallet) = &mut self.wallet {
+                wallet.begin();
+            }
+            self.ask(now, Wish::Leave);
+        }
+        self.flush(now);
+    }
+
+    fn ask(&mut self, now: Instant, wish: Wish) {
         let (Some(path), Some(local)) = (self.path, self.local) else { return };
         self.cseq = if self.cseq == MAX_CSEQ { 1 } else { self.cseq + 1 };
         let uri = self.errand.request_uri();
@@ -179,13 +211,15 @@ impl Keeper {
             transport: path.transport,
             local,
             cseq: self.cseq,
-            min_expires: self.min_expires,
+            expires: self.errand.expires(self.min_expires, wish),
             credentials: &credentials,
         };
         let begun = request.write().and_then(|bytes| self.layer.request(now, path, bytes).ok());
-        match begun {
-            Some(id) => self.state = State::Asking(id),
-            None => self.over(now, false, None),
+        match (begun, wish) {
+            (Some(id), Wish::Stay) => self.state = State::Asking(id),
+            (Some(id), Wish::Leave) => self.state = State::Leaving(id),
+            (None, Wish::Stay) => self.over(now, false, None),
+            (None, Wish::Leave) => self.left(),
         }
     }
 
@@ -193,9 +227,12 @@ impl Keeper {
     pub fn receive(&mut self, now: Instant, source: Path, message: &Message<'_>) {
         if !message.is_request()
             && let Delivery::Response(id) = self.layer.receive(now, message)
-            && self.state == State::Asking(id)
         {
-            self.response(now, source, message);
+            match self.state {
+                State::Asking(asked) if asked == id => self.response(now, source, message),
+                State::Leaving(asked) if asked == id => self.farewell(now, source, message),
+                _ => {}
+            }
         }
         self.flush(now);
     }
@@ -204,8 +241,8 @@ impl Keeper {
         let status = response.status().map_or(0, Status::code);
         match status {
             ..200 => {}
-            401 | 407 if self.may_answer(source, response) => self.ask(now),
-            423 if self.lengthen(response) => self.ask(now),
+            401 | 407 if self.may_answer(source, response) => self.ask(now, Wish::Stay),
+            423 if self.lengthen(response) => self.ask(now, Wish::Stay),
             _ => {
                 if let (200..300, Some(wallet)) = (status, &mut self.wallet) {
                     wallet.accepted(response);
@@ -214,6 +251,21 @@ impl Keeper {
                 self.over(now, good, granted);
             }
         }
+    }
+
+    /// A response to the request that takes the registration back.
+    fn farewell(&mut self, now: Instant, source: Path, response: &Message<'_>) {
+        match response.status().map_or(0, Status::code) {
+            ..200 => {}
+            401 | 407 if self.may_answer(source, response) => self.ask(now, Wish::Leave),
+            _ => self.left(),
+        }
+    }
+
+    /// Whatever the registrar thinks, it is not asked again.
+    fn left(&mut self) {
+        self.state = State::Left;
+        self.outputs.push_back(Output::Registered(false));
     }
 
     /// Only the place that was asked may challenge.
@@ -279,7 +331,7 @@ impl Keeper {
 
     /// The shell could not send over this path.
     pub fn unreachable(&mut self, now: Instant, path: Path) {
-        if let State::Asking(id) = self.state
+        if let State::Asking(id) | State::Leaving(id) = self.state
             && self.path == Some(path)
         {
             self.layer.transport_failed(now, id);
@@ -296,6 +348,8 @@ impl Keeper {
                 transaction::Output::TimedOut(id) | transaction::Output::Failed(id) => {
                     if self.state == State::Asking(id) {
                         self.over(now, false, None);
+                    } else if self.state == State::Leaving(id) {
+                        self.left();
                     }
                 }
                 transaction::Output::ClientEnded(_)

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
 
+use super::Wish;
 use crate::leg::Identity;
 use crate::message::{Builder, MAGIC_COOKIE, Method, Name, Uri};
 use crate::transaction::Transport;
@@ -58,6 +59,17 @@ impl Errand {
         }
     }
 
+    /// How long a registration shall hold, in seconds, where the registrar wants `minimum` at least.
+    pub(super) fn expires(&self, minimum: Option<u32>, wish: Wish) -> Option<u64> {
+        match (self, wish) {
+            (Self::Ping { .. }, _) => None,
+            (Self::Register(_), Wish::Leave) => Some(0),
+            (Self::Register(registration), Wish::Stay) => {
+                Some(registration.expires.as_secs().max(minimum.unwrap_or(0).into()))
+            }
+        }
+    }
+
     /// For REGISTER the domain of the address of record, without its user (RFC 3261 section 10.2).
     pub(super) fn request_uri(&self) -> String {
         match self {
@@ -96,7 +108,8 @@ pub(super) struct Request<'a> {
     pub(super) transport: Transport,
     pub(super) local: SocketAddr,
     pub(super) cseq: u32,
-    pub(super) min_expires: Option<u32>,
+    /// How long a registration shall hold, in seconds; of OPTIONS nothing.
+    pub(super) expires: Option<u64>,
     pub(super) credentials: &'a [(Name, String)],
 }
 
@@ -121,12 +134,10 @@ impl Request<'_> {
             .header(Name::CallId, super::call_id(*identity))
             .header(Name::CSeq, format_args!("{cseq} {method}"))
             .header(Name::Contact, format_args!("<sip:{local}{parameter}>"));
-        if let Errand::Register(registration) = errand {
-            let expires = registration.expires.as_secs().max(self.min_expires.unwrap_or(0).into());
-            builder = builder.header(Name::Expires, expires);
-        } else {
-            builder = builder.header(Name::Accept, "application/sdp");
-        }
+        builder = match self.expires {
+            Some(expires) => builder.header(Name::Expires, expires),
+            None => builder.header(Name::Accept, "application/sdp"),
+        };
         for (name, value) in self.credentials {
             builder = builder.header(*name, value);
         }

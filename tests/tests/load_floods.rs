@@ -1,0 +1,168 @@
+//! Floods of what nobody asked for, while calls are up: those calls notice nothing, and memory stays bounded.
+
+use std::fmt::Write as _;
+use std::io::Read as _;
+use std::net::{TcpStream, UdpSocket};
+use std::time::Duration;
+
+use duogate_phone::phone::Phone;
+use duogate_phone::{Step, What};
+use duogate_tests::duogate::Changes;
+use duogate_tests::patience::until;
+use duogate_tests::ports;
+use duogate_tests::process::resident_kibibytes;
+use duogate_tests::scene::{STEP, Scene, answers, phone};
+use serde_json::json;
+
+/// Callbacks that are up during the floods, beside that of the scene.
+const PAIRS: usize = 9;
+
+/// Datagrams of each kind.
+const DATAGRAMS: u32 = 5_000;
+
+/// Datagrams that go out before the answers to them are read.
+const BURST: u32 = 50;
+
+/// Connections that say nothing; more than one address may have.
+const CONNECTIONS: usize = 150;
+
+/// What may be added to a process's memory, in KiB: buffers that fill once, no state for strangers.
+const GROWTH: u64 = 4_096;
+
+/// A stranger with one socket.
+struct Stranger {
+    socket: UdpSocket,
+    port: u16,
+    answers: u32,
+}
+
+impl Stranger {
+    fn new(port: u16) -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        socket.set_nonblocking(true).expect("a socket can be so");
+        Self { socket, port, answers: 0 }
+    }
+
+    /// Sends so many messages, each of a transaction and a call of its own.
+    fn flood(&mut self, kind: &str) {
+        for number in 0..DATAGRAMS {
+            let message = self.message(kind, number);
+            // A full buffer drops it, as a network would.
+            let _ = self.socket.send_to(message.as_bytes(), ("127.0.0.1", self.port));
+            if number % BURST == 0 {
+                self.read();
+            }
+        }
+    }
+
+    fn read(&mut self) {
+        let mut buffer = [0; 2_048];
+        while self.socket.recv_from(&mut buffer).is_ok() {
+            self.answers += 1;
+        }
+    }
+
+    fn message(&self, kind: &str, number: u32) -> String {
+        let own = self.socket.local_addr().expect("a bound socket has an address");
+        let port = self.port;
+        let (first, cseq, tag) = match kind {
+            "response" => ("SIP/2.0 200 OK".to_owned(), "INVITE", ";tag=b"),
+            "BYE" => (format!("BYE sip:127.0.0.1:{port} SIP/2.0"), "BYE", ";tag=b"),
+            _ => (format!("{kind} sip:127.0.0.1:{port} SIP/2.0"), kind, ""),
+        };
+        // A response finds its transaction by our Via; this one names none.
+        let via = if kind == "response" { format!("127.0.0.1:{port}") } else { own.to_string() };
+        let mut text = String::new();
+        let _ = write!(
+            text,
+            "{first}\r\nVia: SIP/2.0/UDP {via};branch=z9hG4bK{kind}{number}\r\nMax-Forwards: 70\r\n\
+             From: <sip:stranger@127.0.0.1>;tag=a{number}\r\nTo: <sip:you@127.0.0.1>{tag}\r\n\
+             Call-ID: {number:032x}\r\nCSeq: 1 {cseq}\r\nContact: <sip:{own}>\r\nContent-Length: 0\r\n\r\n"
+        );
+        text
+    }
+}
+
+/// Further callbacks that are up.
+fn pairs(scene: &mut Scene) -> Vec<[Phone; 2]> {
+    let pairs = (0..PAIRS).map(|_| [0, 1].map(|party| phone(answers(party)))).collect::<Vec<_>>();
+    for [one, two] in &pairs {
+        scene.application.construct(&json!({"to1_uri": one.uri("one"), "to2_uri": two.uri("two")}));
+    }
+    for _ in &pairs {
+        scene.until("on_connected");
+    }
+    pairs
+}
+
+fn connect(port: u16) -> Vec<TcpStream> {
+    (0..CONNECTIONS).filter_map(|_| TcpStream::connect(("127.0.0.1", port)).ok()).collect()
+}
+
+/// How many of the connections are still open.
+fn open(connections: &mut [TcpStream]) -> usize {
+    let still = |stream: &mut TcpStream| {
+        let _ = stream.set_read_timeout(Some(Duration::from_millis(1)));
+        !matches!(stream.read(&mut [0]), Ok(0))
+            && stream.peer_addr().is_ok()
+            && stream.take_error().is_ok_and(|error| error.is_none())
+    };
+    connections.iter_mut().map(still).filter(|still| *still).count()
+}
+
+#[test]
+fn calls_that_are_up_notice_nothing_of_floods() {
+    let (udp, tcp) = (ports::free_udp_port(), ports::free_tcp_port());
+    let listen = format!("listen = [\"udp:127.0.0.1:{udp}\", \"tcp:127.0.0.1:{tcp}\"]");
+    let mut scene = Scene::with(&Changes::none().with("sip", &listen), [answers(0), answers(1)]);
+    scene.connect(&json!({}));
+    let pairs = pairs(&mut scene);
+    let pids = [scene.duogate.gateway().id(), scene.duogate.control().id()];
+    // The first messages fill buffers and caches.
+    let mut stranger = Stranger::new(udp);
+    stranger.flood("OPTIONS");
+    let before = pids.map(resident_kibibytes);
+
+    let mut connections = connect(tcp);
+    until("no more connections than one address may have", STEP, || open(&mut connections) <= 64);
+    for kind in ["INVITE", "OPTIONS", "BYE", "response"] {
+        stranger.flood(kind);
+        // In the midst of it, a call in progress is served.
+        let changes = || {
+            let events = scene.phones[0].events();
+            events.iter().filter(|event| event.what == What::ChangeAnswered(200)).count()
+        };
+        let before = changes();
+        scene.phones[0].act(Step::Hold);
+        until("the hold is taken", STEP, || changes() == before + 1);
+        scene.phones[0].act(Step::Resume);
+        until("and its end", STEP, || changes() == before + 2);
+        scene.demand_sound();
+    }
+    scene.demand_new_callback();
+    stranger.read();
+
+    let after = pids.map(resident_kibibytes);
+    for (before, after) in before.iter().zip(after) {
+        assert!(after <= before + GROWTH, "{before} KiB, then {after} KiB");
+    }
+    let seen = |kind: &str| {
+        scene.duogate.metric(&format!("duogate_sip_datagrams_total{{kind=\"{kind}\"}}")).unwrap_or(0.0)
+    };
+    let (requests, responses) = (seen("stray_request"), seen("stray_response"));
+    assert!(requests > 5_000.0 && responses > 1_000.0, "they came in: {requests}, {responses}");
+    assert!(f64::from(stranger.answers) <= requests, "at most one answer each: {}", stranger.answers);
+
+    for phone in scene.phones.iter().chain(pairs.iter().flatten()) {
+        let reception = phone.reception();
+        assert_eq!((reception.violations.len(), reception.lost), (0, 0), "{reception:?}");
+        assert!(!phone.events().iter().any(|event| event.what == What::Ended), "{:?}", phone.events());
+    }
+    for [one, _] in &pairs {
+        one.act(Step::HangUp);
+        scene.until("on_released");
+        let release = scene.seen.last().expect("the one waited for");
+        assert_eq!((&release.fields["cause"], &release.fields["released_by"]), (&json!(200), &json!(1)));
+    }
+    drop(connections);
+}

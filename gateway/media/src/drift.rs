@@ -11,8 +11,8 @@ const WINDOW: i64 = 16_000;
 const FIRST_WINDOW: i64 = 4_000;
 /// Packets that are enough to find one that was not held up.
 const ENOUGH: u32 = 20;
-/// What is not worth a correction: 1 ms.
-const SMALL: i64 = 8;
+/// What is not worth a correction: 3 ms, about what the scheduling of a busy host makes of a steady stream.
+const SMALL: i64 = 24;
 /// The most samples that one packet is moved in the middle of speech: 1 ms of 20.
 const MOST: i64 = 8;
 /// A correction is spread over so many packets, if they are allowed enough.

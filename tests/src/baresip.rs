@@ -1,5 +1,6 @@
 //! A called party played by baresip: an independent phone with sound.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -7,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::certificates::Certificates;
 use crate::ports;
 use crate::process::{POLL, Process};
 
@@ -19,6 +21,7 @@ const TONE: Duration = Duration::from_secs(30);
 /// baresip, answering every call at once and saying a tone.
 pub struct Baresip {
     port: u16,
+    tls: bool,
     folder: TempDir,
     process: Process,
 }
@@ -30,11 +33,29 @@ impl Baresip {
     /// If baresip is not installed or does not bind its port.
     #[must_use]
     pub fn start(tone_hertz: u16) -> Self {
+        Self::start_with(tone_hertz, None)
+    }
+
+    /// The same, to be called over TLS: it shows the certificate, and wants one of the same authority.
+    ///
+    /// # Panics
+    /// As [`Baresip::start`].
+    #[must_use]
+    pub fn start_tls(tone_hertz: u16, certificates: &Certificates) -> Self {
+        Self::start_with(tone_hertz, Some(certificates))
+    }
+
+    fn start_with(tone_hertz: u16, certificates: Option<&Certificates>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let port = ports::free_udp_port();
+        // For TLS it takes the port above.
+        let above = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", port + 1)).is_ok();
+        let port = (0..100).map(|_| ports::free_port()).find(above).expect("two free ports in a row");
         let first = ports::free_udp_port() & !1;
-        fs::write(folder.path().join("config"), configuration(port, first, folder.path()))
-            .expect("a file in the temporary folder");
+        let mut text = configuration(port, first, folder.path());
+        if let Some(Certificates { both, authority, .. }) = certificates {
+            let _ = writeln!(text, "sip_certificate {}\nsip_cafile {}", both.display(), authority.display());
+        }
+        fs::write(folder.path().join("config"), text).expect("a file in the temporary folder");
         crate::wav::write_tone(&folder.path().join("tone.wav"), tone_hertz, TONE);
         let account = format!("<sip:party@127.0.0.1:{port}>;regint=0;answermode=auto;audio_codecs=pcma\n");
         fs::write(folder.path().join("accounts"), account).expect("a file in the temporary folder");
@@ -46,7 +67,7 @@ impl Baresip {
         // An open pipe that says nothing: baresip ends when its standard input ends.
         command.stdin(Stdio::piped()).stdout(output).stderr(errors);
         let process = Process::start("baresip", &mut command);
-        let phone = Self { port, folder, process };
+        let phone = Self { port, tls: certificates.is_some(), folder, process };
         phone.wait_until_bound();
         phone
     }
@@ -62,7 +83,11 @@ impl Baresip {
     /// The phone's SIP URI.
     #[must_use]
     pub fn uri(&self) -> String {
-        format!("sip:party@127.0.0.1:{}", self.port)
+        match self.tls {
+            // It listens for TLS at the port above.
+            true => format!("sip:party@127.0.0.1:{};transport=tls", self.port + 1),
+            false => format!("sip:party@127.0.0.1:{}", self.port),
+        }
     }
 
     /// What baresip printed.

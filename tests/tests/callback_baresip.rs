@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use duogate_phone::tone::{Sound, Tone, listen, time_of};
 use duogate_tests::baresip::Baresip;
-use duogate_tests::duogate::Duogate;
+use duogate_tests::certificates::Certificates;
+use duogate_tests::duogate::{Changes, Duogate};
+use duogate_tests::ports;
 use duogate_tests::story::Story;
 use duogate_tests::wav;
 use serde_json::json;
@@ -47,4 +49,27 @@ fn two_baresips_talk_and_are_recorded() {
         assert!(own_time > Duration::from_secs(3), "channel {channel} has {own} Hz for {own_time:?}\n{logs}");
         assert_eq!(other_time, Duration::ZERO, "channel {channel} has {other} Hz for {other_time:?}");
     }
+}
+
+#[test]
+fn two_baresips_talk_over_tls() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let certificates = Certificates::write(folder.path());
+    let listen = format!("listen = [\"tls:127.0.0.1:{}\"]", ports::free_tcp_port());
+    let mut changes = Changes::none().with("sip", &listen);
+    for setting in certificates.settings() {
+        changes = changes.with("sip", &setting);
+    }
+    let duogate = Duogate::start_with(&changes);
+    let first = Baresip::start_tls(FIRST_HERTZ, &certificates);
+    let second = Baresip::start_tls(SECOND_HERTZ, &certificates);
+    let mut application = duogate.application();
+    let res_id = application.construct(&json!({
+        "to1_uri": first.uri(), "to2_uri": second.uri(), "max_answer_seconds": 2,
+    }));
+    let connected = application.events_until("on_connected", Duration::from_secs(8));
+    let story = Story::continued(connected, &mut application, &res_id, 2);
+    story.demand_release(200, 0);
+    let logs = format!("{}\n{}", first.output(), second.output());
+    assert!(logs.matches("Call established").count() >= 2, "{logs}");
 }

@@ -153,24 +153,41 @@ fn silence_octet(format: RecordFormat) -> u8 {
 }
 
 /// A block as the file has it: party 1 left and party 2 right, or both added up.
+/// A block as its file stores it. The recorder spends its time here: what is the same for all samples is decided before
+/// the loops, and each is as long as its slices.
 fn frames_of(block: &Block, layout: Layout) -> Vec<u8> {
-    let mut frames = Vec::with_capacity(BLOCK_SAMPLES * usize::from(layout.frame_octets()));
+    let mut frames = vec![0; BLOCK_SAMPLES * usize::from(layout.frame_octets())];
     let parties = block.samples[0].iter().zip(&block.samples[1]);
     let [first, second] = block.codecs;
-    match layout.channels {
-        RecordChannels::Separate => {
-            for (one, two) in parties {
-                store(&mut frames, layout.format, first, *one);
-                store(&mut frames, layout.format, second, *two);
+    let sum = |one, two| g711::decode(first, one).saturating_add(g711::decode(second, two));
+    match (layout.channels, stored_codec(layout.format)) {
+        (RecordChannels::Separate, Some(stored)) => {
+            let tables = block.codecs.map(|codec| g711::translation(codec, stored));
+            let code =
+                |table: Option<&[u8; 256]>, code: u8| table.map_or(code, |table| table[usize::from(code)]);
+            let places = frames.as_chunks_mut::<2>().0.iter_mut().zip(parties);
+            match tables {
+                [None, None] => places.for_each(|(frame, (one, two))| *frame = [*one, *two]),
+                [left, right] => {
+                    places.for_each(|(frame, (one, two))| *frame = [code(left, *one), code(right, *two)]);
+                }
             }
         }
-        RecordChannels::Mixed => {
-            for (one, two) in parties {
-                let sum = g711::decode(first, *one).saturating_add(g711::decode(second, *two));
-                match stored_codec(layout.format) {
-                    Some(codec) => frames.push(g711::encode(codec, sum)),
-                    None => frames.extend_from_slice(&sum.to_le_bytes()),
-                }
+        (RecordChannels::Separate, None) => {
+            for (frame, (one, two)) in frames.as_chunks_mut::<4>().0.iter_mut().zip(parties) {
+                let ([a, b], [c, d]) =
+                    (g711::decode(first, *one).to_le_bytes(), g711::decode(second, *two).to_le_bytes());
+                *frame = [a, b, c, d];
+            }
+        }
+        (RecordChannels::Mixed, Some(stored)) => {
+            for (frame, (one, two)) in frames.iter_mut().zip(parties) {
+                *frame = g711::encode(stored, sum(*one, *two));
+            }
+        }
+        (RecordChannels::Mixed, None) => {
+            for (frame, (one, two)) in frames.as_chunks_mut::<2>().0.iter_mut().zip(parties) {
+                *frame = sum(*one, *two).to_le_bytes();
             }
         }
     }
@@ -182,15 +199,6 @@ const fn stored_codec(format: RecordFormat) -> Option<Codec> {
         RecordFormat::Alaw => Some(Codec::Pcma),
         RecordFormat::Ulaw => Some(Codec::Pcmu),
         RecordFormat::Pcm16 => None,
-    }
-}
-
-fn store(frames: &mut Vec<u8>, format: RecordFormat, codec: Codec, code: u8) {
-    match stored_codec(format) {
-        Some(stored) => {
-            frames.push(g711::translation(codec, stored).map_or(code, |table| table[usize::from(code)]));
-        }
-        None => frames.extend_from_slice(&g711::decode(codec, code).to_le_bytes()),
     }
 }
 

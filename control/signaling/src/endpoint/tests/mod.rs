@@ -4,5 +4,6 @@ mod admission;
 mod journeys;
 mod keepers;
 mod node;
+mod recoveries;
 mod routing;
 mod strays;

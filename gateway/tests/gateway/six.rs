@@ -87,8 +87,13 @@ fn a_recording_from_the_path_has_each_partys_tone_in_its_own_channel() {
         // Between the silence before the first packet and that after the last.
         let first = heard.iter().position(|sample| sample.abs() > 1000).unwrap();
         let said = &heard[first..first + 160 * (PACKETS as usize - 1)];
-        let [own, other] = [TONES[channel], TONES[1 - channel]].map(|hertz| amplitude(said, hertz));
-        assert!((11_500.0..12_500.0).contains(&own), "channel {channel}: {own}");
-        assert!(other < 50.0, "channel {channel}: the other party at {other}");
+        // A line that is moved a few samples on has a seam in some packets; most have none.
+        let mut clean = 0;
+        for packet in said.chunks_exact(160) {
+            let [own, other] = [TONES[channel], TONES[1 - channel]].map(|hertz| amplitude(packet, hertz));
+            assert!(own > 2.0 * other, "channel {channel}: {own} beside the other party's {other}");
+            clean += u32::from((11_500.0..12_500.0).contains(&own) && other < 100.0);
+        }
+        assert!(clean >= PACKETS / 2, "channel {channel}: {clean} packets as they were said");
     }
 }

@@ -11,9 +11,6 @@ use crate::message::{Host, Message, Method, Name, NameAddress, Scheme, Uri, UriB
 
 pub(crate) use call::{ACCEPT, ALLOW, Call, Request, SERVED, reason};
 
-/// The port of a SIP URI without one (RFC 3261 section 19.1.2).
-const DEFAULT_PORT: u16 = 5060;
-
 /// One peer-to-peer relation with the party, early or confirmed.
 #[derive(Clone, Debug)]
 pub(crate) struct Dialog {
@@ -198,7 +195,7 @@ impl Dialog {
 /// The address of a URI that names a literal one.
 fn literal(uri: &Uri<'_>) -> Option<SocketAddr> {
     match uri.host()? {
-        Host::Ip(address) => Some(SocketAddr::new(address, uri.port().unwrap_or(DEFAULT_PORT))),
+        Host::Ip(address) => Some(SocketAddr::new(address, uri.effective_port())),
         Host::Name(_) => None,
     }
 }

@@ -89,6 +89,14 @@ impl<'a> Uri<'a> {
         self.headers
     }
 
+    /// Its port, or the one that its scheme and transport have where it names none (RFC 3261 section 19.1.2).
+    #[must_use]
+    pub fn effective_port(&self) -> u16 {
+        let over_tls =
+            || self.parameters.value("transport").is_some_and(|name| name.eq_ignore_ascii_case("tls"));
+        self.port().unwrap_or(if self.scheme() == Scheme::Sips || over_tls() { 5061 } else { 5060 })
+    }
+
     /// Is it a loose router's (RFC 3261 section 19.1.1, `lr`)?
     #[must_use]
     pub fn is_loose_router(&self) -> bool {

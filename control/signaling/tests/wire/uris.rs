@@ -25,6 +25,21 @@ fn parts_of_a_sip_uri() {
 }
 
 #[test]
+fn a_uri_without_a_port_has_that_of_its_scheme_and_transport() {
+    // RFC 3261 section 19.1.2.
+    let ports = [
+        ("sip:192.0.2.1", 5060),
+        ("sip:192.0.2.1;transport=tcp", 5060),
+        ("sip:192.0.2.1;transport=TLS", 5061),
+        ("sips:192.0.2.1", 5061),
+        ("sips:192.0.2.1:5070", 5070),
+    ];
+    for (text, port) in ports {
+        assert_eq!(uri(text).effective_port(), port, "{text}");
+    }
+}
+
+#[test]
 fn tel_keeps_its_plus() {
     // RFC 3966.
     let uri = uri("tel:+49-30-1234;phone-context=example.com");

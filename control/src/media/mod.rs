@@ -7,4 +7,4 @@ pub(crate) mod recordings;
 mod roots;
 pub(crate) mod sounds;
 mod tone;
-mod wav;
+pub(crate) mod wav;

@@ -93,6 +93,13 @@ impl Recordings {
         }
     }
 
+    /// What a recording holds that had its name already when its process died, before anybody was told. None: there is
+    /// no such file. Blocking.
+    pub(crate) fn named(&self, path: &Path) -> Option<Length> {
+        let mut file = self.root.edit(path).ok()?;
+        wav::repair(&mut file).ok().flatten()
+    }
+
     /// Opens a recording for reading; its path is one that was claimed before.
     pub(crate) fn read(&self, path: &str) -> Result<File, FileProblem> {
         self.root.read(&self.root.relative(path)?)

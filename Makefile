@@ -25,6 +25,7 @@ check: ## format and lints
 test: check ## format, lints, and every test, with SIPp and baresip
 	@scripts/check-host
 	@scripts/install-debian $(TEST_TOOLS)
+	@scripts/mount-bpf
 	cargo build --quiet --workspace --all-targets
 	@if cargo nextest --version >/dev/null 2>&1; \
 	then cargo nextest run --workspace; \
@@ -33,11 +34,13 @@ test: check ## format, lints, and every test, with SIPp and baresip
 bench: ## the figures, beside Duogate's opponents
 	@scripts/check-host
 	@scripts/install-debian $(BENCH_TOOLS)
+	@scripts/mount-bpf
 	cargo build --release --workspace
 	@target/release/rig
 
 figures: ## the same, written into docs/ for the README
 	@scripts/check-host
 	@scripts/install-debian $(BENCH_TOOLS)
+	@scripts/mount-bpf
 	cargo build --release --workspace
 	@target/release/rig --figures docs

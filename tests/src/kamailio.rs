@@ -14,6 +14,8 @@ use crate::certificates::Certificates;
 use crate::ports;
 use crate::process::{POLL, Process};
 
+pub use duogate_configuration::Transport;
+
 /// Where Debian puts Kamailio's modules, by architecture.
 const MODULES: &str =
     "/usr/lib/x86_64-linux-gnu/kamailio/modules/:/usr/lib/aarch64-linux-gnu/kamailio/modules/";
@@ -22,29 +24,6 @@ const MODULES: &str =
 pub const REALM: &str = "kamailio.example";
 /// As above.
 pub const PASSWORD: &str = "a good password";
-
-/// How Kamailio speaks with Duogate.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Transport {
-    /// Datagrams.
-    Udp,
-    /// A plain stream.
-    Tcp,
-    /// An encrypted stream.
-    Tls,
-}
-
-impl Transport {
-    /// As settings and URIs name it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Udp => "udp",
-            Self::Tcp => "tcp",
-            Self::Tls => "tls",
-        }
-    }
-}
 
 /// What the proxy does with calls.
 #[derive(Clone, Debug)]

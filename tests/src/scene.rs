@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::application::{Application, Event};
 use crate::duogate::{Changes, Duogate};
 use crate::patience::until;
+use crate::story::Story;
 
 /// How long one step of a callback may take on a busy machine.
 pub const STEP: Duration = Duration::from_secs(8);
@@ -161,6 +162,16 @@ impl Scene {
         for phone in &phones {
             assert!(phone.wait(STEP, |what| *what == What::Ended), "{:#?}", phone.events());
         }
+    }
+
+    /// The story of a resource to its end, which may lie across the end of a server; so many legs of it were
+    /// dialed.
+    ///
+    /// # Panics
+    /// As [`Story::across`].
+    #[must_use]
+    pub fn story(&mut self, res_id: &str, legs: usize) -> Story {
+        Story::across(std::mem::take(&mut self.seen), &mut self.application, res_id, legs)
     }
 
     /// What `get` shows.

@@ -35,7 +35,7 @@ fn in_connected_with_a_recording() {
     scene.kill_control();
     scene.demand_sound();
     scene.restart_control();
-    let story = Story::across(std::mem::take(&mut scene.seen), &mut scene.application, &res_id, 2);
+    let story = scene.story(&res_id, 2);
     story.demand_order(&[
         "on_ringing1",
         "on_dial1_completed",
@@ -75,7 +75,7 @@ fn in_initiated_while_party_1_rings() {
     scene.until("on_ringing1");
     scene.kill_control();
     scene.restart_control();
-    let story = Story::across(std::mem::take(&mut scene.seen), &mut scene.application, &res_id, 1);
+    let story = scene.story(&res_id, 1);
     story.demand_order(&["on_ringing1", "on_dial1_completed", "on_released", "on_record_completed"]);
     demand_interrupted(&mut scene, &story, 1);
     assert_eq!(story.field("on_record_completed", "bytes"), 0);
@@ -96,7 +96,7 @@ fn in_answer1_while_party_2_rings() {
     scene.until("on_ringing2");
     scene.kill_control();
     scene.restart_control();
-    let story = Story::across(std::mem::take(&mut scene.seen), &mut scene.application, &res_id, 2);
+    let story = scene.story(&res_id, 2);
     story.demand_order(&[
         "on_ringing1",
         "on_dial1_completed",
@@ -120,7 +120,7 @@ fn party_2_answers_while_nobody_is_there() {
     scene.kill_control();
     scene.demand(1, &What::Answered);
     scene.restart_control();
-    let story = Story::across(std::mem::take(&mut scene.seen), &mut scene.application, &res_id, 2);
+    let story = scene.story(&res_id, 2);
     assert_eq!(story.count("on_connected"), 0);
     scene.demand(1, &What::Acknowledged);
     scene.demand(0, &What::Ended);
@@ -136,7 +136,7 @@ fn a_request_id_still_names_its_callback() {
     scene.kill_control();
     scene.restart_control();
     assert_eq!(scene.construct(&parameters), res_id, "whoever lost the answer asks again and gets it");
-    let _ = Story::across(std::mem::take(&mut scene.seen), &mut scene.application, &res_id, 1);
+    let _ = scene.story(&res_id, 1);
     assert_eq!(scene.phones[0].invites().len(), 1);
 }
 

@@ -41,7 +41,7 @@ fn killed_in_connected_with_a_recording() {
     until("some sound in the file", STEP, || octets(&part) > 8_000);
     scene.duogate.kill_gateway();
 
-    let story = Story::across(std::mem::take(&mut scene.seen), &mut scene.application, &res_id, 2);
+    let story = scene.story(&res_id, 2);
     story.demand_release(500, 0);
     assert_eq!(story.field("on_released", "error")["reason"], "media_lost");
     for party in [0, 1] {
@@ -67,7 +67,7 @@ fn killed_while_party_2_rings() {
     let res_id = scene.construct(&json!({}));
     scene.until("on_ringing2");
     scene.duogate.kill_gateway();
-    let story = Story::across(std::mem::take(&mut scene.seen), &mut scene.application, &res_id, 2);
+    let story = scene.story(&res_id, 2);
     assert_eq!(story.field("on_released", "error")["reason"], "media_lost");
     assert_eq!(story.field("on_dial2_completed", "error")["reason"], "media_lost");
     scene.demand(0, &What::Ended);
@@ -121,7 +121,7 @@ fn told_to_end_it_finishes_its_recordings() {
     let status = scene.duogate.gateway().wait(STEP);
     assert!(status.success(), "{status}\n{}", scene.duogate.logs());
 
-    let story = Story::across(std::mem::take(&mut scene.seen), &mut scene.application, &res_id, 2);
+    let story = scene.story(&res_id, 2);
     assert_eq!(story.field("on_released", "error")["reason"], "media_lost");
     assert!(story.field("on_record_completed", "error").is_null(), "saved: {story:#?}");
     let path = scene.duogate.recording("talk.wav");
@@ -145,7 +145,7 @@ fn both_killed_at_once() {
     scene.kill_control();
     scene.duogate.start_gateway();
     scene.restart_control();
-    let story = Story::across(std::mem::take(&mut scene.seen), &mut scene.application, &res_id, 2);
+    let story = scene.story(&res_id, 2);
     // Whichever end was seen first.
     let reason = story.field("on_released", "error")["reason"].as_str().unwrap_or_default();
     assert!(["media_lost", "interrupted"].contains(&reason), "{story:#?}");

@@ -76,7 +76,7 @@ fn two_who_talk_go_on_talking() {
         assert_eq!(view["state"], "Connected", "after {life} deaths");
     }
     scene.phones[0].act(Step::HangUp);
-    let story = Story::across(std::mem::take(&mut scene.seen), &mut scene.application, &res_id, 2);
+    let story = scene.story(&res_id, 2);
     story.demand_release(200, 1);
     scene.demand(1, &What::Ended);
     // The figures of all three gateways together.
@@ -149,7 +149,7 @@ fn a_call_in_set_up_goes_on_with_its_tone_and_its_recording_to_come() {
     scene.demand_sound();
     scene.demand_figure("recordings_active", 1.0);
     scene.phones[1].act(Step::HangUp);
-    let story = Story::across(std::mem::take(&mut scene.seen), &mut scene.application, &res_id, 2);
+    let story = scene.story(&res_id, 2);
     story.demand_release(200, 2);
     assert!(story.field("on_record_completed", "error").is_null(), "{story:#?}");
     assert!(!wav::read(&scene.duogate.recording("later.wav")).channels[0].is_empty());
@@ -163,7 +163,7 @@ fn who_hangs_up_meanwhile_has_hung_up() {
     let res_id = scene.connect(&json!({}));
     scene.duogate.kill_gateway();
     scene.phones[1].act(Step::HangUp);
-    let story = Story::across(std::mem::take(&mut scene.seen), &mut scene.application, &res_id, 2);
+    let story = scene.story(&res_id, 2);
     story.demand_release(200, 2);
     let quality = story.field("on_released", "quality1");
     assert!(quality["packets_received"].as_u64() > Some(0), "as the dead gateway last showed it: {quality}");
@@ -192,7 +192,7 @@ fn a_call_whose_port_is_taken_ends_and_the_others_go_on() {
         taken.is_some()
     });
     scene.duogate.start_gateway();
-    let story = Story::across(std::mem::take(&mut scene.seen), &mut scene.application, &res_id, 2);
+    let story = scene.story(&res_id, 2);
     story.demand_release(500, 0);
     assert_eq!(story.field("on_released", "error")["reason"], "media_lost");
     scene.demand(0, &What::Ended);

@@ -8,7 +8,6 @@ use duogate_tests::duogate::{Changes, Duogate};
 use duogate_tests::patience::until;
 use duogate_tests::process::Process;
 use duogate_tests::scene::{STEP, Scene, answers};
-use duogate_tests::story::Story;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
@@ -45,7 +44,7 @@ fn the_control_plane_dies_and_its_successor_ends_the_call() {
     scene.duogate.wait_until_ready();
     scene.application = scene.duogate.application();
     scene.application.subscribe_all();
-    let story = Story::across(std::mem::take(&mut scene.seen), &mut scene.application, &res_id, 2);
+    let story = scene.story(&res_id, 2);
     assert_eq!(story.field("on_released", "error")["reason"], "interrupted");
     scene.demand(0, &What::Ended);
     scene.demand(1, &What::Ended);
@@ -61,7 +60,7 @@ fn the_gateway_dies_and_the_next_one_goes_on() {
     scene.duogate.wait_until_ready();
     scene.demand_new_callback();
     scene.phones[0].act(Step::HangUp);
-    let story = Story::across(std::mem::take(&mut scene.seen), &mut scene.application, &res_id, 2);
+    let story = scene.story(&res_id, 2);
     story.demand_release(200, 1);
     scene.demand(1, &What::Ended);
 }
@@ -79,7 +78,7 @@ fn an_interrupt_ends_everything() {
         assert!(!Path::new(&format!("/proc/{pid}")).exists(), "{pid} is left behind");
     }
     scene.seen.extend(scene.application.rest());
-    let story = Story::across(std::mem::take(&mut scene.seen), &mut scene.application, &res_id, 2);
+    let story = scene.story(&res_id, 2);
     assert_eq!(story.field("on_released", "error")["reason"], "shutdown");
     scene.demand(0, &What::Ended);
     scene.demand(1, &What::Ended);

@@ -7,7 +7,6 @@ use duogate_tests::duogate::{Changes, Duogate};
 use duogate_tests::patience::until;
 use duogate_tests::private::{fill, mount_small, set_writable, with_own_mounts};
 use duogate_tests::scene::{STEP, Scene, answers};
-use duogate_tests::story::Story;
 use duogate_tests::wav;
 use serde_json::json;
 
@@ -39,7 +38,7 @@ fn recordings_on_a_full_disk_end_and_calls_go_on() {
         assert!(log.contains("a recording cannot be written; the call goes on"), "{log}");
 
         scene.phones[0].act(Step::HangUp);
-        let story = Story::across(std::mem::take(&mut scene.seen), &mut scene.application, &res_id, 2);
+        let story = scene.story(&res_id, 2);
         story.demand_release(200, 1);
         assert_eq!(story.count("on_record_completed"), 1);
         scene.demand(1, &What::Ended);
@@ -91,7 +90,7 @@ fn a_full_disk_under_the_store_refuses_new_calls_and_loses_no_event() {
         scene.demand(1, &What::Ended);
 
         std::fs::remove_file(&filler).expect("room again");
-        let story = Story::across(std::mem::take(&mut scene.seen), &mut scene.application, &res_id, 2);
+        let story = scene.story(&res_id, 2);
         story.demand_release(200, 1);
         until("new calls", STEP, || {
             scene.application.call("ext.duo_callback.construct", &parameters).is_ok()

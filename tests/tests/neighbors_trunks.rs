@@ -75,21 +75,32 @@ fn calls_go_on_over_the_second_trunk_while_the_first_is_dead() {
     assert_eq!((first.saw("INVITE"), second.saw("INVITE")), (4, 4), "{}", first.log());
 }
 
-#[test]
-fn rfc3261_10_2_2_a_registration_is_taken_back_at_the_end() {
-    let kamailio = Kamailio::start(&Manner::default(), None);
+/// A scene whose trunk is registered at Kamailio, and whose control plane ends without waiting for calls.
+fn registered(kamailio: &Kamailio) -> Scene {
     let mut changes = Changes::none().with("shutdown", "grace_seconds = 0");
     for line in kamailio.trunk(Transport::Udp) {
         changes = changes.with("[trunk]", &line);
     }
     let changes = changes.with("[trunk]", "register = \"sip:duogate@kamailio.example\"");
-    let mut scene = Scene::with(&changes, [answers(0), answers(1)]);
+    let scene = Scene::with(&changes, [answers(0), answers(1)]);
     let sample = "duogate_trunk_registered{trunk=\"loopback\"}";
     until("registered", STEP, || scene.duogate.metric(sample) == Some(1.0));
-    kamailio.demand("REGISTER from udp expires=3600", 2);
+    scene
+}
+
+/// Its control plane is told to end, and does so well.
+fn demand_good_end(scene: &mut Scene) {
     scene.duogate.terminate_control();
     let status = scene.duogate.control().wait(STEP);
     assert!(status.success(), "{status}");
+}
+
+#[test]
+fn rfc3261_10_2_2_a_registration_is_taken_back_at_the_end() {
+    let kamailio = Kamailio::start(&Manner::default(), None);
+    let mut scene = registered(&kamailio);
+    kamailio.demand("REGISTER from udp expires=3600", 2);
+    demand_good_end(&mut scene);
     // Its nonce is still good: no challenge this time.
     assert_eq!(kamailio.saw("REGISTER from udp expires=0"), 1, "{}", kamailio.log());
 }
@@ -97,16 +108,7 @@ fn rfc3261_10_2_2_a_registration_is_taken_back_at_the_end() {
 #[test]
 fn a_registrar_that_is_dead_holds_the_end_up_for_two_seconds() {
     let mut kamailio = Kamailio::start(&Manner::default(), None);
-    let mut changes = Changes::none().with("shutdown", "grace_seconds = 0");
-    for line in kamailio.trunk(Transport::Udp) {
-        changes = changes.with("[trunk]", &line);
-    }
-    let changes = changes.with("[trunk]", "register = \"sip:duogate@kamailio.example\"");
-    let mut scene = Scene::with(&changes, [answers(0), answers(1)]);
-    let sample = "duogate_trunk_registered{trunk=\"loopback\"}";
-    until("registered", STEP, || scene.duogate.metric(sample) == Some(1.0));
+    let mut scene = registered(&kamailio);
     kamailio.stop();
-    scene.duogate.terminate_control();
-    let status = scene.duogate.control().wait(STEP);
-    assert!(status.success(), "{status}");
+    demand_good_end(&mut scene);
 }

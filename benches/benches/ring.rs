@@ -5,7 +5,7 @@
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use duogate_channel::command::{Command, FarEnd};
+use duogate_channel::command::{Command, FarEnd, Rtcp};
 use duogate_channel::event::{Event, LegStatistics};
 use duogate_channel::identity::{Party, Session, Tag};
 use duogate_channel::record::Record;
@@ -23,6 +23,7 @@ fn command() -> Command {
         telephone_event: Some(101),
         send: true,
         receive: true,
+        rtcp: Rtcp::Off,
     };
     Command::FarEnd { session: SESSION, party: Party::One, far_end }
 }

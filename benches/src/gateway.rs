@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-use duogate_channel::command::{Command, FarEnd, LegOpening};
+use duogate_channel::command::{Command, FarEnd, LegOpening, Rtcp};
 use duogate_channel::event::Event;
 use duogate_channel::identity::{Party, Session, Tag};
 use duogate_channel::ring::PushError;
@@ -245,6 +245,7 @@ impl Gateway {
             telephone_event: None,
             send: true,
             receive: true,
+            rtcp: Rtcp::Off,
         };
         for pair in &pairs {
             for party in Party::BOTH {

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use duogate_channel::command::{Command, FarEnd, LegOpening, Repeat, Source};
+use duogate_channel::command::{Command, FarEnd, LegOpening, Repeat, Rtcp, Source};
 use duogate_channel::event::{Event, RecordOutcome};
 use duogate_channel::identity::{LocalPort, Party, Recording, Session, Sound, Tag};
 use duogate_channel::sound::{Codec, RecordChannels, RecordFormat};
@@ -144,6 +144,7 @@ impl Shard {
                     telephone_event: Some(101),
                     send: true,
                     receive: true,
+                    rtcp: Rtcp::Off,
                 };
                 self.command(Command::FarEnd { session, party, far_end });
                 let snapshot = self.core.snapshot(session.slot);

@@ -162,6 +162,21 @@ pub struct FarEnd {
     pub send: bool,
     /// Does the party send to us? False while its description says `recvonly` or `inactive`.
     pub receive: bool,
+    /// Where RTCP goes to and comes from.
+    pub rtcp: Rtcp,
+}
+
+/// The ports of RTCP with one party.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Rtcp {
+    /// None is sent and none is taken.
+    #[default]
+    Off,
+    /// Those of RTP, on both sides (RFC 5761).
+    Muxed,
+    /// Ours is the one above our RTP port; the party's is this one, at the address of its RTP (RFC 3550 section 11, RFC
+    /// 3605).
+    Port(u16),
 }
 
 impl FarEnd {

@@ -4,9 +4,11 @@ use core::time::Duration;
 
 use crate::digits::Key;
 use crate::identity::{Action, LocalPort, Party, Recording, Session, Sound, Tag};
+use crate::quality::{Fault, Quality};
 use crate::time::Instant;
 
 /// One report from one shard.
+#[allow(clippy::large_enum_variant, reason = "lives on the stack for a moment; a box would be an allocation")]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Event {
     /// A session is open and its ports receive.
@@ -70,6 +72,15 @@ pub enum Event {
         session: Session,
         /// The party that went silent.
         party: Party,
+    },
+    /// What is wrong with a party's sound has changed; told within 5 s. Nothing ends by it.
+    Fault {
+        /// The session.
+        session: Session,
+        /// The party.
+        party: Party,
+        /// What is wrong from now on; `None`: nothing any more.
+        fault: Option<Fault>,
     },
     /// A recording has ended; terminal, never lost.
     Recorded {
@@ -173,6 +184,8 @@ pub struct LegStatistics {
     pub first_packet: Instant,
     /// When the last packet was accepted; zero if none was.
     pub last_packet: Instant,
+    /// What RTCP and the E-model say.
+    pub quality: Quality,
 }
 
 impl LegStatistics {
@@ -195,6 +208,7 @@ impl LegStatistics {
                 self.first_packet
             },
             last_packet: self.last_packet.max(later.last_packet),
+            quality: self.quality.then(self, later),
         }
     }
 }

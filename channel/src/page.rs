@@ -22,9 +22,9 @@ use crate::time::Instant;
 const COUNTER_WORDS: usize = 96;
 const _: () = assert!(Counter::ALL.len() <= COUNTER_WORDS);
 
-/// Words of a slot: the sequence and the snapshot. Three pairs of cache lines.
+/// Words of a slot: the sequence and the snapshot. Four pairs of cache lines.
 const SLOT_WORDS: usize = 1 + Snapshot::SIZE / 8;
-const _: () = assert!(SLOT_WORDS == 48);
+const _: () = assert!(SLOT_WORDS == 64);
 
 /// The most sessions that one shard may show.
 const MOST_SESSIONS: u64 = 1 << 20;

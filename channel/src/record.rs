@@ -7,9 +7,10 @@
 mod command;
 mod event;
 pub(crate) mod field;
+mod quality;
 
 /// The version of everything that crosses the wall: records, rings, pages, messages. Changed with any of them.
-pub const ABI_VERSION: u32 = 3;
+pub const ABI_VERSION: u32 = 4;
 
 /// "duogate" and a zero: stands in every segment and in both greetings.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"duogate\0");

@@ -57,10 +57,10 @@ pub struct LegSnapshot {
 }
 
 impl Record for Snapshot {
-    type Bytes = [u8; 376];
+    type Bytes = [u8; 504];
 
-    const SIZE: usize = 376;
-    const ZERO: Self::Bytes = [0; 376];
+    const SIZE: usize = 504;
+    const ZERO: Self::Bytes = [0; 504];
 
     fn encode(&self) -> Self::Bytes {
         let mut bytes = Self::ZERO;

@@ -61,7 +61,7 @@ proptest! {
     fn a_message_to_the_control_plane_round_trips(value in common::to_control()) { round_trip(&value); }
 
     #[test]
-    fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 376)) {
+    fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 504)) {
         refused_or_canonical::<Command>(&bytes);
         refused_or_canonical::<Event>(&bytes);
         refused_or_canonical::<Snapshot>(&bytes);
@@ -122,7 +122,7 @@ fn unknown_kinds_are_refused_by_number() {
 }
 
 /// A far-end command, in which: 0 kind, 1 session, 9 party, 10 family, 11 port, 13 address, 29 flow, 33 scope,
-/// 37 codec, 38 payload type, 39 telephone-event or not, 40 its number, 41 send, 42 receive.
+/// 37 codec, 38 payload type, 39 telephone-event or not, 40 its number, 41 send, 42 receive, 43 RTCP, 44 its port.
 fn far_end() -> [u8; 128] {
     Command::FarEnd {
         session: SESSION,
@@ -134,6 +134,7 @@ fn far_end() -> [u8; 128] {
             telephone_event: None,
             send: true,
             receive: true,
+            rtcp: duogate_channel::command::Rtcp::Muxed,
         },
     }
     .encode()
@@ -156,6 +157,9 @@ fn impossible_fields_are_refused_by_name() {
         (40, 101, "telephone-event", 101),
         (41, 7, "send", 7),
         (42, 255, "receive", 255),
+        (43, 0, "rtcp", 0),
+        (43, 4, "rtcp", 4),
+        (44, 1, "rtcp", 2),
     ];
     assert!(Command::decode(&far_end()).is_ok());
     for (place, byte, field, value) in refused {

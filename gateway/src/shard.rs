@@ -456,6 +456,7 @@ fn show(page: &Page, now: Instant, core: &Core<ShardPath>, event: &Event) {
         | Event::ActionEnded { session, .. }
         | Event::Pressed { session, .. }
         | Event::Silent { session, .. }
+        | Event::Fault { session, .. }
         | Event::Recorded { session, .. }
         | Event::Closed { session, .. } => page.show(now, core, session.slot),
         Event::Refused { .. } => {}

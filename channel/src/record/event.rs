@@ -13,6 +13,7 @@ const RECORDED: u8 = 6;
 const CLOSED: u8 = 7;
 const ACTION_ENDED: u8 = 8;
 const PRESSED: u8 = 9;
+const FAULT: u8 = 10;
 
 impl Record for Event {
     type Bytes = [u8; 256];
@@ -39,6 +40,9 @@ impl Record for Event {
                 w.u8(PRESSED).session(*session).party(*party).key(*key).u16(*milliseconds)
             }
             Self::Silent { session, party } => w.u8(SILENT).session(*session).party(*party),
+            Self::Fault { session, party, fault } => {
+                w.u8(FAULT).session(*session).party(*party).fault(*fault)
+            }
             Self::Recorded { session, recording, outcome, duration, bytes, missing } => {
                 let (kind, errno) = record_numbers(*outcome);
                 w.u8(RECORDED).session(*session).recording(*recording).u8(kind).i32(errno);
@@ -80,6 +84,7 @@ impl Record for Event {
                 milliseconds: r.u16()?,
             },
             SILENT => Self::Silent { session: r.session()?, party: r.party()? },
+            FAULT => Self::Fault { session: r.session()?, party: r.party()?, fault: r.fault()? },
             RECORDED => Self::Recorded {
                 session: r.session()?,
                 recording: r.recording()?,

@@ -3,7 +3,7 @@
 use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use core::time::Duration;
 
-use crate::command::{Beginning, FarEnd, LegOpening, PortChoice, Repeat, Source};
+use crate::command::{Beginning, FarEnd, LegOpening, PortChoice, Repeat, Rtcp, Source};
 use crate::digits::{Key, Keys};
 use crate::event::LegStatistics;
 use crate::identity::{Action, LocalPort, MOST_ADDRESSES, Party, Recording, Session, Sound, Tag};
@@ -138,7 +138,12 @@ impl<'a> Writer<'a> {
     pub(crate) fn far_end(&mut self, far_end: &FarEnd) -> &mut Self {
         self.address(far_end.address).codec(far_end.codec).u8(far_end.payload_type);
         self.flag(far_end.telephone_event.is_some()).u8(far_end.telephone_event.unwrap_or(0));
-        self.flag(far_end.send).flag(far_end.receive)
+        self.flag(far_end.send).flag(far_end.receive);
+        match far_end.rtcp {
+            Rtcp::Off => self.u8(1).u16(0),
+            Rtcp::Muxed => self.u8(2).u16(0),
+            Rtcp::Port(port) => self.u8(3).u16(port),
+        }
     }
 
     pub(crate) fn source(&mut self, source: Source) -> &mut Self {
@@ -155,7 +160,7 @@ impl<'a> Writer<'a> {
         self.u64(leg.packets_received).u64(leg.octets_received).u64(leg.packets_sent).u64(leg.octets_sent);
         self.i64(leg.packets_lost).u64(leg.packets_refused);
         self.u32(leg.jitter_microseconds).u32(leg.worst_jitter_microseconds);
-        self.instant(leg.first_packet).instant(leg.last_packet)
+        self.instant(leg.first_packet).instant(leg.last_packet).quality(&leg.quality)
     }
 }
 
@@ -164,7 +169,7 @@ pub(crate) struct Reader<'a> {
     rest: &'a [u8],
 }
 
-type Read<T> = Result<T, RecordError>;
+pub(crate) type Read<T> = Result<T, RecordError>;
 
 /// The error for a field that holds `value` and cannot.
 pub(crate) fn impossible<T>(field: &'static str, value: impl Into<u64>) -> Read<T> {
@@ -355,7 +360,13 @@ impl<'a> Reader<'a> {
             (false, number) => return impossible("telephone-event", number),
         };
         let (send, receive) = (self.flag("send")?, self.flag("receive")?);
-        Ok(FarEnd { address, codec, payload_type, telephone_event, send, receive })
+        let rtcp = match (self.u8()?, self.u16()?) {
+            (1, 0) => Rtcp::Off,
+            (2, 0) => Rtcp::Muxed,
+            (3, port) => Rtcp::Port(port),
+            (kind, _) => return impossible("rtcp", kind),
+        };
+        Ok(FarEnd { address, codec, payload_type, telephone_event, send, receive, rtcp })
     }
 
     pub(crate) fn source(&mut self) -> Read<Source> {
@@ -380,6 +391,7 @@ impl<'a> Reader<'a> {
             worst_jitter_microseconds: self.u32()?,
             first_packet: self.instant()?,
             last_packet: self.instant()?,
+            quality: self.quality()?,
         })
     }
 }

@@ -4,13 +4,14 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::time::Duration;
 
-use duogate_channel::command::{Beginning, Command, FarEnd, LegOpening, PortChoice, Repeat, Source};
+use duogate_channel::command::{Beginning, Command, FarEnd, LegOpening, PortChoice, Repeat, Rtcp, Source};
 use duogate_channel::digits::{Key, Keys};
 use duogate_channel::event::{ActionOutcome, Event, LegStatistics, PlayOutcome, RecordOutcome, Refusal};
 use duogate_channel::identity::{
     Action, LocalPort, MOST_ADDRESSES, Party, Recording, Session, Shard, Sound, Tag,
 };
 use duogate_channel::message::{FileRefusal, Rejection, ShardDescription, ToControl, ToGateway};
+use duogate_channel::quality::{Fault, Quality, Scores};
 use duogate_channel::snapshot::{LegSnapshot, SessionState, Snapshot};
 use duogate_channel::sound::{Codec, RecordChannels, RecordFormat};
 use duogate_channel::time::Instant;
@@ -54,14 +55,16 @@ fn address() -> impl Strategy<Value = SocketAddr> {
 }
 
 pub fn far_end() -> impl Strategy<Value = FarEnd> {
-    (address(), codec(), 0..128_u8, proptest::option::of(0..128_u8), any::<(bool, bool)>()).prop_map(
-        |(address, codec, payload_type, telephone_event, (send, receive))| FarEnd {
+    let rtcp = prop_oneof![Just(Rtcp::Off), Just(Rtcp::Muxed), any::<u16>().prop_map(Rtcp::Port)];
+    (address(), codec(), 0..128_u8, proptest::option::of(0..128_u8), any::<(bool, bool)>(), rtcp).prop_map(
+        |(address, codec, payload_type, telephone_event, (send, receive), rtcp)| FarEnd {
             address,
             codec,
             payload_type,
             telephone_event,
             send,
             receive,
+            rtcp,
         },
     )
 }
@@ -151,9 +154,45 @@ pub fn command() -> impl Strategy<Value = Command> {
     ]
 }
 
+pub fn fault() -> impl Strategy<Value = Option<Fault>> {
+    prop_oneof![Just(None), Just(Some(Fault::Absent)), Just(Some(Fault::Mute))]
+}
+
+fn quality() -> impl Strategy<Value = Quality> {
+    let scores = || any::<[u16; 3]>().prop_map(|[last, average, worst]| Scores { last, average, worst });
+    let told = any::<(i32, u8, u32)>();
+    (any::<[u32; 5]>(), told, [scores(), scores()], any::<[u16; 2]>(), fault(), any::<bool>()).prop_map(
+        |(
+            figures,
+            (heard_lost, heard_fraction, heard_jitter_microseconds),
+            [sent, heard],
+            loss,
+            fault,
+            bye,
+        )| {
+            Quality {
+                reports_sent: figures[0],
+                reports_received: figures[1],
+                round_trip_microseconds: figures[2],
+                heard_lost,
+                heard_fraction,
+                heard_jitter_microseconds,
+                sent,
+                heard,
+                interval_loss: loss[0],
+                burst_ratio: loss[1],
+                absent_milliseconds: figures[3],
+                mute_milliseconds: figures[4],
+                fault,
+                bye,
+            }
+        },
+    )
+}
+
 pub fn statistics() -> impl Strategy<Value = LegStatistics> {
-    (any::<[u64; 5]>(), any::<i64>(), any::<[u32; 2]>(), instant(), instant()).prop_map(
-        |(counts, packets_lost, jitter, first_packet, last_packet)| LegStatistics {
+    (any::<[u64; 5]>(), any::<i64>(), any::<[u32; 2]>(), instant(), instant(), quality()).prop_map(
+        |(counts, packets_lost, jitter, first_packet, last_packet, quality)| LegStatistics {
             packets_received: counts[0],
             octets_received: counts[1],
             packets_sent: counts[2],
@@ -164,6 +203,7 @@ pub fn statistics() -> impl Strategy<Value = LegStatistics> {
             worst_jitter_microseconds: jitter[1],
             first_packet,
             last_packet,
+            quality,
         },
     )
 }
@@ -207,6 +247,11 @@ pub fn event() -> impl Strategy<Value = Event> {
             Event::Pressed { session, party, key, milliseconds }
         }),
         (session(), party()).prop_map(|(session, party)| Event::Silent { session, party }),
+        (session(), party(), fault()).prop_map(|(session, party, fault)| Event::Fault {
+            session,
+            party,
+            fault
+        }),
         (session(), recording(), recorded, duration, any::<u64>(), any::<u32>()).prop_map(
             |(session, recording, outcome, duration, bytes, missing)| Event::Recorded {
                 session,

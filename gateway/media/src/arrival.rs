@@ -1,6 +1,7 @@
 //! What a party sends: which sender it is, where its sequence stands, and the statistics of it.
 
 use duogate_channel::event::LegStatistics;
+use duogate_channel::quality::Quality;
 use duogate_channel::time::Instant;
 
 use crate::path::{FlowCounts, FlowNumbers, Standing};
@@ -261,6 +262,7 @@ impl Figures {
             worst_jitter_microseconds: microseconds(self.worst),
             first_packet: self.first,
             last_packet: self.last,
+            quality: Quality::default(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
-use duogate_channel::command::FarEnd;
+use duogate_channel::command::{FarEnd, Rtcp};
 use duogate_channel::identity::{Party as Side, Session};
 use duogate_channel::sound::Codec;
 
@@ -85,6 +85,7 @@ impl Phone {
             telephone_event: self.telephone_event,
             send: true,
             receive: true,
+            rtcp: Rtcp::Off,
         }
     }
 

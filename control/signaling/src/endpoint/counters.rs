@@ -37,6 +37,10 @@ pub struct Counters {
     pub stray_requests: u64,
     /// Sessions that a new gateway took over from one that died.
     pub resumed: u64,
+    /// Times that a connected party was found absent: nothing came from it for seconds.
+    pub found_absent: u64,
+    /// Times that a connected party was found mute: it sent nothing but silence while the other talked.
+    pub found_mute: u64,
     /// Media events that name no session of ours.
     pub stray_media: u64,
 }

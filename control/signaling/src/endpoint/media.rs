@@ -3,6 +3,7 @@
 use duogate_channel::command::Command;
 use duogate_channel::event::{Event, PlayOutcome};
 use duogate_channel::identity::{LocalPort, Session, Shard, Tag};
+use duogate_channel::quality::Fault;
 
 use super::output::Output;
 use super::{Endpoint, Input};
@@ -41,6 +42,13 @@ impl Endpoint {
             Event::Silent { session, party } => {
                 self.tell_session(now, shard, session, Input::Silent { party });
             }
+            // Nothing follows from it but figures: whoever runs the node is told, the call goes on.
+            Event::Fault { session, fault, .. } => match (self.shards.resource(shard, session), fault) {
+                (None, _) => self.counters.stray_media += 1,
+                (Some(_), Some(Fault::Absent)) => self.counters.found_absent += 1,
+                (Some(_), Some(Fault::Mute)) => self.counters.found_mute += 1,
+                (Some(_), None) => {}
+            },
             // By its own name: it may end after its session has.
             Event::Recorded { recording, outcome, duration, bytes, missing, .. } => {
                 match self.recordings.get(&recording).copied() {

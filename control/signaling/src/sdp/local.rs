@@ -5,7 +5,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-use duogate_channel::command::FarEnd;
+use duogate_channel::command::{FarEnd, Rtcp};
 use duogate_channel::sound::{Codec, OFFERED_TELEPHONE_EVENT};
 use sdp_types::{Media, Session, Time};
 
@@ -189,6 +189,7 @@ impl LocalDescription {
             telephone_event: stream.telephone_event,
             send: direction.receives() && !nowhere,
             receive: direction.sends(),
+            rtcp: Rtcp::Off,
         };
         Ok(Negotiated { far_end, direction, hold: !far_end.send, packet_time: stream.packet_time })
     }

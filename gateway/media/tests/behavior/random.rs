@@ -186,7 +186,10 @@ impl Knowledge {
                     assert!(self.open.contains(&session), "nothing is told of a session that is not open");
                 }
                 Event::Recorded { .. } => self.told += 1,
-                Event::Joined { session } | Event::Played { session, .. } | Event::Silent { session, .. } => {
+                Event::Joined { session }
+                | Event::Played { session, .. }
+                | Event::Silent { session, .. }
+                | Event::Fault { session, .. } => {
                     assert!(self.open.contains(&session), "nothing is told of a session that is not open");
                 }
             }

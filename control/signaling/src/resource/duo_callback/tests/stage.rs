@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::net::{Ipv4Addr, SocketAddr};
 use core::time::Duration;
 
-use duogate_channel::command::{Command, FarEnd, Repeat, Source};
+use duogate_channel::command::{Command, FarEnd, Repeat, Rtcp, Source};
 use duogate_channel::event::{LegStatistics, RecordOutcome};
 use duogate_channel::identity::{LocalPort, Party, Recording, Session, Shard, Sound, Tag};
 use duogate_channel::sound::{Codec, RecordChannels, RecordFormat};
@@ -107,6 +107,7 @@ pub(super) fn far_end(party: Party, port: u16) -> FarEnd {
         telephone_event: None,
         send: true,
         receive: true,
+        rtcp: Rtcp::Off,
     }
 }
 

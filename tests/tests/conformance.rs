@@ -26,7 +26,7 @@ fn rows() -> Vec<Row> {
 /// Names of all test functions that begin with an RFC's number.
 fn tests() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    let mut folders = vec![root().join("control"), root().join("tests")];
+    let mut folders = ["control", "gateway", "tests"].map(|folder| root().join(folder)).to_vec();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).expect("a folder of sources") {
             let path = entry.expect("an entry").path();

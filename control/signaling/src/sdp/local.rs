@@ -99,13 +99,13 @@ impl LocalDescription {
         }
     }
 
-    /// Our offer: all codecs in order, telephone-event, `sendrecv`; streams that were refused before stay so. The
+    /// Our offer: all codecs in order, telephone-event, `sendrecv`, RTCP on the port of RTP (RFC 5761); streams that were refused before stay so. The
     /// version counts up if it differs from what we said last.
     #[must_use]
     pub fn offer(&mut self) -> Vec<u8> {
         let codecs = self.codecs.clone();
         let events = Some(self.telephone_event);
-        self.say(&[Time::new(0, 0)], &codecs, events, Direction::SendReceive)
+        self.say(&[Time::new(0, 0)], &codecs, events, (Direction::SendReceive, true))
     }
 
     /// What was said last, word for word, as an offer that changes nothing (RFC 4028 section 7.4).
@@ -167,8 +167,9 @@ impl LocalDescription {
         self.lines = medias.map(|(at, media)| (at != place).then(|| refusal(media))).collect();
         self.telephone_event = far_end.telephone_event.unwrap_or(self.telephone_event);
         let codec = (far_end.codec, far_end.payload_type);
-        let direction = negotiated.direction.reversed();
-        let text = self.say(&session.times, &[codec], far_end.telephone_event, direction);
+        // RFC 5761 section 5.1.1: in an answer only where it stood in the offer.
+        let way = (negotiated.direction.reversed(), far_end.rtcp == Rtcp::Muxed);
+        let text = self.say(&session.times, &[codec], far_end.telephone_event, way);
         Ok((text, negotiated))
     }
 
@@ -189,7 +190,7 @@ impl LocalDescription {
             telephone_event: stream.telephone_event,
             send: direction.receives() && !nowhere,
             receive: direction.sends(),
-            rtcp: Rtcp::Off,
+            rtcp: stream.rtcp,
         };
         Ok(Negotiated { far_end, direction, hold: !far_end.send, packet_time: stream.packet_time })
     }
@@ -200,12 +201,12 @@ impl LocalDescription {
         times: &[Time],
         codecs: &[(Codec, u8)],
         telephone_event: Option<u8>,
-        direction: Direction,
+        (direction, muxed): (Direction, bool),
     ) -> Vec<u8> {
         let print_as = |version: u64, lines: &[Option<Refused>]| {
             let lines = lines.iter().map(|line| match line {
                 Some(refused) => Line::Refused(refused),
-                None => Line::Sound { codecs, telephone_event, direction },
+                None => Line::Sound { codecs, telephone_event, direction, muxed },
             });
             print((self.session, version), self.address, times, lines)
         };

@@ -14,7 +14,7 @@ use super::Direction;
 #[derive(Clone, Copy)]
 pub(super) enum Line<'l> {
     /// The sound stream.
-    Sound { codecs: &'l [(Codec, u8)], telephone_event: Option<u8>, direction: Direction },
+    Sound { codecs: &'l [(Codec, u8)], telephone_event: Option<u8>, direction: Direction, muxed: bool },
     /// A stream that is refused: port 0 (RFC 3264 section 6).
     Refused(&'l Refused),
 }
@@ -47,7 +47,13 @@ pub(super) fn print<'l>(
 
 fn media(line: Line<'_>, port: u16) -> Media {
     match line {
-        Line::Sound { codecs, telephone_event, direction } => sound(port, codecs, telephone_event, direction),
+        Line::Sound { codecs, telephone_event, direction, muxed } => {
+            let mut media = sound(port, codecs, telephone_event, direction);
+            if muxed {
+                media.attributes.push(Attribute::new("rtcp-mux"));
+            }
+            media
+        }
         Line::Refused(Refused { media, proto, formats }) => blank(media, 0, proto, formats.clone()),
     }
 }

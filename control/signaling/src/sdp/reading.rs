@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 
+use duogate_channel::command::Rtcp;
 use duogate_channel::sound::Codec;
 use sdp_types::{AddrType, Connection, Media, NetType, Session};
 
@@ -54,6 +55,7 @@ pub(super) struct Stream {
     pub(super) codecs: Vec<(Codec, u8)>,
     pub(super) telephone_event: Option<u8>,
     pub(super) packet_time: Option<u8>,
+    pub(super) rtcp: Rtcp,
 }
 
 /// Sound over plain RTP?
@@ -74,7 +76,30 @@ pub(super) fn stream(session: &Session, media: &Media) -> Result<Stream, SdpErro
         codecs,
         telephone_event: events.map(|format| format.payload_type),
         packet_time: attribute(media, "ptime").and_then(|text| text.trim().parse().ok()).filter(|ms| *ms > 0),
+        rtcp: rtcp(media, ip),
     })
+}
+
+/// Where the far end has its RTCP: on the port of RTP (RFC 5761 section 5.1.1), where `a=rtcp` says (RFC 3605), or on
+/// the port above RTP's (RFC 3550 section 11). RTCP of one call at two hosts is not served: none then.
+fn rtcp(media: &Media, ip: IpAddr) -> Rtcp {
+    if media.attributes.iter().any(|attribute| attribute.attribute == "rtcp-mux") {
+        return Rtcp::Muxed;
+    }
+    let port = match attribute(media, "rtcp") {
+        None => media.port.checked_add(1),
+        Some(text) => {
+            let mut words = text.split_ascii_whitespace();
+            let port = words.next().and_then(|word| word.parse().ok());
+            let same_host = match (words.next(), words.next(), words.next(), words.next()) {
+                (None, ..) => true,
+                (Some("IN"), Some("IP4" | "IP6"), Some(address), None) => address.parse() == Ok(ip),
+                _ => false,
+            };
+            port.filter(|_| same_host)
+        }
+    };
+    port.filter(|port| *port != 0).map_or(Rtcp::Off, Rtcp::Port)
 }
 
 /// A unicast address, or the unspecified one (RFC 3264 section 8.4: hold as RFC 2543 had it).

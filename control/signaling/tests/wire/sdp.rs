@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use duogate_channel::command::Rtcp;
 use duogate_channel::sound::Codec;
 use duogate_signaling::sdp::{Direction, LocalDescription, Negotiated, SdpError};
 use proptest::prelude::*;
@@ -31,7 +32,7 @@ fn our_offer_in_print() {
         text(local().offer()),
         "v=0\no=- 42 1 IN IP4 192.0.2.1\ns=-\nc=IN IP4 192.0.2.1\nt=0 0\nm=audio 20000 RTP/AVP 8 0 101\n\
          a=rtpmap:8 PCMA/8000\na=rtpmap:0 PCMU/8000\na=rtpmap:101 telephone-event/8000\na=fmtp:101 0-15\n\
-         a=ptime:20\na=sendrecv\n"
+         a=ptime:20\na=sendrecv\na=rtcp-mux\n"
     );
     let address = "[2001:db8::1]:20000".parse().expect("an address");
     let six = text(LocalDescription::new(u64::MAX, address, &[Codec::Pcmu]).offer());
@@ -51,6 +52,34 @@ fn an_answer_chooses() {
     assert_eq!(far_end.telephone_event, Some(96));
     assert_eq!((far_end.send, far_end.receive, chosen.hold), (true, true, false));
     assert_eq!(chosen.packet_time, Some(30));
+}
+
+#[test]
+fn rfc3550_11_rtcp_is_on_the_port_above_unless_the_answer_says_otherwise() {
+    let told = |attributes: &str| {
+        accept(&format!("m=audio 4000 RTP/AVP 8\n{attributes}")).expect("good").far_end.rtcp
+    };
+    assert_eq!(told(""), Rtcp::Port(4001));
+    // RFC 3605 section 2.1.
+    assert_eq!(told("a=rtcp:4711\n"), Rtcp::Port(4711));
+    assert_eq!(told("a=rtcp:4711 IN IP4 192.0.2.9\n"), Rtcp::Port(4711));
+    assert_eq!(told("a=rtcp:4711 IN IP4 192.0.2.66\n"), Rtcp::Off, "another host is not sent to");
+    assert_eq!(told("a=rtcp:0\n"), Rtcp::Off);
+    assert_eq!(told("a=rtcp:x\n"), Rtcp::Off);
+    assert_eq!(accept("m=audio 65535 RTP/AVP 8\n").expect("good").far_end.rtcp, Rtcp::Off);
+}
+
+#[test]
+fn rfc5761_5_1_1_rtcp_shares_the_port_where_both_say_so() {
+    let chosen = accept("m=audio 4000 RTP/AVP 8\na=rtcp:4711\na=rtcp-mux\n").expect("good");
+    assert_eq!(chosen.far_end.rtcp, Rtcp::Muxed);
+    let mut callee = local();
+    let (answer, negotiated) = callee.answer(&party("m=audio 4000 RTP/AVP 8\na=rtcp-mux\n")).expect("good");
+    assert_eq!(negotiated.far_end.rtcp, Rtcp::Muxed);
+    assert!(text(answer).contains("a=rtcp-mux\n"));
+    let (answer, negotiated) = callee.answer(&party("m=audio 4000 RTP/AVP 8\n")).expect("good");
+    assert_eq!(negotiated.far_end.rtcp, Rtcp::Port(4001));
+    assert!(!text(answer).contains("rtcp"), "not where the offer does not have it");
 }
 
 #[test]

@@ -6,8 +6,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-use super::requests::{Reply, refused_extension, refused_method};
-use crate::message::{Message, Method, Status};
+use super::requests::{Described, Reply, description, refused_extension, refused_media, refused_method};
+use crate::dialog::ACCEPT;
+use crate::message::{Message, Method, Name, Scheme, Status};
 
 /// The answer to a message with an unknown Call-ID, and where it goes: for a request that came over UDP from
 /// `source`. `None` for responses and ACK, which are dropped.
@@ -34,10 +35,28 @@ fn reply(request: &Message<'_>) -> Reply {
         return Reply::new(Status::NO_SUCH_TRANSACTION);
     }
     match method {
-        Method::Invite => Reply::new(Status::FORBIDDEN),
-        Method::Options => refused_extension(request).unwrap_or_else(Reply::capabilities),
+        Method::Invite => refused_head(request)
+            .or_else(|| refused_body(request))
+            .unwrap_or_else(|| Reply::new(Status::FORBIDDEN)),
+        Method::Options => refused_head(request).unwrap_or_else(Reply::capabilities),
         // BYE, INFO and UPDATE make sense in a dialog alone.
         _ => Reply::new(Status::NO_SUCH_TRANSACTION),
+    }
+}
+
+/// RFC 3261 section 8.2.2: a scheme that we do not know, an extension that we do not serve.
+fn refused_head(request: &Message<'_>) -> Option<Reply> {
+    if request.request_uri().is_some_and(|uri| uri.scheme() == Scheme::Other) {
+        return Some(Reply::new(Status::UNSUPPORTED_URI_SCHEME));
+    }
+    refused_extension(request)
+}
+
+/// RFC 3261 section 8.2.3: a body that we cannot read, an answer that its sender could not.
+fn refused_body(request: &Message<'_>) -> Option<Reply> {
+    match description(request) {
+        Described::Foreign => Some(Reply::new(Status::UNSUPPORTED_MEDIA_TYPE).with(Name::Accept, ACCEPT)),
+        Described::Nothing | Described::Sdp(_) => refused_media(request),
     }
 }
 

@@ -8,7 +8,7 @@ use duogate_channel::time::Instant;
 use super::state::Stimulus;
 use super::{Leg, Output, PARTY_TRANSACTIONS, TRANSACTIONS, info};
 use crate::dialog::{ACCEPT, ALLOW, OutOfOrder, SERVED};
-use crate::message::{BuildError, Builder, Message, Method, Name, Status};
+use crate::message::{BuildError, Builder, MediaType, Message, Method, Name, Status};
 use crate::transaction::{Path, ServerId};
 
 /// A 2xx of ours to a re-INVITE, until its ACK comes.
@@ -119,6 +119,19 @@ pub(crate) fn refused_extension(request: &Message<'_>) -> Option<Reply> {
     let wanted: Vec<&str> = tokens.filter(|option| !option.eq_ignore_ascii_case(SERVED)).collect();
     let list = wanted.join(", ");
     (!wanted.is_empty()).then(|| Reply::new(Status::BAD_EXTENSION).with(Name::Unsupported, list))
+}
+
+/// The refusal of an offer whose sender could not read the answer: its Accept lists no session description (RFC 3261
+/// sections 20.1, 21.4.7).
+pub(crate) fn refused_media(request: &Message<'_>) -> Option<Reply> {
+    request.header(Name::Accept)?;
+    let accepted = |text: &str| {
+        MediaType::parse(text).is_ok_and(|range| {
+            range.is("application", "sdp") || range.is("application", "*") || range.is("*", "*")
+        })
+    };
+    let readable = request.values(Name::Accept).flatten().any(accepted);
+    (!readable).then(|| Reply::new(Status::NOT_ACCEPTABLE).with(Name::Accept, ACCEPT))
 }
 
 /// Which of the leg's dialogs a request belongs to.

@@ -7,7 +7,7 @@ use alloc::string::String;
 use duogate_channel::command::FarEnd;
 use duogate_channel::time::Instant;
 
-use super::requests::{Described, Pending, Place, Reply, description};
+use super::requests::{Described, Pending, Place, Reply, description, refused_media};
 use super::state::Stimulus;
 use super::{Leg, Output};
 use crate::dialog::{ACCEPT, ALLOW, SERVED};
@@ -35,6 +35,9 @@ impl Leg {
         // it arrived: its sender may not begin another INVITE before (RFC 3261 section 14.1, RFC 5407).
         if self.pending.is_some_and(|pending| pending.offered) || self.is_reinviting() {
             return Reply::new(Status::REQUEST_PENDING);
+        }
+        if let Some(reply) = refused_media(request) {
+            return reply;
         }
         if let Err(reply) = self.renewal.judge(request) {
             return reply;

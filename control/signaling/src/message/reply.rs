@@ -102,40 +102,50 @@ impl core::fmt::Display for Received<'_, '_> {
     }
 }
 
-/// The answer to a datagram that [`Message::parse`] refused: 400, 413 or 505, made without a transaction
-/// (RFC 3261 sections 8.2, 8.2.7, 21.5.6).
+/// The answer to a datagram that [`Message::parse`] refused: 400 or 505, made without a transaction (RFC 3261
+/// sections 8.2, 8.2.7, 21.5.6).
 ///
-/// None where no answer is due or possible: responses, ACK, keep-alives, and requests whose Via, From, To,
-/// Call-ID or CSeq are not there once each and whole.
+/// It carries back what can be told apart: the Vias, and the first From, To, Call-ID and CSeq that there are (RFC 4475
+/// sections 3.3.1, 3.3.8). None where no answer is due or possible: responses, ACK, keep-alives, what is no request,
+/// and requests without any Via.
 ///
 /// The answer goes to `source` alone and is no larger than what it answers, apart from its reason.
 #[must_use]
 pub fn refusal(datagram: &[u8], error: &ParseError, source: SocketAddr) -> Option<Vec<u8>> {
     let frame = Frame::parse(datagram, &Limits::default()).ok()?;
-    let method = frame.line.split(' ').next()?;
-    let is_request = frame.line.rsplit(' ').next()?.get(..4)?.eq_ignore_ascii_case("SIP/");
+    // Spaces after the version are what may be wrong with it.
+    let line = frame.line.trim_end_matches(' ');
+    let method = line.split(' ').next()?;
+    let is_request = line.rsplit(' ').next()?.get(..4)?.eq_ignore_ascii_case("SIP/");
     if !is_request || !super::text::is_token_text(method) || method == "ACK" {
         return None;
     }
-    let single = |name: Name| frame.single(name).ok().flatten();
-    let (from, to) = (single(Name::From)?, single(Name::To)?);
-    let (call_id, cseq) = (single(Name::CallId)?, single(Name::CSeq)?);
-    let mut vias = frame.values(Name::Via).flat_map(List::new);
-    let top = Via::parse(vias.next()?).ok()?;
     let status = match error.fault {
         Fault::Version => Status::VERSION_NOT_SUPPORTED,
         _ => Status::BAD_REQUEST,
     };
-    let mut builder =
-        Builder::response(status, status.phrase()).copied(Name::Via, Received { via: &top, source });
-    for via in vias {
+    let mut builder = returned_vias(&frame, Builder::response(status, status.phrase()), source)?;
+    for name in [Name::From, Name::To, Name::CallId, Name::CSeq] {
+        if let Some(value) = frame.values(name).next() {
+            builder = builder.copied(name, Unfolded(value));
+        }
+    }
+    builder.header(Name::Warning, format_args!("399 duogate \"{error}\"")).build().ok()
+}
+
+/// The Vias of a refused request. One that cannot be read goes back as it is.
+fn returned_vias(frame: &Frame<'_>, mut builder: Builder, source: SocketAddr) -> Option<Builder> {
+    frame.values(Name::Via).next()?;
+    let top = frame.values(Name::Via).flat_map(List::new).next().and_then(|via| Via::parse(via).ok());
+    let Some(top) = top else {
+        for line in frame.values(Name::Via) {
+            builder = builder.copied(Name::Via, Unfolded(line));
+        }
+        return Some(builder);
+    };
+    builder = builder.copied(Name::Via, Received { via: &top, source });
+    for via in frame.values(Name::Via).flat_map(List::new).skip(1) {
         builder = builder.copied(Name::Via, Unfolded(via));
     }
-    let answer = builder
-        .copied(Name::From, Unfolded(from))
-        .copied(Name::To, Unfolded(to))
-        .copied(Name::CallId, Unfolded(call_id))
-        .copied(Name::CSeq, Unfolded(cseq))
-        .header(Name::Warning, format_args!("399 duogate \"{error}\""));
-    answer.build().ok()
+    Some(builder)
 }

@@ -24,6 +24,7 @@ fn command() -> Command {
         send: true,
         receive: true,
         rtcp: Rtcp::Off,
+        in_band: false,
     };
     Command::FarEnd { session: SESSION, party: Party::One, far_end }
 }

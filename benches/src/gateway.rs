@@ -246,6 +246,7 @@ impl Gateway {
             send: true,
             receive: true,
             rtcp: Rtcp::Off,
+            in_band: false,
         };
         for pair in &pairs {
             for party in Party::BOTH {

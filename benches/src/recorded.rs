@@ -10,7 +10,7 @@ use duogate_channel::command::Command;
 use duogate_channel::event::{Event, RecordOutcome};
 use duogate_channel::identity::Recording;
 use duogate_channel::message::{ToControl, ToGateway};
-use duogate_channel::sound::{RecordChannels, RecordFormat};
+use duogate_channel::sound::{RecordChannels, RecordFormat, RecordHold};
 
 use crate::gateway::{Gateway, Pair};
 use crate::leavings;
@@ -93,6 +93,7 @@ pub fn record(gateway: &mut Gateway, pairs: &[Pair], folder: &Path) -> io::Resul
             recording,
             format: RecordFormat::Alaw,
             channels: RecordChannels::Separate,
+            hold: RecordHold::Silence,
         })?;
         gateway.recordings += 1;
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use duogate_channel::command::{Command, FarEnd, LegOpening, Repeat, Rtcp, Source};
 use duogate_channel::event::{Event, RecordOutcome};
 use duogate_channel::identity::{LocalPort, Party, Recording, Session, Sound, Tag};
-use duogate_channel::sound::{Codec, RecordChannels, RecordFormat};
+use duogate_channel::sound::{Codec, RecordChannels, RecordFormat, RecordHold};
 use duogate_channel::time::Instant;
 use duogate_media::rtp::{HEADER_BYTES, Header};
 use duogate_media::{
@@ -145,6 +145,7 @@ impl Shard {
                     send: true,
                     receive: true,
                     rtcp: Rtcp::Off,
+                    in_band: false,
                 };
                 self.command(Command::FarEnd { session, party, far_end });
                 let snapshot = self.core.snapshot(session.slot);
@@ -168,6 +169,7 @@ impl Shard {
                     recording: Recording(number),
                     format: RecordFormat::Alaw,
                     channels: RecordChannels::Separate,
+                    hold: RecordHold::Silence,
                 });
             }
         }

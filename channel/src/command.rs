@@ -4,7 +4,7 @@ use core::net::SocketAddr;
 
 use crate::digits::Keys;
 use crate::identity::{Action, LocalPort, Party, Recording, Session, Sound, Tag};
-use crate::sound::{Codec, RecordChannels, RecordFormat};
+use crate::sound::{Codec, RecordChannels, RecordFormat, RecordHold};
 
 /// One instruction to one shard. Every command but [`Command::Open`] names a session; a stale handle is
 /// ignored and counted, because the session's end and the command may cross on the way.
@@ -52,6 +52,8 @@ pub enum Command {
         format: RecordFormat,
         /// How the parties share the channels.
         channels: RecordChannels,
+        /// What becomes of the time in which a party holds the other.
+        hold: RecordHold,
     },
     /// End a recording that runs.
     RecordStop {
@@ -164,6 +166,8 @@ pub struct FarEnd {
     pub receive: bool,
     /// Where RTCP goes to and comes from.
     pub rtcp: Rtcp,
+    /// Are the party's keys looked for as tones (ITU-T Q.24) in what it says?
+    pub in_band: bool,
 }
 
 /// The ports of RTCP with one party.

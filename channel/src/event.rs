@@ -96,6 +96,8 @@ pub enum Event {
         bytes: u64,
         /// Packets that were relayed, but whose copies for the recording were lost; it has silence in their place.
         missing: u32,
+        /// What there was to record of party 1 and party 2.
+        tracks: [Track; 2],
     },
     /// A session has ended; terminal, never lost.
     Closed {
@@ -159,6 +161,19 @@ pub enum RecordOutcome {
     Overrun,
     /// No file of that name had been handed over.
     Missing,
+}
+
+/// What there was to record of one party.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Track {
+    /// Packets of the party that never came while it was recorded, by their sequence numbers.
+    pub lost: u32,
+    /// Places where the party was not heard for longer than a packet takes: loss, pauses of a sender that is silent
+    /// when the party is, hold.
+    pub gaps: u32,
+    /// Time of the recording that has nothing of the party, in milliseconds: all gaps, what was before its first
+    /// packet, and what was after its last.
+    pub silent_milliseconds: u32,
 }
 
 /// What one leg carried, counted by the gateway (RFC 3550 sections 6.4.1 and A).

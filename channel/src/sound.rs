@@ -13,7 +13,7 @@ pub enum Codec {
 /// answers with another number may send under either (RFC 3264 section 6.1).
 pub const OFFERED_TELEPHONE_EVENT: u8 = 101;
 
-/// How the samples of a recording are stored in its WAV file.
+/// How the samples of a recording are stored in its file.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum RecordFormat {
     /// G.711 A-law, WAVE format 6.
@@ -22,6 +22,18 @@ pub enum RecordFormat {
     Ulaw,
     /// Linear 16-bit little-endian, WAVE format 1.
     Pcm16,
+    /// Opus in Ogg (RFC 6716, RFC 7845), not in a WAV file.
+    Opus,
+}
+
+/// What a recording makes of the time in which a party holds the other.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
+pub enum RecordHold {
+    /// It goes on: silence where a party is not heard.
+    #[default]
+    Silence,
+    /// It pauses: the time is not in the file.
+    Pause,
 }
 
 /// How the parties share the channels of a recording.

@@ -122,7 +122,8 @@ fn unknown_kinds_are_refused_by_number() {
 }
 
 /// A far-end command, in which: 0 kind, 1 session, 9 party, 10 family, 11 port, 13 address, 29 flow, 33 scope,
-/// 37 codec, 38 payload type, 39 telephone-event or not, 40 its number, 41 send, 42 receive, 43 RTCP, 44 its port.
+/// 37 codec, 38 payload type, 39 telephone-event or not, 40 its number, 41 send, 42 receive, 43 RTCP, 44 its port, 46
+/// in-band.
 fn far_end() -> [u8; 128] {
     Command::FarEnd {
         session: SESSION,
@@ -135,6 +136,7 @@ fn far_end() -> [u8; 128] {
             send: true,
             receive: true,
             rtcp: duogate_channel::command::Rtcp::Muxed,
+            in_band: false,
         },
     }
     .encode()
@@ -160,6 +162,7 @@ fn impossible_fields_are_refused_by_name() {
         (43, 0, "rtcp", 0),
         (43, 4, "rtcp", 4),
         (44, 1, "rtcp", 2),
+        (46, 2, "in-band", 2),
     ];
     assert!(Command::decode(&far_end()).is_ok());
     for (place, byte, field, value) in refused {
@@ -234,6 +237,7 @@ fn a_duration_has_less_than_a_second_of_nanoseconds() {
         duration: std::time::Duration::from_secs(1),
         bytes: 0,
         missing: 0,
+        tracks: [duogate_channel::event::Track::default(); 2],
     };
     // Behind kind, session, recording, outcome, errno and seconds stand the nanoseconds.
     let bytes = with(event.encode(), 1 + 8 + 8 + 1 + 4 + 8 + 3, 0x40);

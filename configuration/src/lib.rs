@@ -25,7 +25,8 @@ pub use sections::{
 };
 pub use signaling::{Sip, Trunk};
 pub use values::{
-    Codec, FastPathMode, Listen, LogFormat, LogLevel, PortRange, Right, Secret, TokenHash, Transport,
+    Codec, Dtmf, FastPathMode, Listen, LogFormat, LogLevel, PortRange, RecordHold, Right, Secret, TokenHash,
+    Transport,
 };
 
 /// All settings of all programs.

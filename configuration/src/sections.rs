@@ -7,7 +7,9 @@ use serde::Deserialize;
 
 use crate::number::{within, within_u8};
 use crate::ringback::Ringback;
-use crate::values::{Codec, FastPathMode, LogFormat, LogLevel, PortRange, Right, Secret, TokenHash};
+use crate::values::{
+    Codec, FastPathMode, LogFormat, LogLevel, PortRange, RecordHold, Right, Secret, TokenHash,
+};
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -90,6 +92,8 @@ pub struct Media {
     pub prompts: PathBuf,
     /// Root of recordings.
     pub recordings: PathBuf,
+    /// What recordings make of the time in which a party holds the other.
+    pub record_hold: RecordHold,
     /// The ringback tone that is made where party 2 sends none.
     pub ringback: Ringback,
     /// Codecs to offer, best first.
@@ -112,6 +116,7 @@ impl Default for Media {
             dscp: 46,
             prompts: PathBuf::from("./prompts"),
             recordings: PathBuf::from("./recordings"),
+            record_hold: RecordHold::Silence,
             ringback: Ringback::Cn,
             codecs: vec![Codec::Pcma, Codec::Pcmu],
         }

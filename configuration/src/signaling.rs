@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::number::{within, within_u8};
 use crate::ringback::Ringback;
-use crate::values::{Codec, Listen, Secret, Transport};
+use crate::values::{Codec, Dtmf, Listen, Secret, Transport};
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -148,6 +148,9 @@ pub struct Trunk {
     /// The ringback tone that is made where a party called over this trunk sends none; none: that of `[media]`.
     #[serde(default)]
     pub ringback: Option<Ringback>,
+    /// How keys are told, both ways.
+    #[serde(default)]
+    pub dtmf: Dtmf,
     /// Is the peer behind a translator of addresses? Not supported yet: only false.
     #[serde(default)]
     pub nat: bool,
@@ -194,6 +197,7 @@ impl Trunk {
             refused_prefixes: Vec::new(),
             codecs: None,
             ringback: None,
+            dtmf: Dtmf::Auto,
             nat: false,
         }
     }

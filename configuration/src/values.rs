@@ -165,6 +165,31 @@ impl FromStr for Codec {
     }
 }
 
+/// What a recording makes of the time in which a party holds the other.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RecordHold {
+    /// It goes on.
+    Silence,
+    /// It pauses.
+    Pause,
+}
+
+/// How the keys that a party presses are told.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dtmf {
+    /// By telephone-events (RFC 4733) or SIP INFO.
+    #[default]
+    Auto,
+    /// By telephone-events alone.
+    Rfc4733,
+    /// By SIP INFO alone.
+    Info,
+    /// By their tones in the sound.
+    Inband,
+}
+
 /// What the holder of a token may do.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]

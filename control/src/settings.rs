@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use duogate_channel::sound::Codec;
+use duogate_channel::sound::{Codec, RecordHold};
 use duogate_configuration::{
-    Codec as Named, Configuration, Listen, Transport as NamedTransport, Trunk as Written,
+    Codec as Named, Configuration, Dtmf, Listen, RecordHold as Hold, Transport as NamedTransport,
+    Trunk as Written,
 };
 use duogate_signaling::endpoint::settings::{
-    Credentials, Ping, Rate, Registration, SessionInterval, Transport, Waits,
+    Credentials, KeyWay, Ping, Rate, Registration, SessionInterval, Transport, Waits,
 };
 use duogate_signaling::endpoint::{Admission, Limits, Local, Policy, Settings, Trunk};
 use duogate_signaling::transaction::Settings as Timers;
@@ -23,6 +24,10 @@ pub(crate) fn signaling(configuration: &Configuration) -> Settings {
         listeners: configuration.sip.listen.iter().map(local).collect(),
         media_addresses: configuration.media.addresses(),
         codecs: codecs(&configuration.media.codecs),
+        record_hold: match configuration.media.record_hold {
+            Hold::Silence => RecordHold::Silence,
+            Hold::Pause => RecordHold::Pause,
+        },
         limits: Limits {
             admission: Admission {
                 max_calls: limits.max_calls,
@@ -88,6 +93,12 @@ fn trunk(written: &Written, configuration: &Configuration) -> Trunk {
             retry: REGISTER_RETRY,
         }),
         codecs: codecs(written.codecs.as_ref().unwrap_or(&configuration.media.codecs)),
+        keys: match written.dtmf {
+            Dtmf::Auto => KeyWay::Any,
+            Dtmf::Rfc4733 => KeyWay::Events,
+            Dtmf::Info => KeyWay::Info,
+            Dtmf::Inband => KeyWay::Tones,
+        },
         listener: 0,
     }
 }

@@ -8,7 +8,7 @@ use arbitrary::{Arbitrary, Unstructured};
 use duogate_channel::command::{Command, FarEnd, LegOpening, PortChoice, Repeat, Source};
 use duogate_channel::event::{Event, RecordOutcome};
 use duogate_channel::identity::{LocalPort, Party, Recording, Session, Sound, Tag};
-use duogate_channel::sound::{Codec, RecordChannels, RecordFormat};
+use duogate_channel::sound::{Codec, RecordChannels, RecordFormat, RecordHold};
 use duogate_channel::time::Instant;
 use duogate_media::{
     Action, BindError, Block, Core, Limits, Origin, Outlet, Socket, SoundStore, SoundView, Take, Tap,
@@ -180,6 +180,7 @@ impl World {
                     telephone_event: event,
                     send,
                     receive,
+                    in_band: payload_type % 8 == 7,
                 };
                 self.command(Command::FarEnd { session: self.session(slot), party: party(two), far_end });
             }
@@ -195,6 +196,7 @@ impl World {
                 recording: Recording(u64::from(recording)),
                 format: RecordFormat::Alaw,
                 channels: RecordChannels::Mixed,
+                hold: if recording % 2 == 0 { RecordHold::Silence } else { RecordHold::Pause },
             }),
             Step::Stop(slot, recording) => self.command(Command::RecordStop {
                 session: self.session(slot),

@@ -198,7 +198,7 @@ const fn stored_codec(format: RecordFormat) -> Option<Codec> {
     match format {
         RecordFormat::Alaw => Some(Codec::Pcma),
         RecordFormat::Ulaw => Some(Codec::Pcmu),
-        RecordFormat::Pcm16 => None,
+        RecordFormat::Pcm16 | RecordFormat::Opus => None,
     }
 }
 

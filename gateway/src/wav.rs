@@ -29,7 +29,7 @@ impl Layout {
     #[must_use]
     pub const fn header_octets(self) -> u64 {
         match self.format {
-            RecordFormat::Pcm16 => 44,
+            RecordFormat::Pcm16 | RecordFormat::Opus => 44,
             // fmt is two octets longer and a fact chunk of twelve follows it.
             RecordFormat::Alaw | RecordFormat::Ulaw => 58,
         }
@@ -70,12 +70,12 @@ impl Layout {
     }
 
     const fn is_linear(self) -> bool {
-        matches!(self.format, RecordFormat::Pcm16)
+        matches!(self.format, RecordFormat::Pcm16 | RecordFormat::Opus)
     }
 
     const fn tag(self) -> u16 {
         match self.format {
-            RecordFormat::Pcm16 => 1,
+            RecordFormat::Pcm16 | RecordFormat::Opus => 1,
             RecordFormat::Alaw => 6,
             RecordFormat::Ulaw => 7,
         }

@@ -31,6 +31,7 @@ fn endpoint(now: Now) -> Endpoint {
         user_agent: "Duogate".into(),
         listeners: vec![Local::udp(SocketAddr::from((Ipv4Addr::LOCALHOST, 5060)))],
         media_addresses: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
+        record_hold: duogate_channel::sound::RecordHold::Silence,
         codecs: vec![Codec::Pcma],
         limits: Limits {
             admission: Admission { max_calls: PAIRS, calls_per_second: 1.0, burst: PAIRS },

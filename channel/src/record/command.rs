@@ -3,7 +3,7 @@
 use crate::command::{Command, Source};
 use crate::record::field::{Reader, Writer, impossible};
 use crate::record::{Record, RecordError};
-use crate::sound::{RecordChannels, RecordFormat};
+use crate::sound::{RecordChannels, RecordFormat, RecordHold};
 
 const OPEN: u8 = 1;
 const FAR_END: u8 = 2;
@@ -36,9 +36,9 @@ impl Record for Command {
                 w.u8(HEAR).session(*session).party(*party).source(*source)
             }
             Self::Join { session } => w.u8(JOIN).session(*session),
-            Self::RecordStart { session, recording, format, channels } => {
+            Self::RecordStart { session, recording, format, channels, hold } => {
                 w.u8(RECORD_START).session(*session).recording(*recording);
-                w.u8(format_number(*format)).u8(channels_number(*channels))
+                w.u8(format_number(*format)).u8(channels_number(*channels)).flag(*hold == RecordHold::Pause)
             }
             Self::RecordStop { session, recording } => {
                 w.u8(RECORD_STOP).session(*session).recording(*recording)
@@ -70,6 +70,7 @@ impl Record for Command {
                 recording: r.recording()?,
                 format: format(r.u8()?)?,
                 channels: channels(r.u8()?)?,
+                hold: if r.flag("record hold")? { RecordHold::Pause } else { RecordHold::Silence },
             },
             RECORD_STOP => Self::RecordStop { session: r.session()?, recording: r.recording()? },
             PLAY => {
@@ -98,6 +99,7 @@ const fn format_number(format: RecordFormat) -> u8 {
         RecordFormat::Alaw => 1,
         RecordFormat::Ulaw => 2,
         RecordFormat::Pcm16 => 3,
+        RecordFormat::Opus => 4,
     }
 }
 
@@ -106,6 +108,7 @@ fn format(number: u8) -> Result<RecordFormat, RecordError> {
         1 => Ok(RecordFormat::Alaw),
         2 => Ok(RecordFormat::Ulaw),
         3 => Ok(RecordFormat::Pcm16),
+        4 => Ok(RecordFormat::Opus),
         other => impossible("record format", other),
     }
 }

@@ -43,10 +43,10 @@ impl Record for Event {
             Self::Fault { session, party, fault } => {
                 w.u8(FAULT).session(*session).party(*party).fault(*fault)
             }
-            Self::Recorded { session, recording, outcome, duration, bytes, missing } => {
+            Self::Recorded { session, recording, outcome, duration, bytes, missing, tracks } => {
                 let (kind, errno) = record_numbers(*outcome);
                 w.u8(RECORDED).session(*session).recording(*recording).u8(kind).i32(errno);
-                w.duration(*duration).u64(*bytes).u32(*missing)
+                w.duration(*duration).u64(*bytes).u32(*missing).track(&tracks[0]).track(&tracks[1])
             }
             Self::Closed { session, tag, statistics: [first, second] } => {
                 w.u8(CLOSED).session(*session).tag(*tag).statistics(first).statistics(second)
@@ -92,6 +92,7 @@ impl Record for Event {
                 duration: r.duration()?,
                 bytes: r.u64()?,
                 missing: r.u32()?,
+                tracks: [r.track()?, r.track()?],
             },
             CLOSED => Self::Closed {
                 session: r.session()?,

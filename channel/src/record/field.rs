@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use crate::command::{Beginning, FarEnd, LegOpening, PortChoice, Repeat, Rtcp, Source};
 use crate::digits::{Key, Keys};
-use crate::event::LegStatistics;
+use crate::event::{LegStatistics, Track};
 use crate::identity::{Action, LocalPort, MOST_ADDRESSES, Party, Recording, Session, Sound, Tag};
 use crate::record::RecordError;
 use crate::sound::Codec;
@@ -143,7 +143,8 @@ impl<'a> Writer<'a> {
             Rtcp::Off => self.u8(1).u16(0),
             Rtcp::Muxed => self.u8(2).u16(0),
             Rtcp::Port(port) => self.u8(3).u16(port),
-        }
+        };
+        self.flag(far_end.in_band)
     }
 
     pub(crate) fn source(&mut self, source: Source) -> &mut Self {
@@ -154,6 +155,10 @@ impl<'a> Writer<'a> {
             Source::Sound { sound, repeat: Repeat::Times(times) } => (4, sound, times),
         };
         self.u8(kind).sound(sound).u16(repeat)
+    }
+
+    pub(crate) fn track(&mut self, track: &Track) -> &mut Self {
+        self.u32(track.lost).u32(track.gaps).u32(track.silent_milliseconds)
     }
 
     pub(crate) fn statistics(&mut self, leg: &LegStatistics) -> &mut Self {
@@ -366,7 +371,8 @@ impl<'a> Reader<'a> {
             (3, port) => Rtcp::Port(port),
             (kind, _) => return impossible("rtcp", kind),
         };
-        Ok(FarEnd { address, codec, payload_type, telephone_event, send, receive, rtcp })
+        let in_band = self.flag("in-band")?;
+        Ok(FarEnd { address, codec, payload_type, telephone_event, send, receive, rtcp, in_band })
     }
 
     pub(crate) fn source(&mut self) -> Read<Source> {
@@ -377,6 +383,10 @@ impl<'a> Reader<'a> {
             (4, sound, times @ 1..) => Ok(Source::Sound { sound, repeat: Repeat::Times(times) }),
             (kind, ..) => impossible("source", kind),
         }
+    }
+
+    pub(crate) fn track(&mut self) -> Read<Track> {
+        Ok(Track { lost: self.u32()?, gaps: self.u32()?, silent_milliseconds: self.u32()? })
     }
 
     pub(crate) fn statistics(&mut self) -> Read<LegStatistics> {

@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use duogate_channel::command::{Beginning, Command, FarEnd, LegOpening, PortChoice, Repeat, Rtcp, Source};
 use duogate_channel::digits::{Key, Keys};
-use duogate_channel::event::{ActionOutcome, Event, LegStatistics, PlayOutcome, RecordOutcome, Refusal};
+use duogate_channel::event::{
+    ActionOutcome, Event, LegStatistics, PlayOutcome, RecordOutcome, Refusal, Track,
+};
 use duogate_channel::identity::{
     Action, LocalPort, MOST_ADDRESSES, Party, Recording, Session, Shard, Sound, Tag,
 };
 use duogate_channel::message::{FileRefusal, Rejection, ShardDescription, ToControl, ToGateway};
 use duogate_channel::quality::{Fault, Quality, Scores};
 use duogate_channel::snapshot::{LegSnapshot, SessionState, Snapshot};
-use duogate_channel::sound::{Codec, RecordChannels, RecordFormat};
+use duogate_channel::sound::{Codec, RecordChannels, RecordFormat, RecordHold};
 use duogate_channel::time::Instant;
 use proptest::prelude::*;
 
@@ -56,8 +58,9 @@ fn address() -> impl Strategy<Value = SocketAddr> {
 
 pub fn far_end() -> impl Strategy<Value = FarEnd> {
     let rtcp = prop_oneof![Just(Rtcp::Off), Just(Rtcp::Muxed), any::<u16>().prop_map(Rtcp::Port)];
-    (address(), codec(), 0..128_u8, proptest::option::of(0..128_u8), any::<(bool, bool)>(), rtcp).prop_map(
-        |(address, codec, payload_type, telephone_event, (send, receive), rtcp)| FarEnd {
+    let flags = any::<(bool, bool, bool)>();
+    (address(), codec(), 0..128_u8, proptest::option::of(0..128_u8), flags, rtcp).prop_map(
+        |(address, codec, payload_type, telephone_event, (send, receive, in_band), rtcp)| FarEnd {
             address,
             codec,
             payload_type,
@@ -65,8 +68,17 @@ pub fn far_end() -> impl Strategy<Value = FarEnd> {
             send,
             receive,
             rtcp,
+            in_band,
         },
     )
+}
+
+fn track() -> impl Strategy<Value = Track> {
+    any::<(u32, u32, u32)>().prop_map(|(lost, gaps, silent_milliseconds)| Track {
+        lost,
+        gaps,
+        silent_milliseconds,
+    })
 }
 
 pub fn source() -> impl Strategy<Value = Source> {
@@ -117,7 +129,13 @@ fn keys() -> impl Strategy<Value = Keys> {
 }
 
 pub fn command() -> impl Strategy<Value = Command> {
-    let format = prop_oneof![Just(RecordFormat::Alaw), Just(RecordFormat::Ulaw), Just(RecordFormat::Pcm16)];
+    let format = prop_oneof![
+        Just(RecordFormat::Alaw),
+        Just(RecordFormat::Ulaw),
+        Just(RecordFormat::Pcm16),
+        Just(RecordFormat::Opus)
+    ];
+    let hold = prop_oneof![Just(RecordHold::Silence), Just(RecordHold::Pause)];
     let channels = prop_oneof![Just(RecordChannels::Mixed), Just(RecordChannels::Separate)];
     prop_oneof![
         (tag(), [leg_opening(), leg_opening()]).prop_map(|(tag, legs)| Command::Open { tag, legs }),
@@ -132,9 +150,15 @@ pub fn command() -> impl Strategy<Value = Command> {
             source
         }),
         session().prop_map(|session| Command::Join { session }),
-        (session(), recording(), format, channels).prop_map(|(session, recording, format, channels)| {
-            Command::RecordStart { session, recording, format, channels }
-        }),
+        (session(), recording(), format, channels, hold).prop_map(
+            |(session, recording, format, channels, hold)| Command::RecordStart {
+                session,
+                recording,
+                format,
+                channels,
+                hold
+            }
+        ),
         (session(), recording()).prop_map(|(session, recording)| Command::RecordStop { session, recording }),
         (session(), party(), action(), sound(), repeat()).prop_map(
             |(session, party, action, sound, repeat)| Command::Play { session, party, action, sound, repeat }
@@ -252,16 +276,16 @@ pub fn event() -> impl Strategy<Value = Event> {
             party,
             fault
         }),
-        (session(), recording(), recorded, duration, any::<u64>(), any::<u32>()).prop_map(
-            |(session, recording, outcome, duration, bytes, missing)| Event::Recorded {
+        (session(), recording(), recorded, duration, any::<u64>(), any::<u32>(), [track(), track()])
+            .prop_map(|(session, recording, outcome, duration, bytes, missing, tracks)| Event::Recorded {
                 session,
                 recording,
                 outcome,
                 duration,
                 bytes,
-                missing
-            }
-        ),
+                missing,
+                tracks
+            }),
         (session(), tag(), [statistics(), statistics()])
             .prop_map(|(session, tag, statistics)| Event::Closed { session, tag, statistics }),
     ]

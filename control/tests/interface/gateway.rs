@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use duogate_channel::command::Command;
-use duogate_channel::event::{ActionOutcome, Event, LegStatistics, RecordOutcome};
+use duogate_channel::event::{ActionOutcome, Event, LegStatistics, RecordOutcome, Track};
 use duogate_channel::handover::{Connection, Doorway, HandoverError};
 use duogate_channel::identity::{LocalPort, Recording, Session, Shard, Tag};
 use duogate_channel::message::{ShardDescription, ToControl, ToGateway};
@@ -156,7 +156,16 @@ impl FakeShard {
         {
             file.write_all(b"a recording").unwrap();
             let (outcome, duration) = (RecordOutcome::Saved, Duration::from_millis(1_500));
-            self.say(Event::Recorded { session, recording, outcome, duration, bytes: 11, missing: 0 });
+            let tracks = [Track { lost: 1, gaps: 2, silent_milliseconds: 30 }; 2];
+            self.say(Event::Recorded {
+                session,
+                recording,
+                outcome,
+                duration,
+                bytes: 11,
+                missing: 0,
+                tracks,
+            });
         }
         self.say(Event::Closed { session, tag, statistics: [LegStatistics::default(); 2] });
     }

@@ -244,6 +244,11 @@ impl Figures {
         self.last = self.last.max(numbers.last);
     }
 
+    /// Packets that the numbers say are missing; negative if duplicates outnumber losses.
+    pub(crate) const fn lost(&self) -> i64 {
+        self.expected.wrapping_sub(self.received).cast_signed()
+    }
+
     /// As reported, together with what was sent.
     pub(crate) fn statistics(&self, packets_sent: u64, octets_sent: u64) -> LegStatistics {
         /// Microseconds of a sixteenth of a sample, as 125 / 16.
@@ -256,7 +261,7 @@ impl Figures {
             octets_received: self.octets,
             packets_sent,
             octets_sent,
-            packets_lost: self.expected.wrapping_sub(self.received).cast_signed(),
+            packets_lost: self.lost(),
             packets_refused: self.refused,
             jitter_microseconds: microseconds(self.jitter),
             worst_jitter_microseconds: microseconds(self.worst),

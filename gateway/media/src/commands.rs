@@ -4,17 +4,17 @@ use ::core::net::SocketAddr;
 use ::core::time::Duration;
 
 use duogate_channel::command::{Command, FarEnd, Source};
-use duogate_channel::event::{Event, PlayOutcome, RecordOutcome};
+use duogate_channel::event::{Event, PlayOutcome, RecordOutcome, Track};
 use duogate_channel::identity::{Party, Recording, Session};
-use duogate_channel::sound::{Codec, RecordChannels, RecordFormat};
+use duogate_channel::sound::{Codec, RecordChannels, RecordFormat, RecordHold};
 use duogate_channel::time::Instant;
 
 use crate::block::Tap;
 use crate::core::Core;
 use crate::path::Path;
 use crate::player::Player;
-use crate::recordings::NONE;
-use crate::table::{State, pending};
+use crate::recordings::{Beginning, NONE};
+use crate::table::{Leg, State, pending};
 use crate::wheel::tick_from;
 
 /// A command named a session or recording that does not exist (any more).
@@ -36,8 +36,8 @@ impl<P: Path> Core<P> {
             Command::FarEnd { session, party, far_end } => self.far_end(now, session, party, far_end),
             Command::Hear { session, party, source } => self.hear(now, session, party, source),
             Command::Join { session } => self.join(now, session),
-            Command::RecordStart { session, recording, format, channels } => {
-                self.record_start(now, session, recording, (format, channels), tap)
+            Command::RecordStart { session, recording, format, channels, hold } => {
+                self.record_start(now, session, recording, (format, channels, hold), tap)
             }
             Command::RecordStop { session, recording } => self.record_stop(now, session, recording, tap),
             Command::Play { session, party, action, sound, repeat } => self
@@ -93,6 +93,7 @@ impl<P: Path> Core<P> {
         if joined && talks {
             self.watch(now, session.slot, party);
         }
+        self.pause_if_held(now, session.slot);
         Ok(())
     }
 
@@ -147,6 +148,7 @@ impl<P: Path> Core<P> {
             self.watch(now, session.slot, party);
         }
         self.inherit(now, session.slot);
+        self.pause_if_held(now, session.slot);
         let slot = &mut self.table.slots[session.slot as usize];
         self.events.tell(session.slot, slot, pending::JOINED);
         Ok(())
@@ -167,7 +169,7 @@ impl<P: Path> Core<P> {
         now: Instant,
         session: Session,
         recording: Recording,
-        (format, channels): (RecordFormat, RecordChannels),
+        (format, channels, hold): (RecordFormat, RecordChannels, RecordHold),
         tap: &mut impl Tap,
     ) -> Result<(), Stale> {
         let slot = self.table.find(session).ok_or(Stale)?;
@@ -178,9 +180,10 @@ impl<P: Path> Core<P> {
         match vacancy.and_then(|take| tap.begin(take, format, channels).map(|()| take)) {
             Ok(take) => {
                 let codec = |leg: usize| slot.legs[leg].far_end.map_or(Codec::Pcma, |far_end| far_end.codec);
-                let codecs = [codec(0), codec(1)];
-                self.recordings.start(take, session, now, codecs, &mut slot.recordings);
+                let beginning = Beginning { now, codecs: [codec(0), codec(1)], hold, lost: slot.lost() };
+                self.recordings.start(take, session, &beginning, &mut slot.recordings);
                 self.counters.recordings += 1;
+                self.pause_if_held(now, session.slot);
             }
             Err(outcome) => {
                 let duration = Duration::ZERO;
@@ -191,10 +194,19 @@ impl<P: Path> Core<P> {
                     duration,
                     bytes: 0,
                     missing: 0,
+                    tracks: [Track::default(); 2],
                 });
             }
         }
         Ok(())
+    }
+
+    /// Once the two are joined, recordings of which it is wanted pause while one holds the other.
+    fn pause_if_held(&mut self, now: Instant, place: u32) {
+        let slot = &self.table.slots[place as usize];
+        let holds = |leg: &Leg| leg.far_end.is_some_and(|far_end| !far_end.talks());
+        let held = slot.state == State::Joined && slot.legs.iter().any(holds);
+        self.recordings.hold(slot.recordings, now, held);
     }
 
     fn record_stop(
@@ -206,7 +218,8 @@ impl<P: Path> Core<P> {
     ) -> Result<(), Stale> {
         let slot = self.table.find(session).ok_or(Stale)?;
         let place = self.recordings.find(slot.recordings, recording).ok_or(Stale)?;
-        self.counters.blocks_lost += u64::from(self.recordings.stop(place, now, &mut slot.recordings, tap));
+        let lost = self.recordings.stop(place, (now, slot.lost()), &mut slot.recordings, tap);
+        self.counters.blocks_lost += u64::from(lost);
         Ok(())
     }
 
@@ -215,7 +228,7 @@ impl<P: Path> Core<P> {
         let place = session.slot;
         let slot = self.table.find(session).ok_or(Stale)?;
         while slot.recordings != NONE {
-            let lost = self.recordings.stop(slot.recordings, now, &mut slot.recordings, tap);
+            let lost = self.recordings.stop(slot.recordings, (now, slot.lost()), &mut slot.recordings, tap);
             self.counters.blocks_lost += u64::from(lost);
         }
         slot.state = State::Ended;

@@ -156,8 +156,11 @@ impl<P: Path> Core<P> {
     ) {
         let Some(session) = self.recordings.session(take) else { return };
         self.clear_session(session, tap);
-        let first = self.table.find(session).map(|slot| &mut slot.recordings);
-        self.recordings.done(take, (outcome, duration, bytes), first, tap);
+        let slot = self.table.find(session).map(|slot| {
+            let lost = slot.lost();
+            (&mut slot.recordings, lost)
+        });
+        self.recordings.done(take, (outcome, duration, bytes), slot, tap);
         self.events.recorded(take.place);
         if self.table.find(session).is_some() {
             self.find_way(session.slot);

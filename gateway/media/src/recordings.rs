@@ -4,9 +4,9 @@ use ::core::time::Duration;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use duogate_channel::event::{Event, RecordOutcome};
+use duogate_channel::event::{Event, RecordOutcome, Track};
 use duogate_channel::identity::{Recording, Session};
-use duogate_channel::sound::Codec;
+use duogate_channel::sound::{Codec, RecordHold};
 use duogate_channel::time::Instant;
 
 use crate::block::{Take, Tap};
@@ -34,8 +34,33 @@ struct Entry {
     recording: Recording,
     /// Packets that could not be copied for it.
     missing: u32,
+    /// Packets of each party that were lost before it began.
+    lost_before: [i64; 2],
+    /// What it has of each party, once it does not run any more.
+    tracks: [Track; 2],
     /// The session's next recording, or the next free place.
     next: u32,
+}
+
+/// How a recording begins.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Beginning {
+    pub(crate) now: Instant,
+    /// In which the parties speak.
+    pub(crate) codecs: [Codec; 2],
+    pub(crate) hold: RecordHold,
+    /// Packets of each party that were lost until then.
+    pub(crate) lost: [i64; 2],
+}
+
+impl Entry {
+    /// `lost` is what each party has lost until now.
+    fn count_lost(&mut self, lost: [i64; 2]) {
+        for ((track, now), before) in self.tracks.iter_mut().zip(lost).zip(self.lost_before) {
+            // Late and repeated packets can make up for more than was lost meanwhile.
+            track.lost = u32::try_from((now - before).max(0)).unwrap_or(u32::MAX);
+        }
+    }
 }
 
 /// Memory of one place.
@@ -57,6 +82,8 @@ impl Recordings {
                 session: nobody,
                 recording: Recording(0),
                 missing: 0,
+                lost_before: [0; 2],
+                tracks: [Track::default(); 2],
                 next: if next == count { NONE } else { next },
             })
             .collect();
@@ -69,21 +96,16 @@ impl Recordings {
     }
 
     /// Begins a recording in the place that [`Recordings::vacancy`] gave.
-    pub(crate) fn start(
-        &mut self,
-        take: Take,
-        session: Session,
-        now: Instant,
-        codecs: [Codec; 2],
-        first: &mut u32,
-    ) {
+    pub(crate) fn start(&mut self, take: Take, session: Session, beginning: &Beginning, first: &mut u32) {
         let entry = &mut self.entries[take.place as usize];
         self.free = entry.next;
         *entry = Entry {
-            state: State::Running(Reel::new(take, now, codecs)),
+            state: State::Running(Reel::new(take, beginning)),
             session,
             recording: take.recording,
             missing: 0,
+            lost_before: beginning.lost,
+            tracks: [Track::default(); 2],
             next: *first,
         };
         *first = take.place;
@@ -124,12 +146,34 @@ impl Recordings {
         }
     }
 
-    /// Ends a running recording; its outcome comes from the writer. Returns the blocks lost.
-    pub(crate) fn stop(&mut self, place: u32, now: Instant, first: &mut u32, tap: &mut impl Tap) -> u32 {
+    /// One party of the session holds the other, or no longer does.
+    pub(crate) fn hold(&mut self, first: u32, now: Instant, held: bool) {
+        let mut place = first;
+        while let Some(entry) = self.entries.get_mut(place as usize) {
+            if let State::Running(reel) = &mut entry.state {
+                reel.hold(now, held);
+            }
+            place = entry.next;
+        }
+    }
+
+    /// Ends a running recording; its outcome comes from the writer. `lost` is what each party has lost until now.
+    /// Returns the blocks lost.
+    pub(crate) fn stop(
+        &mut self,
+        place: u32,
+        (now, lost): (Instant, [i64; 2]),
+        first: &mut u32,
+        tap: &mut impl Tap,
+    ) -> u32 {
         self.unlink(place, first);
         let entry = &mut self.entries[place as usize];
         match ::core::mem::replace(&mut entry.state, State::Finishing) {
-            State::Running(mut reel) => reel.end(now, tap),
+            State::Running(mut reel) => {
+                entry.tracks = reel.tracks(reel.position_at(now));
+                entry.count_lost(lost);
+                reel.end(now, tap)
+            }
             State::Free | State::Finishing | State::Done(_) => 0,
         }
     }
@@ -141,23 +185,29 @@ impl Recordings {
         (open && entry.recording == take.recording).then_some(entry.session)
     }
 
-    /// The writer has told the outcome. `first` is the session's first running recording, if the session still is.
+    /// The writer has told the outcome. `session` is the session's first running recording, and what each party has
+    /// lost until now, if the session still is.
     pub(crate) fn done(
         &mut self,
         take: Take,
         (outcome, duration, bytes): (RecordOutcome, Duration, u64),
-        first: Option<&mut u32>,
+        session: Option<(&mut u32, [i64; 2])>,
         tap: &mut impl Tap,
     ) {
-        if let Some(first) = first {
+        let lost = session.map(|(first, lost)| {
             self.unlink(take.place, first);
-        }
+            lost
+        });
         let entry = &mut self.entries[take.place as usize];
-        let (session, recording, missing) = (entry.session, entry.recording, entry.missing);
-        let event = Event::Recorded { session, recording, outcome, duration, bytes, missing };
-        if let State::Running(mut reel) = ::core::mem::replace(&mut entry.state, State::Done(event)) {
+        if let State::Running(reel) = &mut entry.state {
             reel.abandon(tap);
+            entry.tracks = reel.tracks(reel.heard());
+            lost.into_iter().for_each(|lost| entry.count_lost(lost));
         }
+        let (session, recording) = (entry.session, entry.recording);
+        let (missing, tracks) = (entry.missing, entry.tracks);
+        let event = Event::Recorded { session, recording, outcome, duration, bytes, missing, tracks };
+        entry.state = State::Done(event);
     }
 
     /// The event of a finished recording.

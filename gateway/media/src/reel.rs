@@ -9,13 +9,15 @@
 
 use alloc::boxed::Box;
 
+use duogate_channel::event::Track;
 use duogate_channel::g711;
-use duogate_channel::sound::Codec;
+use duogate_channel::sound::{Codec, RecordHold};
 use duogate_channel::time::Instant;
 
 use crate::arrival::{Order, SAMPLE_NANOSECONDS};
 use crate::block::{BLOCK_SAMPLES, Block, Take, Tap};
 use crate::drift::Drift;
+use crate::recordings::Beginning;
 
 /// How long a packet may be late and still find its place: 150 ms, of which 60 are for reordering.
 const LATE: i64 = 1200;
@@ -23,9 +25,11 @@ const LATE: i64 = 1200;
 const AHEAD: i64 = 800;
 /// A gap so short that it comes from moving the line, not from a missing packet: 1 ms.
 const SEAM: usize = 8;
+const SEAM_SAMPLES: i64 = SEAM.cast_signed() as i64;
 /// Blocks that are open at the same time: LATE + AHEAD + 20 ms of a packet touch at most four of 100 ms.
 const PLACES: usize = 4;
 const OPEN: i64 = PLACES.cast_signed() as i64;
+const SAMPLES_A_MILLISECOND: i64 = 8;
 const BLOCK: i64 = BLOCK_SAMPLES.cast_signed() as i64;
 
 /// One party's line.
@@ -40,6 +44,36 @@ struct Lane {
     /// End of what has been placed.
     end: i64,
     drift: Drift,
+    /// Samples that have been placed.
+    placed: i64,
+    gaps: u32,
+    /// The newest gap: where it begins, and how much of it is still one.
+    gap: (i64, i64),
+}
+
+impl Lane {
+    const fn new(codec: Codec) -> Self {
+        // Laid anew by the first packet.
+        let drift = Drift::laid(0);
+        Self { codec, epoch: 0, timestamp: 0, position: 0, end: 0, drift, placed: 0, gaps: 0, gap: (0, 0) }
+    }
+
+    /// Notes that `count` samples were placed at `position`, where all before `end` had its place already.
+    fn note(&mut self, position: i64, count: i64, end: i64) {
+        let (begin, left) = self.gap;
+        if position > end + SEAM_SAMPLES && self.placed > 0 {
+            self.gaps = self.gaps.saturating_add(1);
+            self.gap = (end, position - end);
+        } else if position < end && left > 0 && position >= begin {
+            // A packet that comes late fills the gap that it has left.
+            self.gap.1 = left - count;
+            if self.gap.1 <= SEAM_SAMPLES {
+                self.gap.1 = 0;
+                self.gaps = self.gaps.saturating_sub(1);
+            }
+        }
+        self.placed += count;
+    }
 }
 
 #[derive(Debug)]
@@ -75,30 +109,69 @@ pub(crate) struct Reel {
     first: i64,
     /// Blocks left out because the pool was empty.
     lost: u32,
+    hold: RecordHold,
+    /// It pauses, since then.
+    paused: Option<Instant>,
 }
 
 impl Reel {
-    pub(crate) fn new(take: Take, started: Instant, codecs: [Codec; 2]) -> Self {
-        let lane =
-            |codec| Lane { codec, epoch: 0, timestamp: 0, position: 0, end: 0, drift: Drift::default() };
+    pub(crate) fn new(take: Take, beginning: &Beginning) -> Self {
         Self {
             take,
-            started,
-            lanes: codecs.map(lane),
+            started: beginning.now,
+            lanes: beginning.codecs.map(Lane::new),
             open: [const { Open::Untouched }; PLACES],
             first: 0,
             lost: 0,
+            hold: beginning.hold,
+            paused: None,
         }
     }
 
-    /// Samples from the start to `now`.
-    fn position_at(&self, now: Instant) -> i64 {
+    /// Samples from the start to `now`, without pauses.
+    pub(crate) fn position_at(&self, now: Instant) -> i64 {
+        let now = self.paused.unwrap_or(now);
         let samples = now.nanoseconds().saturating_sub(self.started.nanoseconds()) / SAMPLE_NANOSECONDS;
         samples.cast_signed()
     }
 
+    /// One party holds the other, or no longer does: where it is wanted so, that time is left out.
+    pub(crate) fn hold(&mut self, now: Instant, held: bool) {
+        match (self.hold, held, self.paused) {
+            (RecordHold::Pause, true, None) => self.paused = Some(now),
+            (RecordHold::Pause, false, Some(since)) => {
+                // As if it had begun later by the pause. Both lines are laid anew, by arrival.
+                let pause = now.nanoseconds().saturating_sub(since.nanoseconds());
+                self.started = Instant::from_nanoseconds(self.started.nanoseconds() + pause);
+                self.paused = None;
+                self.lanes.iter_mut().for_each(|lane| lane.epoch = 0);
+            }
+            (RecordHold::Silence, ..)
+            | (RecordHold::Pause, true, Some(_))
+            | (RecordHold::Pause, false, None) => {}
+        }
+    }
+
+    /// How far anybody has been heard, in samples.
+    pub(crate) fn heard(&self) -> i64 {
+        self.lanes[0].end.max(self.lanes[1].end)
+    }
+
+    /// What there is of each party in a recording of so many samples; what was lost is not known here.
+    pub(crate) fn tracks(&self, samples: i64) -> [Track; 2] {
+        [0, 1].map(|party| {
+            let lane = &self.lanes[party];
+            let silent = (samples - lane.placed).max(0) / SAMPLES_A_MILLISECOND;
+            let silent_milliseconds = u32::try_from(silent).unwrap_or(u32::MAX);
+            Track { lost: 0, gaps: lane.gaps, silent_milliseconds }
+        })
+    }
+
     /// Places what was said. False if it came too late for its place.
     pub(crate) fn place(&mut self, said: &Said<'_>, tap: &mut impl Tap) -> bool {
+        if self.paused.is_some() {
+            return true;
+        }
         let arrived = self.position_at(said.now);
         let end = self.lanes[said.party].end;
         let Some(position) = self.position_of(said, arrived) else { return false };
@@ -108,7 +181,11 @@ impl Reel {
             let first = &said.payload[..said.payload.len().min(seam)];
             self.write(&Said { payload: first, ..*said }, end, tap);
         }
-        self.write(said, position, tap)
+        let placed = self.write(said, position, tap);
+        if placed {
+            self.lanes[said.party].note(position, samples(said.payload.len()), end);
+        }
+        placed
     }
 
     /// Where a packet belongs; `None` if nowhere.

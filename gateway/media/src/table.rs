@@ -154,6 +154,11 @@ impl Slot {
     pub(crate) fn leg(&mut self, party: Party) -> &mut Leg {
         &mut self.legs[party.index()]
     }
+
+    /// Packets of each party that never came, so far.
+    pub(crate) fn lost(&self) -> [i64; 2] {
+        [self.legs[0].figures.lost(), self.legs[1].figures.lost()]
+    }
 }
 
 /// All slots. Free ones wait in a queue: the one that was used longest ago is used next.

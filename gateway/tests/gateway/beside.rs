@@ -8,7 +8,7 @@ use duogate_channel::command::{Beginning, Command, FarEnd, LegOpening, PortChoic
 use duogate_channel::counters::Counter;
 use duogate_channel::event::{Event, RecordOutcome};
 use duogate_channel::identity::{LocalPort, Party, Session, Tag};
-use duogate_channel::sound::{Codec, RecordChannels, RecordFormat};
+use duogate_channel::sound::{Codec, RecordChannels, RecordFormat, RecordHold};
 use rustix::process::{Signal, kill_process};
 
 use crate::house::{Control, Gateway, until};
@@ -216,7 +216,8 @@ fn a_recorded_call_stays_on_the_path() {
     let path = call.gateway.folder.path().join("tapped.wav.part");
     let recording = call.control.recording(&path);
     let (session, format, channels) = (call.session, RecordFormat::Pcm16, RecordChannels::Separate);
-    call.control.send(Command::RecordStart { session, recording, format, channels });
+    let hold = RecordHold::Silence;
+    call.control.send(Command::RecordStart { session, recording, format, channels, hold });
     call.settle();
     let by_socket = call.figure(Counter::PacketsForwarded);
     let start = Instant::now();

@@ -86,6 +86,7 @@ impl Phone {
             send: true,
             receive: true,
             rtcp: Rtcp::Off,
+            in_band: false,
         }
     }
 

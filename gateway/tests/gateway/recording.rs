@@ -7,7 +7,7 @@ use duogate_channel::command::Command;
 use duogate_channel::event::{Event, RecordOutcome};
 use duogate_channel::identity::{Recording, Session};
 use duogate_channel::message::{FileRefusal, ToControl};
-use duogate_channel::sound::{Codec, RecordChannels, RecordFormat};
+use duogate_channel::sound::{Codec, RecordChannels, RecordFormat, RecordHold};
 
 use rustix::process::{Resource, Rlimit, prlimit};
 
@@ -21,7 +21,8 @@ fn record(
     format: RecordFormat,
     channels: RecordChannels,
 ) {
-    control.send(Command::RecordStart { session, recording, format, channels });
+    let hold = RecordHold::Silence;
+    control.send(Command::RecordStart { session, recording, format, channels, hold });
 }
 
 /// Both parties talk for so many packets, each its own octet.

@@ -8,7 +8,7 @@ use duogate_channel::command::Command;
 use duogate_channel::counters::Counter;
 use duogate_channel::event::{Event, RecordOutcome};
 use duogate_channel::g711;
-use duogate_channel::sound::{Codec, RecordChannels, RecordFormat};
+use duogate_channel::sound::{Codec, RecordChannels, RecordFormat, RecordHold};
 
 use crate::beside::Call;
 use crate::spaces::{GATEWAY_SIX, PARTIES_SIX};
@@ -61,7 +61,8 @@ fn a_recording_from_the_path_has_each_partys_tone_in_its_own_channel() {
     let path = call.gateway.folder.path().join("tones.wav.part");
     let recording = call.control.recording(&path);
     let (session, format, channels) = (call.session, RecordFormat::Pcm16, RecordChannels::Separate);
-    call.control.send(Command::RecordStart { session, recording, format, channels });
+    let hold = RecordHold::Silence;
+    call.control.send(Command::RecordStart { session, recording, format, channels, hold });
     call.settle();
     let start = Instant::now();
     for number in 1..=PACKETS {

@@ -134,6 +134,7 @@ pub(crate) fn endpoint(seed: u64, start: Instant) -> Endpoint {
         user_agent: "Duogate".into(),
         listeners: vec![Local::udp(us())],
         media_addresses: vec![us().ip()],
+        record_hold: duogate_channel::sound::RecordHold::Silence,
         codecs: vec![Codec::Pcma, Codec::Pcmu],
         limits: Limits {
             admission: Admission { max_calls: 100, calls_per_second: 50.0, burst: 10 },

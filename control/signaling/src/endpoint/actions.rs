@@ -19,7 +19,7 @@ impl Endpoint {
         method: Method,
         parameters: &ActionParameters,
     ) -> Result<Order, ApiError> {
-        let order = check::action::order(&self.settings.limits, method, parameters)?;
+        let order = check::action::order(&self.settings, method, parameters)?;
         let (_, slot) = self.find(res_id)?;
         slot.machine.may_start(&order)?;
         Ok(order)

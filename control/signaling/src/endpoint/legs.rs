@@ -23,6 +23,7 @@ use crate::leg::{self, Assertion, Dial, Identity, Leg, MediaOffer, Way};
 use crate::message::{Message, UriBuf};
 use crate::resource::duo_callback::{Dialled, LegEvent};
 use crate::resource::plan::Target;
+use crate::sdp::KeyWay;
 use crate::transaction::{Path, Transport};
 
 /// Who calls where the caller is kept from the party (RFC 3323 section 4.1.1.3).
@@ -91,6 +92,7 @@ impl Endpoint {
             offer: MediaOffer {
                 address: self.media_address(order.port)?,
                 codecs: preferred(codecs, order.prefer),
+                keys: trunk.map_or(KeyWay::Any, |trunk| trunk.keys),
             },
             user_agent: self.settings.user_agent.clone(),
             login: credentials.map(|credentials| Login { credentials, seed }),

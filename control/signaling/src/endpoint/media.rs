@@ -50,10 +50,10 @@ impl Endpoint {
                 (Some(_), None) => {}
             },
             // By its own name: it may end after its session has.
-            Event::Recorded { recording, outcome, duration, bytes, missing, .. } => {
+            Event::Recorded { recording, outcome, duration, bytes, missing, tracks, .. } => {
                 match self.recordings.get(&recording).copied() {
                     Some(serial) => {
-                        let told = Input::Recorded { recording, outcome, duration, bytes, missing };
+                        let told = Input::Recorded { recording, outcome, duration, bytes, missing, tracks };
                         self.tell(now, serial, told);
                     }
                     None => self.counters.stray_media += 1,

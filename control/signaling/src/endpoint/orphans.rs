@@ -16,6 +16,7 @@ use crate::digest::Login;
 use crate::leg::{Assertion, Dial, Identity, Input, Kept, Leg, MediaOffer};
 use crate::message::UriBuf;
 use crate::resource::note::LegNote;
+use crate::sdp::KeyWay;
 use crate::transaction::Path;
 
 /// The serial number of no resource: what such a leg says, nobody needs to hear.
@@ -92,6 +93,7 @@ impl Endpoint {
                 // Only to repeat the INVITE: an address that is no longer ours changes nothing for the CANCEL.
                 address: self.media_address(port).unwrap_or(SocketAddr::from(([0; 4], 0))),
                 codecs: self.settings.codecs.clone(),
+                keys: KeyWay::Any,
             },
             user_agent: self.settings.user_agent.clone(),
             login: None,

@@ -5,12 +5,13 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 
-use duogate_channel::sound::Codec;
+use duogate_channel::sound::{Codec, RecordHold};
 
 pub use crate::digest::Credentials;
 pub use crate::leg::SessionInterval;
 pub use crate::peer::{Ping, Registration};
 pub use crate::resource::plan::Waits;
+pub use crate::sdp::KeyWay;
 pub use crate::transaction::Transport;
 
 /// Everything that an operator can set about signaling.
@@ -27,6 +28,8 @@ pub struct Settings {
     pub media_addresses: Vec<IpAddr>,
     /// Codecs to offer where neither application nor trunk says otherwise.
     pub codecs: Vec<Codec>,
+    /// What recordings make of the time in which a party holds the other.
+    pub record_hold: RecordHold,
     /// Bounds.
     pub limits: Limits,
     /// Trunks. A host that two of them name belongs to the first.
@@ -123,6 +126,8 @@ pub struct Trunk {
     pub registration: Option<Registration>,
     /// Codecs to offer over it, where the application does not say.
     pub codecs: Vec<Codec>,
+    /// How keys are told over it.
+    pub keys: KeyWay,
     /// Index of the listening socket that it uses.
     pub listener: u16,
 }
@@ -148,6 +153,7 @@ impl Default for Trunk {
             ping: None,
             registration: None,
             codecs: Vec::new(),
+            keys: KeyWay::Any,
             listener: 0,
         }
     }

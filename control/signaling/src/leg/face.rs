@@ -14,6 +14,7 @@ use super::size::Way;
 pub use super::watch::SessionInterval;
 use crate::digest::Login;
 use crate::message::{Message, UriBuf};
+use crate::sdp::KeyWay;
 use crate::transaction::{Path, Settings};
 
 /// One call to place.
@@ -59,6 +60,8 @@ pub struct MediaOffer {
     pub address: SocketAddr,
     /// What we can receive and send, best first; never empty.
     pub codecs: Vec<Codec>,
+    /// How the party's keys are told.
+    pub keys: KeyWay,
 }
 
 /// What a leg can be given.

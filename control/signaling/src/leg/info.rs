@@ -17,21 +17,22 @@ const PLAIN: (&str, &str) = ("application", "dtmf");
 const USUAL_MILLISECONDS: u16 = 100;
 
 /// INFO (RFC 6086). Packages need to be agreed on first, and we offer none; the older use without a package
-/// carries digits, which are taken, or nothing.
-pub(super) fn answer(request: &Message<'_>) -> Reply {
+/// carries digits, or nothing. `taken`: digits are taken from this party.
+pub(super) fn answer(request: &Message<'_>, taken: bool) -> Reply {
     if request.header(Name::InfoPackage).is_some() {
         return Reply::new(Status::BAD_INFO_PACKAGE).with(Name::RecvInfo, "");
     }
     let known = match request.content_type() {
         _ if request.body().is_empty() => true,
-        Ok(Some(kind)) => [RELAY, PLAIN].iter().any(|(one, other)| kind.is(one, other)),
+        Ok(Some(kind)) if taken => [RELAY, PLAIN].iter().any(|(one, other)| kind.is(one, other)),
         _ => false,
     };
     if known {
         return Reply::new(Status::OK);
     }
-    let accepted: Vec<String> =
-        [RELAY, PLAIN].iter().map(|(kind, subtype)| format!("{kind}/{subtype}")).collect();
+    // An empty Accept: nothing (RFC 3261 section 20.1).
+    let kinds = if taken { [RELAY, PLAIN].as_slice() } else { &[] };
+    let accepted: Vec<String> = kinds.iter().map(|(kind, subtype)| format!("{kind}/{subtype}")).collect();
     Reply::new(Status::UNSUPPORTED_MEDIA_TYPE).with(Name::Accept, accepted.join(", "))
 }
 

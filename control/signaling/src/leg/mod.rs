@@ -153,7 +153,7 @@ impl Leg {
             renewal: Renewal::new(assertion, session),
             bye: None,
             cause: None,
-            local: LocalDescription::new(description, offer.address, &offer.codecs),
+            local: LocalDescription::new(description, offer.address, &offer.codecs).with_keys(offer.keys),
             early: EarlyDialogs::default(),
             chosen: None,
             dismissed: Vec::new(),

@@ -224,13 +224,15 @@ impl Leg {
             }
             Method::Options => Reply::capabilities(),
             Method::Info => {
-                if place == Place::Chosen
+                let taken = self.local.keys().takes_info();
+                if taken
+                    && place == Place::Chosen
                     && self.state.is_talking()
                     && let Some((key, milliseconds)) = info::key(request)
                 {
                     self.outputs.push_back(Output::Pressed { key, milliseconds });
                 }
-                info::answer(request)
+                info::answer(request, taken)
             }
             Method::Invite => self.reinvite(now, place, server, request),
             Method::Update => self.update(now, place, request),

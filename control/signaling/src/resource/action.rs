@@ -7,7 +7,7 @@ use core::time::Duration;
 use duogate_channel::command::Repeat;
 use duogate_channel::digits::{Key, Keys};
 use duogate_channel::identity::{Party, Recording};
-use duogate_channel::sound::{RecordChannels, RecordFormat};
+use duogate_channel::sound::{RecordChannels, RecordFormat, RecordHold};
 use duogate_channel::time::UnixTime;
 
 use super::plan::SoundSet;
@@ -185,6 +185,8 @@ pub struct RecordOrder {
     pub format: RecordFormat,
     /// How the parties share the channels.
     pub channels: RecordChannels,
+    /// What becomes of the time in which a party holds the other.
+    pub hold: RecordHold,
     /// Keys of either party that end it.
     pub finish_keys: KeySet,
 }

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use duogate_channel::identity::{Recording, Sound};
-use duogate_channel::sound::{Codec, RecordChannels, RecordFormat};
+use duogate_channel::sound::{Codec, RecordChannels, RecordFormat, RecordHold};
 
 use crate::transaction::Transport;
 
@@ -92,6 +92,8 @@ pub struct RecordPlan {
     pub format: RecordFormat,
     /// How the parties share the channels.
     pub channels: RecordChannels,
+    /// What becomes of the time in which a party holds the other.
+    pub hold: RecordHold,
 }
 
 /// When a recording begins.

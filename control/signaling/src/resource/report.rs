@@ -8,9 +8,9 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use duogate_channel::digits::Key;
-use duogate_channel::event::LegStatistics;
+use duogate_channel::event::{LegStatistics, Track};
 use duogate_channel::identity::{Party, Recording};
-use duogate_channel::sound::Codec;
+use duogate_channel::sound::{Codec, RecordChannels, RecordFormat};
 use duogate_channel::time::UnixTime;
 
 /// Identity of one event: a version 4 UUID (RFC 9562 section 5.4).
@@ -190,6 +190,14 @@ pub struct RecordResult {
     pub error: Option<Failure>,
     /// The path as the application gave it.
     pub record_file: String,
+    /// How samples are stored.
+    pub format: RecordFormat,
+    /// How the parties share the channels.
+    pub channels: RecordChannels,
+    /// The URIs of the parties, as they were dialled last; none of one that was not.
+    pub uris: [Option<String>; 2],
+    /// What there was to record of each party.
+    pub tracks: [Track; 2],
     /// When it began; none if it never did.
     pub begin_time: Option<UnixTime>,
     /// When it ended.

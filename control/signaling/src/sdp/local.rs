@@ -51,6 +51,34 @@ impl Direction {
     }
 }
 
+/// How the keys that a party presses are told.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
+pub enum KeyWay {
+    /// By telephone-events (RFC 4733), which are offered, or SIP INFO.
+    #[default]
+    Any,
+    /// By telephone-events alone.
+    Events,
+    /// By SIP INFO alone.
+    Info,
+    /// By their tones in the sound.
+    Tones,
+}
+
+impl KeyWay {
+    /// Are telephone-events offered and taken?
+    #[must_use]
+    pub const fn takes_events(self) -> bool {
+        matches!(self, Self::Any | Self::Events)
+    }
+
+    /// Are keys taken from SIP INFO?
+    #[must_use]
+    pub const fn takes_info(self) -> bool {
+        matches!(self, Self::Any | Self::Info)
+    }
+}
+
 /// What offer and answer came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Negotiated {
@@ -73,6 +101,7 @@ pub struct LocalDescription {
     version: u64,
     address: SocketAddr,
     codecs: Vec<(Codec, u8)>,
+    keys: KeyWay,
     /// The number of telephone-event: ours, or the far end's once it has offered.
     telephone_event: u8,
     /// Media lines once there have been several; none stands for our sound stream. They stay for the life of the
@@ -85,7 +114,7 @@ pub struct LocalDescription {
 impl LocalDescription {
     /// For one leg. `session` names it in `o=` (RFC 8866 section 5.2; its topmost bit is not used, RFC 3264
     /// section 5), `address` is where we receive RTP, and `codecs` are in order of preference; telephone-event is
-    /// always offered beside them.
+    /// offered beside them, until [`LocalDescription::with_keys`] says otherwise.
     #[must_use]
     pub fn new(session: u64, address: SocketAddr, codecs: &[Codec]) -> Self {
         Self {
@@ -93,18 +122,32 @@ impl LocalDescription {
             version: 1,
             address,
             codecs: codecs.iter().map(|codec| (*codec, static_payload_type(*codec))).collect(),
+            keys: KeyWay::Any,
             telephone_event: OFFERED_TELEPHONE_EVENT,
             lines: vec![None],
             last: None,
         }
     }
 
-    /// Our offer: all codecs in order, telephone-event, `sendrecv`, RTCP on the port of RTP (RFC 5761); streams that were refused before stay so. The
+    /// The same, for a party whose keys are told in this way.
+    #[must_use]
+    pub fn with_keys(self, keys: KeyWay) -> Self {
+        Self { keys, ..self }
+    }
+
+    /// How the party's keys are told.
+    #[must_use]
+    pub const fn keys(&self) -> KeyWay {
+        self.keys
+    }
+
+    /// Our offer: all codecs in order, telephone-event where it is taken, `sendrecv`, RTCP on the port of RTP (RFC
+    /// 5761); streams that were refused before stay so. The
     /// version counts up if it differs from what we said last.
     #[must_use]
     pub fn offer(&mut self) -> Vec<u8> {
         let codecs = self.codecs.clone();
-        let events = Some(self.telephone_event);
+        let events = self.keys.takes_events().then_some(self.telephone_event);
         self.say(&[Time::new(0, 0)], &codecs, events, (Direction::SendReceive, true))
     }
 
@@ -187,10 +230,11 @@ impl LocalDescription {
             address,
             codec,
             payload_type,
-            telephone_event: stream.telephone_event,
+            telephone_event: stream.telephone_event.filter(|_| self.keys.takes_events()),
             send: direction.receives() && !nowhere,
             receive: direction.sends(),
             rtcp: stream.rtcp,
+            in_band: self.keys == KeyWay::Tones,
         };
         Ok(Negotiated { far_end, direction, hold: !far_end.send, packet_time: stream.packet_time })
     }

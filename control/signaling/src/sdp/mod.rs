@@ -9,4 +9,4 @@ mod printing;
 mod reading;
 
 pub use error::SdpError;
-pub use local::{Direction, LocalDescription, Negotiated};
+pub use local::{Direction, KeyWay, LocalDescription, Negotiated};

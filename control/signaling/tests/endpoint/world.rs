@@ -86,6 +86,7 @@ fn settings() -> Settings {
         user_agent: "Duogate".into(),
         listeners: [Transport::Udp, Transport::Tcp].map(local).into(),
         media_addresses: vec![US.into()],
+        record_hold: duogate_channel::sound::RecordHold::Silence,
         codecs: vec![Codec::Pcma, Codec::Pcmu],
         limits: Limits::default(),
         trunks: vec![trunk],

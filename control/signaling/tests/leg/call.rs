@@ -6,6 +6,7 @@ use duogate_channel::sound::Codec;
 use duogate_channel::time::Instant;
 use duogate_signaling::leg::{Assertion, Dial, Identity, Input, Leg, MediaOffer, Output};
 use duogate_signaling::message::{Message, UriBuf};
+use duogate_signaling::sdp::KeyWay;
 use duogate_signaling::transaction::{Listener, Path, Settings, Transport};
 
 use crate::text::{self, Reply, Text};
@@ -46,6 +47,7 @@ pub(crate) fn a_dial() -> Dial {
         offer: MediaOffer {
             address: "192.0.2.11:20000".parse().expect("an address"),
             codecs: vec![Codec::Pcma, Codec::Pcmu],
+            keys: KeyWay::Any,
         },
         user_agent: "Duogate".into(),
         login: None,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use duogate_channel::command::Command;
 use duogate_channel::event::{Event as MediaEvent, LegStatistics};
 use duogate_channel::identity::{LocalPort, Session, Shard, Tag};
-use duogate_channel::sound::Codec;
+use duogate_channel::sound::{Codec, RecordHold};
 use duogate_channel::time::{Instant, UnixTime};
 use duogate_signaling::clock::Now;
 use duogate_signaling::endpoint::{Endpoint, Limits, Listener, Local, NotACall, Output, Policy, Settings};
@@ -42,6 +42,7 @@ fn settings() -> Settings {
         listeners: vec![Local::udp("192.0.2.10:5060".parse().expect("an address"))],
         media_addresses: vec!["192.0.2.11".parse().expect("an address")],
         codecs: vec![Codec::Pcma, Codec::Pcmu],
+        record_hold: RecordHold::Silence,
         limits: Limits::default(),
         trunks: Vec::new(),
         policy: Policy { allow_any_destination: true, ..Policy::default() },

@@ -72,6 +72,7 @@ fn endpoint() -> Endpoint {
         user_agent: "Duogate".into(),
         listeners: vec![Local::udp(SocketAddr::new(ours, 5060))],
         media_addresses: vec![ours],
+        record_hold: duogate_channel::sound::RecordHold::Silence,
         codecs: vec![Codec::Pcma],
         limits: Limits::default(),
         trunks: Vec::new(),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use duogate_channel::command::Command;
 use duogate_channel::identity::{Party, Recording};
-use duogate_channel::sound::{Codec, RecordChannels, RecordFormat};
+use duogate_channel::sound::{Codec, RecordChannels, RecordFormat, RecordHold};
 
 use crate::support::{Speech, World, limits};
 
@@ -103,7 +103,8 @@ fn an_hour_with_two_clocks_that_differ_loss_reordering_and_pauses() {
     world.command(Command::Join { session });
     let recording = Recording(1);
     let (format, channels) = (RecordFormat::Pcm16, RecordChannels::Separate);
-    world.command(Command::RecordStart { session, recording, format, channels });
+    let hold = RecordHold::Silence;
+    world.command(Command::RecordStart { session, recording, format, channels, hold });
     let begin = world.now;
     let mut chance = Chance(0x9e37_79b9_7f4a_7c15);
     let mut all: Vec<_> = (0..2).flat_map(|party| packets(party, &mut chance)).collect();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use duogate_channel::command::{Command, FarEnd, LegOpening, PortChoice, Repeat, Source};
 use duogate_channel::event::Event;
 use duogate_channel::identity::{Party, Recording, Session, Tag};
-use duogate_channel::sound::{Codec, RecordChannels, RecordFormat};
+use duogate_channel::sound::{Codec, RecordChannels, RecordFormat, RecordHold};
 use duogate_media::Limits;
 
 use crate::support::{
@@ -41,6 +41,7 @@ fn record(world: &mut World, session: Session, recording: u64) {
         recording: Recording(recording),
         format: RecordFormat::Alaw,
         channels: RecordChannels::Separate,
+        hold: RecordHold::Silence,
     });
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use duogate_channel::command::{Command, LegOpening, Repeat};
 use duogate_channel::event::{Event, PlayOutcome, RecordOutcome};
 use duogate_channel::identity::{Party, Recording, Tag};
-use duogate_channel::sound::{Codec, RecordChannels, RecordFormat};
+use duogate_channel::sound::{Codec, RecordChannels, RecordFormat, RecordHold};
 use duogate_media::Limits;
 
 use crate::support::{PACKET, Speech, World, limits};
@@ -18,6 +18,7 @@ fn record(session: duogate_channel::identity::Session, recording: u64) -> Comman
         recording: Recording(recording),
         format: RecordFormat::Alaw,
         channels: RecordChannels::Separate,
+        hold: RecordHold::Silence,
     }
 }
 

@@ -7,7 +7,7 @@ use duogate_channel::command::{Command, LegOpening, PortChoice, Repeat, Source};
 use duogate_channel::digits::Keys;
 use duogate_channel::event::{Event, RecordOutcome};
 use duogate_channel::identity::{Action as ActionName, LocalPort, Party, Recording, Session, Sound, Tag};
-use duogate_channel::sound::{Codec, RecordChannels, RecordFormat};
+use duogate_channel::sound::{Codec, RecordChannels, RecordFormat, RecordHold};
 use duogate_media::rtp::{Header, Packet};
 use duogate_media::{Action, DropReason, Limits, Origin, Phase, Socket, Verdict};
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop, prop_oneof, proptest};
@@ -228,6 +228,7 @@ fn run(world: &mut World, know: &mut Knowledge, step: Step) {
             recording: Recording(recording),
             format: RecordFormat::Alaw,
             channels: RecordChannels::Mixed,
+            hold: RecordHold::Silence,
         },
         Step::Stop(handle, recording) => {
             Command::RecordStop { session: know.handle(handle), recording: Recording(recording) }

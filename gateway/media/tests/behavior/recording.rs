@@ -5,7 +5,7 @@ use std::time::Duration;
 use duogate_channel::command::{Command, Repeat};
 use duogate_channel::g711::silence;
 use duogate_channel::identity::{Party, Recording, Session};
-use duogate_channel::sound::{Codec, RecordChannels, RecordFormat};
+use duogate_channel::sound::{Codec, RecordChannels, RecordFormat, RecordHold};
 
 use crate::support::{EVENT_TYPES, MILLISECOND, PACKET, Speech, World, limits};
 
@@ -26,6 +26,7 @@ fn start(world: &mut World, session: Session) {
         recording: Recording(1),
         format: RecordFormat::Pcm16,
         channels: RecordChannels::Separate,
+        hold: RecordHold::Silence,
     });
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use duogate_channel::command::{Command, FarEnd, Repeat, Source};
 use duogate_channel::identity::{Action, Party, Recording, Session, Sound};
-use duogate_channel::sound::{Codec, RecordChannels, RecordFormat};
+use duogate_channel::sound::{Codec, RecordChannels, RecordFormat, RecordHold};
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop, prop_oneof, proptest};
 
 use crate::support::{EVENT_TYPES, MILLISECOND, Speech, Table, World, far_end, limits};
@@ -177,6 +177,7 @@ impl Parties {
                 recording: Recording(recording),
                 format: RecordFormat::Alaw,
                 channels: RecordChannels::Separate,
+                hold: RecordHold::Silence,
             }),
             Step::Stop(recording) => {
                 command(Command::RecordStop { session, recording: Recording(recording) })

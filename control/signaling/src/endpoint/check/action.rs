@@ -9,7 +9,7 @@ use duogate_channel::command::Repeat;
 use duogate_channel::digits::Keys;
 
 use super::{fields, format_and_channels, path};
-use crate::endpoint::settings::Limits;
+use crate::endpoint::settings::{Limits, Settings};
 use crate::resource::action::{ActionParameters, Collect, KeySet, Method, Order, Parties, RecordOrder, Stop};
 use crate::resource::error::ApiError;
 use duogate_channel::identity::Party;
@@ -29,10 +29,11 @@ const NEXT_KEY: i64 = 30;
 
 /// What a start method is asked to do.
 pub(in crate::endpoint) fn order(
-    limits: &Limits,
+    settings: &Settings,
     method: Method,
     given: &ActionParameters,
 ) -> Result<Order, ApiError> {
+    let limits = &settings.limits;
     Ok(match method {
         Method::Play => Order::Play {
             parties: parties(given)?,
@@ -40,7 +41,7 @@ pub(in crate::endpoint) fn order(
             repeat: repeat("repeat", given.repeat)?,
             finish_keys: set("finish_keys", given.finish_keys.as_deref(), KeySet::default())?,
         },
-        Method::Record => Order::Record(record(limits, given)?),
+        Method::Record => Order::Record(record(settings, given)?),
         Method::SendDtmf => Order::Send { parties: parties(given)?, keys: keys(given)? },
         Method::ReceiveDtmf => receive(limits, given)?,
     })
@@ -113,8 +114,8 @@ fn keys(given: &ActionParameters) -> Result<Keys, ApiError> {
     })
 }
 
-fn record(limits: &Limits, given: &ActionParameters) -> Result<RecordOrder, ApiError> {
-    let file = path::check("record_file", given.record_file.as_ref(), limits.max_path_bytes)?;
+fn record(settings: &Settings, given: &ActionParameters) -> Result<RecordOrder, ApiError> {
+    let file = path::check("record_file", given.record_file.as_ref(), settings.limits.max_path_bytes)?;
     let file = file.ok_or_else(|| ApiError::invalid("record_file", "missing"))?;
     let max = match given.max_seconds {
         None => None,
@@ -122,7 +123,8 @@ fn record(limits: &Limits, given: &ActionParameters) -> Result<RecordOrder, ApiE
     };
     let (format, channels) = format_and_channels(given.record_format.as_deref(), given.record_channels)?;
     let finish_keys = set("finish_keys", given.finish_keys.as_deref(), KeySet::default())?;
-    Ok(RecordOrder { file, max: max.map(Duration::from_secs), format, channels, finish_keys })
+    let (max, hold) = (max.map(Duration::from_secs), settings.record_hold);
+    Ok(RecordOrder { file, max, format, channels, hold, finish_keys })
 }
 
 fn receive(limits: &Limits, given: &ActionParameters) -> Result<Order, ApiError> {

@@ -34,7 +34,7 @@ pub(super) fn check(settings: &Settings, given: &Parameters) -> Result<Plan, Api
     let max_answer = fields::seconds("max_answer_seconds", given.max_answer_seconds, 1..=86_400, 7200)?;
     let max_ring = fields::seconds("max_ring_seconds", given.max_ring_seconds, 1..=600, 50)?;
     let ring_play = ring_play(given, limits.max_path_bytes)?;
-    let record = record(given, limits.max_path_bytes)?;
+    let record = record(settings, given)?;
     let codecs = codecs(given.codecs.as_deref())?;
     let user_data = fields::text("user_data", given.user_data.as_ref(), limits.max_user_data_bytes)?;
     let callback_url = webhook::url(&settings.policy, given.callback_url.as_ref())?;
@@ -63,15 +63,15 @@ fn ring_play(given: &Parameters, max_bytes: usize) -> Result<Option<RingPlay>, A
     Ok(file.map(|file| RingPlay { file, mode }))
 }
 
-fn record(given: &Parameters, max_bytes: usize) -> Result<Option<RecordPlan>, ApiError> {
+fn record(settings: &Settings, given: &Parameters) -> Result<Option<RecordPlan>, ApiError> {
     let mode = match fields::within("record_mode", given.record_mode, 0..=2, 0)? {
         0 => RecordMode::FromConnected,
         1 => RecordMode::FromFirstCall,
         _ => RecordMode::FromSecondCall,
     };
     let (format, channels) = format_and_channels(given.record_format.as_deref(), given.record_channels)?;
-    let file = path::check("record_file", given.record_file.as_ref(), max_bytes)?;
-    Ok(file.map(|file| RecordPlan { file, mode, format, channels }))
+    let file = path::check("record_file", given.record_file.as_ref(), settings.limits.max_path_bytes)?;
+    Ok(file.map(|file| RecordPlan { file, mode, format, channels, hold: settings.record_hold }))
 }
 
 fn format_and_channels(

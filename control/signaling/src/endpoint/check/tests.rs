@@ -5,7 +5,7 @@ use alloc::vec;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
 
-use duogate_channel::sound::Codec;
+use duogate_channel::sound::{Codec, RecordHold};
 use proptest::prelude::{any, proptest};
 
 use super::check;
@@ -24,6 +24,7 @@ fn settings() -> Settings {
         listeners: vec![Local::udp(SocketAddr::from((Ipv4Addr::LOCALHOST, 5060)))],
         media_addresses: alloc::vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
         codecs: vec![Codec::Pcma],
+        record_hold: RecordHold::Silence,
         limits: Limits::default(),
         trunks: vec![trunk("a", &["127.0.0.1", "carrier.example"]), trunk("six", &["2001:db8::1"])],
         policy: Policy {

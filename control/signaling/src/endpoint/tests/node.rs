@@ -9,7 +9,7 @@ use core::time::Duration;
 use duogate_channel::command::Command;
 use duogate_channel::event::Event;
 use duogate_channel::identity::{LocalPort, Session, Shard, Tag};
-use duogate_channel::sound::Codec;
+use duogate_channel::sound::{Codec, RecordHold};
 use duogate_channel::time::{Instant, UnixTime};
 
 use crate::clock::Now;
@@ -34,6 +34,7 @@ pub(super) fn settings() -> Settings {
         listeners: vec![Local::udp(SocketAddr::from((Ipv4Addr::LOCALHOST, 5060)))],
         media_addresses: alloc::vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
         codecs: vec![Codec::Pcma, Codec::Pcmu],
+        record_hold: RecordHold::Silence,
         limits: Limits {
             admission: Admission { max_calls: 10, calls_per_second: 5.0, burst: 8 },
             ..Limits::default()

@@ -8,7 +8,7 @@ use core::time::Duration;
 
 use duogate_channel::command::{Command, FarEnd};
 use duogate_channel::digits::Key;
-use duogate_channel::event::{ActionOutcome, LegStatistics, RecordOutcome};
+use duogate_channel::event::{ActionOutcome, LegStatistics, RecordOutcome, Track};
 use duogate_channel::identity::{Action, LocalPort, Party, Recording, Session, Shard, Sound};
 use duogate_channel::sound::Codec;
 use duogate_channel::time::UnixTime;
@@ -84,6 +84,8 @@ pub enum Input {
         bytes: u64,
         /// Packets that it lacks though they were relayed.
         missing: u32,
+        /// What there was to record of each party.
+        tracks: [Track; 2],
     },
     /// The gateway has ended a prompt or keys of an action.
     ActionEnded {

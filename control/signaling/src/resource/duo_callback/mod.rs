@@ -40,7 +40,7 @@ pub use face::{Dialled, Input, LegEvent, Output};
 use hearing::Hears;
 use media::Media;
 use phase::{Phase, Stimulus, Transition};
-use recording::{Demand, Recorder};
+use recording::{Demand, Held, Recorder};
 pub use revive::{Left, Remains};
 
 /// Where a callback's session is to be opened.
@@ -202,8 +202,9 @@ impl DuoCallback {
             Input::Joined => Some(Stimulus::Joined),
             Input::Played { party, sound } => self.played(party, sound),
             Input::Silent { party } => Some(Stimulus::Silent(party)),
-            Input::Recorded { recording, outcome, duration, bytes, missing } => {
-                self.recorded(now, recording, outcome, (duration, bytes, missing)).then_some(Stimulus::Filed)
+            Input::Recorded { recording, outcome, duration, bytes, missing, tracks } => {
+                let held = Held { duration, bytes, missing, tracks };
+                self.recorded(now, recording, outcome, held).then_some(Stimulus::Filed)
             }
             action @ (Input::ActionEnded { .. } | Input::Pressed { .. }) => self.take_action(now, action),
             action @ (Input::Start { .. } | Input::Stop(_)) => self.take_action(now, action),

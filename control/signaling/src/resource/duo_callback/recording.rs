@@ -4,8 +4,9 @@
 use core::time::Duration;
 
 use duogate_channel::command::Command;
-use duogate_channel::event::RecordOutcome;
-use duogate_channel::identity::Recording;
+use duogate_channel::event::{RecordOutcome, Track};
+use duogate_channel::identity::{Party, Recording};
+use duogate_channel::sound::{RecordChannels, RecordFormat};
 use duogate_channel::time::Instant;
 
 use super::DuoCallback;
@@ -41,33 +42,47 @@ pub(super) struct Recorder {
     began: Option<Now>,
     ended: Option<Now>,
     error: Option<Failure>,
-    duration: Duration,
-    bytes: u64,
+    held: Held,
+}
+
+/// What a recording was asked to be.
+#[derive(Clone, Copy, Debug)]
+struct RecordKind<'a> {
+    file: &'a str,
+    format: RecordFormat,
+    channels: RecordChannels,
+}
+
+impl<'a> RecordKind<'a> {
+    const fn of(file: &'a str, format: RecordFormat, channels: RecordChannels) -> Self {
+        Self { file, format, channels }
+    }
+}
+
+/// What the gateway says that a recording holds.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Held {
+    pub(super) duration: Duration,
+    pub(super) bytes: u64,
     /// Relayed packets of which no copy came.
-    missing: u32,
+    pub(super) missing: u32,
+    pub(super) tracks: [Track; 2],
 }
 
 impl Recorder {
     pub(super) const fn new(wanted: bool) -> Self {
         let stage = if wanted { Stage::Waiting } else { Stage::Unwanted };
-        let duration = Duration::ZERO;
-        Self { stage, began: None, ended: None, error: None, duration, bytes: 0, missing: 0 }
+        let tracks = [Track { lost: 0, gaps: 0, silent_milliseconds: 0 }; 2];
+        let held = Held { duration: Duration::ZERO, bytes: 0, missing: 0, tracks };
+        Self { stage, began: None, ended: None, error: None, held }
     }
 
-    /// The gateway says how it ended, how long and large it is, and how many relayed packets it lacks. False if
-    /// that is no news.
-    pub(super) fn ended(
-        &mut self,
-        now: Now,
-        outcome: RecordOutcome,
-        (duration, bytes, missing): (Duration, u64, u32),
-    ) -> bool {
+    /// The gateway says how it ended, and what it holds. False if that is no news.
+    pub(super) fn ended(&mut self, now: Now, outcome: RecordOutcome, held: Held) -> bool {
         if !self.is_running() {
             return false;
         }
-        self.duration = duration;
-        self.bytes = bytes;
-        self.missing = missing;
+        self.held = held;
         self.end(now, failure(outcome));
         true
     }
@@ -95,7 +110,7 @@ impl Recorder {
     }
 
     /// Its end, as it is reported, once; none if it has not ended, or was reported.
-    fn result(&mut self, now: Now, recording: Recording, file: &str) -> Option<RecordResult> {
+    fn result(&mut self, now: Now, recording: Recording, kind: RecordKind<'_>) -> Option<RecordResult> {
         if self.stage != Stage::Ended {
             return None;
         }
@@ -103,12 +118,16 @@ impl Recorder {
         Some(RecordResult {
             recording,
             error: self.error,
-            record_file: file.into(),
+            record_file: kind.file.into(),
+            format: kind.format,
+            channels: kind.channels,
+            uris: [None, None],
+            tracks: self.held.tracks,
             begin_time: self.began.map(|began| began.unix),
             end_time: self.ended.unwrap_or(now).unix,
-            duration: self.duration,
-            bytes: self.bytes,
-            lost_packets: self.missing,
+            duration: self.held.duration,
+            bytes: self.held.bytes,
+            lost_packets: self.held.missing,
         })
     }
 
@@ -155,10 +174,10 @@ impl DuoCallback {
             self.recorder.stage = Stage::Due;
             return;
         }
-        let (format, channels) = (plan.format, plan.channels);
+        let (format, channels, hold) = (plan.format, plan.channels, plan.hold);
         self.recorder.stage = Stage::Running;
         self.recorder.began = Some(now);
-        self.send(|session| Command::RecordStart { session, recording, format, channels });
+        self.send(|session| Command::RecordStart { session, recording, format, channels, hold });
     }
 
     /// Begins the recording that was due while there was no gateway.
@@ -183,9 +202,9 @@ impl DuoCallback {
         recorder.stage = Stage::Running;
         recorder.began = Some(now);
         let deadline = order.max.map(|max| now.instant + max);
-        let (format, channels) = (order.format, order.channels);
+        let (format, channels, hold) = (order.format, order.channels, order.hold);
         self.demand = Some(Demand { order, recording, recorder, deadline });
-        self.send(|session| Command::RecordStart { session, recording, format, channels });
+        self.send(|session| Command::RecordStart { session, recording, format, channels, hold });
     }
 
     /// Lets the gateway end the recording on demand, if it has not been told so.
@@ -205,7 +224,7 @@ impl DuoCallback {
         now: Now,
         recording: Recording,
         outcome: RecordOutcome,
-        held: (Duration, u64, u32),
+        held: Held,
     ) -> bool {
         match &mut self.demand {
             Some(demand) if demand.recording == recording => {
@@ -243,17 +262,26 @@ impl DuoCallback {
             }
         }
         if let (Some(plan), Some(recording)) = (&self.plan.record, self.prepared.recording)
-            && let Some(result) = self.recorder.result(now, recording, &plan.file)
+            && let kind = RecordKind::of(&plan.file, plan.format, plan.channels)
+            && let Some(result) = self.recorder.result(now, recording, kind)
         {
             self.noteworthy = true;
-            self.report(now, Event::RecordCompleted(result));
+            self.report_record(now, result);
         }
         if let Some(demand) = &mut self.demand
-            && let Some(result) = demand.recorder.result(now, demand.recording, &demand.order.file)
+            && let order = &demand.order
+            && let kind = RecordKind::of(&order.file, order.format, order.channels)
+            && let Some(result) = demand.recorder.result(now, demand.recording, kind)
         {
             self.demand = None;
             self.noteworthy = true;
-            self.report(now, Event::RecordCompleted(result));
+            self.report_record(now, result);
         }
+    }
+
+    /// Says whose voices those are, too.
+    fn report_record(&mut self, now: Now, result: RecordResult) {
+        let uris = [Party::One, Party::Two].map(|party| self.call(party).last_uri.clone());
+        self.report(now, Event::RecordCompleted(RecordResult { uris, ..result }));
     }
 }

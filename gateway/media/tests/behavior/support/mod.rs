@@ -336,6 +336,7 @@ pub(crate) fn far_end(party: Party, codec: Codec) -> FarEnd {
         send: true,
         receive: true,
         rtcp: Rtcp::Off,
+        in_band: false,
     }
 }
 

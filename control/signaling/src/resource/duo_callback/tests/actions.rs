@@ -9,7 +9,7 @@ use duogate_channel::digits::{Key, Keys};
 use duogate_channel::event::{ActionOutcome, LegStatistics, RecordOutcome};
 use duogate_channel::identity::Party::{One, Two};
 use duogate_channel::identity::{Action, Party, Recording, Sound};
-use duogate_channel::sound::{RecordChannels, RecordFormat};
+use duogate_channel::sound::{RecordChannels, RecordFormat, RecordHold};
 
 use super::stage::{RECORDING, Script, Stage};
 use crate::resource::action::{Collect, KeySet, Order, Parties, Prepared, RecordOrder, Stop};
@@ -54,6 +54,7 @@ pub(super) fn record() -> Order {
         max: Some(SECOND * 10),
         format: RecordFormat::Alaw,
         channels: RecordChannels::Mixed,
+        hold: RecordHold::Silence,
         finish_keys: KeySet::from_text("*").unwrap(),
     })
 }
@@ -227,7 +228,8 @@ fn a_recording_on_demand_runs_beside_that_of_the_call() {
     stage.wait(SECOND * 10);
     assert!(stage.has(|command| matches!(command, Command::RecordStop { recording: DEMAND, .. })));
     let (outcome, duration) = (RecordOutcome::Saved, SECOND * 10);
-    let ended = |recording| Input::Recorded { recording, outcome, duration, bytes: 9, missing: 0 };
+    let tracks = [duogate_channel::event::Track::default(); 2];
+    let ended = |recording| Input::Recorded { recording, outcome, duration, bytes: 9, missing: 0, tracks };
     stage.feed(ended(DEMAND));
     assert_eq!(stage.told().last().unwrap(), "on_record_completed");
     stage.start(record()).unwrap();

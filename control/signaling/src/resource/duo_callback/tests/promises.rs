@@ -54,6 +54,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => Just(Input::Recorded {
             recording: super::stage::RECORDING,
             outcome: RecordOutcome::Saved, duration: Duration::from_secs(1), bytes: 1, missing: 0,
+            tracks: [duogate_channel::event::Track::default(); 2],
         }),
         1 => Just(Input::Closed { statistics: [LegStatistics::default(); 2] }),
         1 => Just(Input::MediaLost),

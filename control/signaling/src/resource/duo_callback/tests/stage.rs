@@ -10,7 +10,7 @@ use core::time::Duration;
 use duogate_channel::command::{Command, FarEnd, Repeat, Rtcp, Source};
 use duogate_channel::event::{LegStatistics, RecordOutcome};
 use duogate_channel::identity::{LocalPort, Party, Recording, Session, Shard, Sound, Tag};
-use duogate_channel::sound::{Codec, RecordChannels, RecordFormat};
+use duogate_channel::sound::{Codec, RecordChannels, RecordFormat, RecordHold};
 use duogate_channel::time::{Instant, UnixTime};
 
 use crate::clock::Now;
@@ -66,6 +66,7 @@ impl Script {
                 mode,
                 format: RecordFormat::Alaw,
                 channels: RecordChannels::Separate,
+                hold: RecordHold::Silence,
             }),
             codecs: Vec::new(),
             user_data: None,
@@ -108,6 +109,7 @@ pub(super) fn far_end(party: Party, port: u16) -> FarEnd {
         send: true,
         receive: true,
         rtcp: Rtcp::Off,
+        in_band: false,
     }
 }
 
@@ -259,6 +261,7 @@ impl Stage {
             duration: Duration::from_secs(3),
             bytes: 48_000,
             missing: 0,
+            tracks: [duogate_channel::event::Track::default(); 2],
         });
     }
 

@@ -21,6 +21,8 @@
 
 extern crate alloc;
 
+pub mod emodel;
+pub mod rtcp;
 pub mod rtp;
 
 mod action;

@@ -4,6 +4,7 @@
 mod acts;
 mod alignment;
 mod continuity;
+mod emodel;
 mod offload;
 mod packets;
 mod playing;
@@ -12,6 +13,7 @@ mod pressure;
 mod random;
 mod recording;
 mod relaying;
+mod rtcp;
 mod silence;
 mod support;
 mod twins;

@@ -21,6 +21,7 @@ fn command() -> Command {
         codec: Codec::Pcma,
         payload_type: 8,
         telephone_event: Some(101),
+        comfort_noise: None,
         send: true,
         receive: true,
         rtcp: Rtcp::Off,

@@ -243,6 +243,7 @@ impl Gateway {
             codec: Codec::Pcma,
             payload_type: 8,
             telephone_event: None,
+            comfort_noise: None,
             send: true,
             receive: true,
             rtcp: Rtcp::Off,

@@ -140,8 +140,9 @@ impl Shard {
                 let far_end = FarEnd {
                     address: SocketAddr::from((Ipv4Addr::LOCALHOST, 4000)),
                     codec,
-                    payload_type: payload_type(codec),
+                    payload_type: codec.payload_type(),
                     telephone_event: Some(101),
+                    comfort_noise: None,
                     send: true,
                     receive: true,
                     rtcp: Rtcp::Off,
@@ -192,7 +193,7 @@ impl Shard {
         *sequence = sequence.wrapping_add(1);
         let header = Header {
             marker: false,
-            payload_type: payload_type(*codec),
+            payload_type: codec.payload_type(),
             sequence: *sequence,
             timestamp: u32::from(*sequence) * 160,
             ssrc: socket.0,
@@ -231,12 +232,5 @@ impl Shard {
     #[must_use]
     pub fn forwarded(&self) -> u64 {
         self.core.counters().forwarded
-    }
-}
-
-const fn payload_type(codec: Codec) -> u8 {
-    match codec {
-        Codec::Pcma => 8,
-        Codec::Pcmu => 0,
     }
 }

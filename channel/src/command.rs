@@ -160,6 +160,8 @@ pub struct FarEnd {
     pub payload_type: u8,
     /// The payload type of telephone-event (RFC 4733) with this party, if it was negotiated.
     pub telephone_event: Option<u8>,
+    /// The payload type of comfort noise (RFC 3389) with this party, if it was negotiated.
+    pub comfort_noise: Option<u8>,
     /// May we send to the party? False while it has put us on hold with `inactive` or `sendonly`.
     pub send: bool,
     /// Does the party send to us? False while its description says `recvonly` or `inactive`.

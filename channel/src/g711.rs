@@ -13,22 +13,27 @@ pub static ALAW_TO_ULAW: [u8; 256] = alaw_to_ulaw();
 /// µ-law byte to A-law byte.
 pub static ULAW_TO_ALAW: [u8; 256] = ulaw_to_alaw();
 
-/// The byte that means silence.
+/// The byte that means silence. In G.722 it is the smallest step down in the low band and up in the high one, which
+/// fades out; in Opus no byte by itself means anything, and it is 0.
 #[must_use]
 pub const fn silence(codec: Codec) -> u8 {
     match codec {
         Codec::Pcma => 0xd5,
         Codec::Pcmu => 0xff,
+        Codec::G722 => 0xfa,
+        Codec::Opus => 0,
     }
 }
 
-/// The table from one codec to another; `None` between a codec and itself.
+/// The table from one codec to another; `None` between a codec and itself, and where no table can do it: what is not
+/// G.711 is not translated here.
 #[must_use]
 pub fn translation(from: Codec, to: Codec) -> Option<&'static [u8; 256]> {
     match (from, to) {
         (Codec::Pcma, Codec::Pcmu) => Some(&ALAW_TO_ULAW),
         (Codec::Pcmu, Codec::Pcma) => Some(&ULAW_TO_ALAW),
         (Codec::Pcma, Codec::Pcma) | (Codec::Pcmu, Codec::Pcmu) => None,
+        (Codec::G722 | Codec::Opus, _) | (_, Codec::G722 | Codec::Opus) => None,
     }
 }
 
@@ -42,21 +47,23 @@ pub fn translate(payload: &mut [u8], from: Codec, to: Codec) {
     }
 }
 
-/// Linear value of one byte.
+/// Linear value of one byte; 0 in a codec whose bytes have none by themselves.
 #[must_use]
 pub fn decode(codec: Codec, byte: u8) -> i16 {
     match codec {
         Codec::Pcma => ALAW_TO_LINEAR[usize::from(byte)],
         Codec::Pcmu => ULAW_TO_LINEAR[usize::from(byte)],
+        Codec::G722 | Codec::Opus => 0,
     }
 }
 
-/// The byte for one linear sample.
+/// The byte for one linear sample; that of silence in a codec that has none for one.
 #[must_use]
 pub const fn encode(codec: Codec, sample: i16) -> u8 {
     match codec {
         Codec::Pcma => encode_alaw(sample),
         Codec::Pcmu => encode_ulaw(sample),
+        Codec::G722 | Codec::Opus => silence(codec),
     }
 }
 
@@ -116,6 +123,7 @@ const fn decoding(codec: Codec) -> [i16; 256] {
         table[byte as usize] = match codec {
             Codec::Pcma => decode_alaw(byte),
             Codec::Pcmu => decode_ulaw(byte),
+            Codec::G722 | Codec::Opus => 0,
         };
         match byte.checked_add(1) {
             Some(next) => byte = next,

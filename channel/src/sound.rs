@@ -7,11 +7,85 @@ pub enum Codec {
     Pcma,
     /// G.711 µ-law, 8 kHz (static payload type 0).
     Pcmu,
+    /// G.722 at 64 kbit/s: 16 kHz, one octet for two samples. Its RTP clock counts 8,000 a second all the same
+    /// (RFC 3551 section 4.5.2), so an octet is one tick of it, as in G.711 (static payload type 9).
+    G722,
+    /// Opus (RFC 6716). Its RTP clock counts 48,000 a second whatever the band (RFC 7587 section 4.1); the payload
+    /// type is dynamic, and packets have any length.
+    Opus,
+}
+
+impl Codec {
+    /// All of them, in the order of their numbers on the wall.
+    pub const ALL: [Self; 4] = [Self::Pcma, Self::Pcmu, Self::G722, Self::Opus];
+
+    /// Ticks of its RTP clock in 125 µs: 1 at 8 kHz, 6 at 48 kHz.
+    #[must_use]
+    pub const fn ticks(self) -> u32 {
+        match self {
+            Self::Pcma | Self::Pcmu | Self::G722 => 1,
+            Self::Opus => 6,
+        }
+    }
+
+    /// Ticks of its RTP clock in a second.
+    #[must_use]
+    pub const fn clock_rate(self) -> u32 {
+        self.ticks() * 8_000
+    }
+
+    /// The payload type that RFC 3551 gives it, or the dynamic one that our offers do. A party may choose another for
+    /// a dynamic one.
+    #[must_use]
+    pub const fn payload_type(self) -> u8 {
+        match self {
+            Self::Pcma => 8,
+            Self::Pcmu => 0,
+            Self::G722 => 9,
+            Self::Opus => 107,
+        }
+    }
+
+    /// Its name in session descriptions (RFC 3551 section 6, RFC 7587 section 7), in settings and in records.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pcma => "PCMA",
+            Self::Pcmu => "PCMU",
+            Self::G722 => "G722",
+            Self::Opus => "opus",
+        }
+    }
+
+    /// The codec of a name, however it is written.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|codec| codec.name().eq_ignore_ascii_case(name))
+    }
+
+    /// Is it G.711: one octet a sample, that a table translates?
+    #[must_use]
+    pub const fn is_g711(self) -> bool {
+        matches!(self, Self::Pcma | Self::Pcmu)
+    }
+
+    /// Can parties of these two codecs be joined without decoding anything? G.711 is translated by a table.
+    #[must_use]
+    pub const fn joins(self, other: Self) -> bool {
+        self as u8 == other as u8 || self.is_g711() && other.is_g711()
+    }
 }
 
 /// The payload type that our offers give telephone-event, as most do (RFC 4733 leaves it to the offer). A party that
 /// answers with another number may send under either (RFC 3264 section 6.1).
 pub const OFFERED_TELEPHONE_EVENT: u8 = 101;
+
+/// The same beside Opus, where events count in its clock of 48 kHz (RFC 4733 section 2.1).
+pub const OFFERED_WIDE_EVENT: u8 = 110;
+
+/// Octets of 20 ms of Opus in a sound that the gateway plays: it is encoded at a constant 32 kbit/s, so that a shard
+/// can find its packets by counting.
+pub const OPUS_FRAME_OCTETS: usize = 80;
 
 /// How the samples of a recording are stored in its file.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

@@ -122,7 +122,8 @@ fn unknown_kinds_are_refused_by_number() {
 }
 
 /// A far-end command, in which: 0 kind, 1 session, 9 party, 10 family, 11 port, 13 address, 29 flow, 33 scope,
-/// 37 codec, 38 payload type, 39 telephone-event or not, 40 its number, 41 send, 42 receive, 43 RTCP, 44 its port, 46
+/// 37 codec, 38 payload type, 39 telephone-event or not, 40 its number, 41 send, 42 receive, 43 comfort noise or
+/// not, 44 its number, 45 RTCP, 46 its port, 48
 /// in-band.
 fn far_end() -> [u8; 128] {
     Command::FarEnd {
@@ -133,6 +134,7 @@ fn far_end() -> [u8; 128] {
             codec: duogate_channel::sound::Codec::Pcma,
             payload_type: 8,
             telephone_event: None,
+            comfort_noise: None,
             send: true,
             receive: true,
             rtcp: duogate_channel::command::Rtcp::Muxed,
@@ -159,10 +161,12 @@ fn impossible_fields_are_refused_by_name() {
         (40, 101, "telephone-event", 101),
         (41, 7, "send", 7),
         (42, 255, "receive", 255),
-        (43, 0, "rtcp", 0),
-        (43, 4, "rtcp", 4),
-        (44, 1, "rtcp", 2),
-        (46, 2, "in-band", 2),
+        (43, 2, "comfort noise", 2),
+        (44, 13, "comfort noise", 13),
+        (45, 0, "rtcp", 0),
+        (45, 4, "rtcp", 4),
+        (46, 1, "rtcp", 2),
+        (48, 2, "in-band", 2),
     ];
     assert!(Command::decode(&far_end()).is_ok());
     for (place, byte, field, value) in refused {

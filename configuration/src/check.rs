@@ -153,7 +153,7 @@ fn media(out: &mut Findings, media: &Media) {
         }
     }
     if media.codecs.is_empty() {
-        add(out, "media.codecs", "empty, expected \"PCMA\", \"PCMU\" or both");
+        add(out, "media.codecs", "empty, expected one of \"PCMA\", \"PCMU\", \"G722\", \"opus\"");
     }
     for (key, path) in [("media.prompts", &media.prompts), ("media.recordings", &media.recordings)] {
         if path.as_os_str().is_empty() {
@@ -255,7 +255,7 @@ fn one_trunk(out: &mut Findings, trunk: &Trunk, key: impl Fn(&str) -> String) {
         );
     }
     if trunk.codecs.as_ref().is_some_and(Vec::is_empty) {
-        add(out, key("codecs"), "empty, expected \"PCMA\", \"PCMU\" or both");
+        add(out, key("codecs"), "empty, expected one of \"PCMA\", \"PCMU\", \"G722\", \"opus\"");
     }
     if trunk.nat {
         add(out, key("nat"), "not supported yet, expected false");

@@ -151,6 +151,10 @@ pub enum Codec {
     Pcma,
     /// G.711 µ-law.
     Pcmu,
+    /// G.722 at 64 kbit/s.
+    G722,
+    /// Opus.
+    Opus,
 }
 
 impl FromStr for Codec {
@@ -160,7 +164,9 @@ impl FromStr for Codec {
         match text {
             _ if text.eq_ignore_ascii_case("pcma") => Ok(Self::Pcma),
             _ if text.eq_ignore_ascii_case("pcmu") => Ok(Self::Pcmu),
-            _ => Err(format!("unknown codec \"{text}\", expected \"PCMA\" or \"PCMU\"")),
+            _ if text.eq_ignore_ascii_case("g722") => Ok(Self::G722),
+            _ if text.eq_ignore_ascii_case("opus") => Ok(Self::Opus),
+            _ => Err(format!("unknown codec \"{text}\", expected \"PCMA\", \"PCMU\", \"G722\" or \"opus\"")),
         }
     }
 }

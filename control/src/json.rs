@@ -52,11 +52,7 @@ fn quality(statistics: Option<&LegStatistics>) -> Value {
 }
 
 fn codec(codec: Option<Codec>) -> Value {
-    match codec {
-        None => Value::Null,
-        Some(Codec::Pcma) => "PCMA".into(),
-        Some(Codec::Pcmu) => "PCMU".into(),
-    }
+    codec.map_or(Value::Null, |codec| codec.name().into())
 }
 
 /// What `construct` answers.

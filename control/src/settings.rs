@@ -144,6 +144,8 @@ fn codecs(named: &[Named]) -> Vec<Codec> {
         .map(|codec| match codec {
             Named::Pcma => Codec::Pcma,
             Named::Pcmu => Codec::Pcmu,
+            Named::G722 => Codec::G722,
+            Named::Opus => Codec::Opus,
         })
         .collect()
 }

@@ -178,6 +178,7 @@ impl World {
                     codec: if ulaw { Codec::Pcmu } else { Codec::Pcma },
                     payload_type,
                     telephone_event: event,
+                    comfort_noise: None,
                     send,
                     receive,
                     in_band: payload_type % 8 == 7,

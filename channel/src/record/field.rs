@@ -106,6 +106,8 @@ impl<'a> Writer<'a> {
         self.u8(match codec {
             Codec::Pcma => 1,
             Codec::Pcmu => 2,
+            Codec::G722 => 3,
+            Codec::Opus => 4,
         })
     }
 
@@ -137,14 +139,18 @@ impl<'a> Writer<'a> {
 
     pub(crate) fn far_end(&mut self, far_end: &FarEnd) -> &mut Self {
         self.address(far_end.address).codec(far_end.codec).u8(far_end.payload_type);
-        self.flag(far_end.telephone_event.is_some()).u8(far_end.telephone_event.unwrap_or(0));
-        self.flag(far_end.send).flag(far_end.receive);
+        self.optional(far_end.telephone_event);
+        self.flag(far_end.send).flag(far_end.receive).optional(far_end.comfort_noise);
         match far_end.rtcp {
             Rtcp::Off => self.u8(1).u16(0),
             Rtcp::Muxed => self.u8(2).u16(0),
             Rtcp::Port(port) => self.u8(3).u16(port),
         };
         self.flag(far_end.in_band)
+    }
+
+    fn optional(&mut self, payload_type: Option<u8>) -> &mut Self {
+        self.flag(payload_type.is_some()).u8(payload_type.unwrap_or(0))
     }
 
     pub(crate) fn source(&mut self, source: Source) -> &mut Self {
@@ -302,6 +308,8 @@ impl<'a> Reader<'a> {
         match self.u8()? {
             1 => Ok(Codec::Pcma),
             2 => Ok(Codec::Pcmu),
+            3 => Ok(Codec::G722),
+            4 => Ok(Codec::Opus),
             other => impossible("codec", other),
         }
     }
@@ -357,14 +365,19 @@ impl<'a> Reader<'a> {
         }
     }
 
+    fn optional(&mut self, field: &'static str) -> Read<Option<u8>> {
+        match (self.flag(field)?, self.payload_type()?) {
+            (true, number) => Ok(Some(number)),
+            (false, 0) => Ok(None),
+            (false, number) => impossible(field, number),
+        }
+    }
+
     pub(crate) fn far_end(&mut self) -> Read<FarEnd> {
         let (address, codec, payload_type) = (self.address()?, self.codec()?, self.payload_type()?);
-        let telephone_event = match (self.flag("telephone-event")?, self.payload_type()?) {
-            (true, number) => Some(number),
-            (false, 0) => None,
-            (false, number) => return impossible("telephone-event", number),
-        };
+        let telephone_event = self.optional("telephone-event")?;
         let (send, receive) = (self.flag("send")?, self.flag("receive")?);
+        let comfort_noise = self.optional("comfort noise")?;
         let rtcp = match (self.u8()?, self.u16()?) {
             (1, 0) => Rtcp::Off,
             (2, 0) => Rtcp::Muxed,
@@ -372,7 +385,17 @@ impl<'a> Reader<'a> {
             (kind, _) => return impossible("rtcp", kind),
         };
         let in_band = self.flag("in-band")?;
-        Ok(FarEnd { address, codec, payload_type, telephone_event, send, receive, rtcp, in_band })
+        Ok(FarEnd {
+            address,
+            codec,
+            payload_type,
+            telephone_event,
+            comfort_noise,
+            send,
+            receive,
+            rtcp,
+            in_band,
+        })
     }
 
     pub(crate) fn source(&mut self) -> Read<Source> {

@@ -24,7 +24,7 @@ pub fn party() -> impl Strategy<Value = Party> {
 }
 
 pub fn codec() -> impl Strategy<Value = Codec> {
-    prop_oneof![Just(Codec::Pcma), Just(Codec::Pcmu)]
+    proptest::sample::select(&Codec::ALL[..])
 }
 
 fn tag() -> impl Strategy<Value = Tag> {
@@ -59,16 +59,20 @@ fn address() -> impl Strategy<Value = SocketAddr> {
 pub fn far_end() -> impl Strategy<Value = FarEnd> {
     let rtcp = prop_oneof![Just(Rtcp::Off), Just(Rtcp::Muxed), any::<u16>().prop_map(Rtcp::Port)];
     let flags = any::<(bool, bool, bool)>();
-    (address(), codec(), 0..128_u8, proptest::option::of(0..128_u8), flags, rtcp).prop_map(
-        |(address, codec, payload_type, telephone_event, (send, receive, in_band), rtcp)| FarEnd {
-            address,
-            codec,
-            payload_type,
-            telephone_event,
-            send,
-            receive,
-            rtcp,
-            in_band,
+    let other = || proptest::option::of(0..128_u8);
+    (address(), codec(), 0..128_u8, (other(), other()), flags, rtcp).prop_map(
+        |(address, codec, payload_type, (telephone_event, comfort_noise), (send, receive, in_band), rtcp)| {
+            FarEnd {
+                address,
+                codec,
+                payload_type,
+                telephone_event,
+                comfort_noise,
+                send,
+                receive,
+                rtcp,
+                in_band,
+            }
         },
     )
 }

@@ -86,7 +86,11 @@ pub(crate) struct Kept {
 impl Kept {
     /// Its names.
     pub(crate) fn set(&self) -> SoundSet {
-        SoundSet { pcma: Some(self.encodings[0].sound), pcmu: Some(self.encodings[1].sound) }
+        SoundSet {
+            pcma: Some(self.encodings[0].sound),
+            pcmu: Some(self.encodings[1].sound),
+            ..SoundSet::default()
+        }
     }
 
     fn bytes(&self) -> usize {

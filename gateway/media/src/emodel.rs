@@ -75,6 +75,8 @@ impl Connection {
 const fn robustness(codec: Codec) -> (f64, f64) {
     match codec {
         Codec::Pcma | Codec::Pcmu => (0.0, 25.1),
+        // Recommendation G.113 has no figures of the narrow-band scale for these: no worse than G.711.
+        Codec::G722 | Codec::Opus => (0.0, 25.1),
     }
 }
 

@@ -83,6 +83,7 @@ impl Phone {
             codec: self.codec,
             payload_type: self.payload_type,
             telephone_event: self.telephone_event,
+            comfort_noise: None,
             send: true,
             receive: true,
             rtcp: Rtcp::Off,

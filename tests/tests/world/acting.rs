@@ -99,8 +99,11 @@ impl World {
         };
         // Now and then the shell has prepared nothing.
         let able = !self.random.chance(5);
-        let sound = (able && order.content().is_some())
-            .then_some(SoundSet { pcma: Some(ACTED[0]), pcmu: Some(ACTED[1]) });
+        let sound = (able && order.content().is_some()).then_some(SoundSet {
+            pcma: Some(ACTED[0]),
+            pcmu: Some(ACTED[1]),
+            ..SoundSet::default()
+        });
         let recording = (able && method == Method::Record).then_some(Recording(DEMANDED + self.audit.acts));
         let prepared = Prepared { sound, recording };
         let outcome = self.endpoint.start_action(self.clock(), name, order.clone(), prepared);

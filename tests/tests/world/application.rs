@@ -67,7 +67,8 @@ impl World {
         let now = self.clock();
         let parameters = self.parameters(call);
         let Ok(plan) = self.endpoint.check(now, &parameters) else { return };
-        let set = |sounds: [_; 2]| SoundSet { pcma: Some(sounds[0]), pcmu: Some(sounds[1]) };
+        let set =
+            |sounds: [_; 2]| SoundSet { pcma: Some(sounds[0]), pcmu: Some(sounds[1]), ..SoundSet::default() };
         let prepared = Prepared {
             ring_play: plan.ring_play.is_some().then(|| set(PROMPT)),
             ringback: Arc::new(Ringbacks { node: Some(set(TONE)), trunks: Vec::new() }),

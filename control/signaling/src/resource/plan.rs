@@ -136,14 +136,17 @@ impl Ringbacks {
     }
 }
 
-/// One sound, encoded for each codec that it was handed over for. The gateway translates where the listener's
-/// codec is missing.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// One sound, encoded for each codec that it was handed over for. The gateway translates between the laws of G.711.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct SoundSet {
     /// Encoded as A-law.
     pub pcma: Option<Sound>,
     /// Encoded as µ-law.
     pub pcmu: Option<Sound>,
+    /// Encoded as G.722.
+    pub g722: Option<Sound>,
+    /// Encoded as Opus, in packets of 20 ms and [`duogate_channel::sound::OPUS_FRAME_OCTETS`].
+    pub opus: Option<Sound>,
 }
 
 impl SoundSet {
@@ -153,13 +156,15 @@ impl SoundSet {
         match codec {
             Codec::Pcma => self.pcma.or(self.pcmu),
             Codec::Pcmu => self.pcmu.or(self.pcma),
+            Codec::G722 => self.g722,
+            Codec::Opus => self.opus,
         }
     }
 
     /// Is this one of its encodings?
     #[must_use]
     pub fn contains(&self, sound: Sound) -> bool {
-        self.pcma == Some(sound) || self.pcmu == Some(sound)
+        [self.pcma, self.pcmu, self.g722, self.opus].contains(&Some(sound))
     }
 }
 

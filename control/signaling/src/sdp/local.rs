@@ -6,11 +6,11 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use duogate_channel::command::{FarEnd, Rtcp};
-use duogate_channel::sound::{Codec, OFFERED_TELEPHONE_EVENT};
+use duogate_channel::sound::{Codec, OFFERED_TELEPHONE_EVENT, OFFERED_WIDE_EVENT};
 use sdp_types::{Media, Session, Time};
 
 use super::SdpError;
-use super::printing::{Line, Refused, print};
+use super::printing::{Line, Others, Refused, print};
 use super::reading::{Stream, is_sound, session, stream};
 
 /// Which way sound flows, as the side that says it sees it (RFC 3264 section 5.1).
@@ -102,8 +102,8 @@ pub struct LocalDescription {
     address: SocketAddr,
     codecs: Vec<(Codec, u8)>,
     keys: KeyWay,
-    /// The number of telephone-event: ours, or the far end's once it has offered.
-    telephone_event: u8,
+    /// The numbers of telephone-event at 8 and at 48 kHz: ours, or the far end's once it has offered.
+    telephone_events: [u8; 2],
     /// Media lines once there have been several; none stands for our sound stream. They stay for the life of the
     /// session (RFC 3264 section 8).
     lines: Vec<Option<Refused>>,
@@ -121,9 +121,9 @@ impl LocalDescription {
             session: session & (u64::MAX >> 1),
             version: 1,
             address,
-            codecs: codecs.iter().map(|codec| (*codec, static_payload_type(*codec))).collect(),
+            codecs: codecs.iter().map(|codec| (*codec, codec.payload_type())).collect(),
             keys: KeyWay::Any,
-            telephone_event: OFFERED_TELEPHONE_EVENT,
+            telephone_events: [OFFERED_TELEPHONE_EVENT, OFFERED_WIDE_EVENT],
             lines: vec![None],
             last: None,
         }
@@ -147,8 +147,15 @@ impl LocalDescription {
     #[must_use]
     pub fn offer(&mut self) -> Vec<u8> {
         let codecs = self.codecs.clone();
-        let events = self.keys.takes_events().then_some(self.telephone_event);
-        self.say(&[Time::new(0, 0)], &codecs, events, (Direction::SendReceive, true))
+        let events = self.keys.takes_events();
+        let offered = |ticks| events && codecs.iter().any(|(codec, _)| codec.ticks() == ticks);
+        let [narrow, wide] = self.telephone_events;
+        let others = Others {
+            narrow_event: offered(1).then_some(narrow),
+            wide_event: offered(6).then_some(wide),
+            comfort_noise: None,
+        };
+        self.say(&[Time::new(0, 0)], &codecs, others, (Direction::SendReceive, true))
     }
 
     /// What was said last, word for word, as an offer that changes nothing (RFC 4028 section 7.4).
@@ -208,12 +215,31 @@ impl LocalDescription {
         let far_end = negotiated.far_end;
         let medias = session.medias.iter().enumerate();
         self.lines = medias.map(|(at, media)| (at != place).then(|| refusal(media))).collect();
-        self.telephone_event = far_end.telephone_event.unwrap_or(self.telephone_event);
         let codec = (far_end.codec, far_end.payload_type);
+        let others = self.adopt(&far_end);
         // RFC 5761 section 5.1.1: in an answer only where it stood in the offer.
         let way = (negotiated.direction.reversed(), far_end.rtcp == Rtcp::Muxed);
-        let text = self.say(&session.times, &[codec], far_end.telephone_event, way);
+        let text = self.say(&session.times, &[codec], others, way);
         Ok((text, negotiated))
+    }
+
+    /// Numbers that the far end has given stay for the life of the session (RFC 3264 section 8.3.2). Returns those
+    /// that the answer names.
+    fn adopt(&mut self, far_end: &FarEnd) -> Others {
+        for (codec, number) in &mut self.codecs {
+            if *codec == far_end.codec && *codec == Codec::Opus {
+                *number = far_end.payload_type;
+            }
+        }
+        let wide = far_end.codec.ticks() > 1;
+        if let Some(number) = far_end.telephone_event {
+            self.telephone_events[usize::from(wide)] = number;
+        }
+        Others {
+            narrow_event: far_end.telephone_event.filter(|_| !wide),
+            wide_event: far_end.telephone_event.filter(|_| wide),
+            comfort_noise: far_end.comfort_noise,
+        }
     }
 
     /// The first codec of the far end's order that is ours too (RFC 3264 sections 6.1, 7).
@@ -225,12 +251,16 @@ impl LocalDescription {
         let known = |codec: &Codec| self.codecs.iter().any(|(ours, _)| ours == codec);
         let mut common = stream.codecs.iter().filter(|(codec, _)| known(codec));
         let (codec, payload_type) = *common.next().ok_or(SdpError::NoCodec)?;
+        let wide = codec.ticks() > 1;
+        let event = if wide { stream.others.wide_event } else { stream.others.narrow_event };
         let (nowhere, direction) = (address.ip().is_unspecified(), stream.direction);
         let far_end = FarEnd {
             address,
             codec,
             payload_type,
-            telephone_event: stream.telephone_event.filter(|_| self.keys.takes_events()),
+            telephone_event: event.filter(|_| self.keys.takes_events()),
+            // Its clock is 8 kHz (RFC 3389 section 5).
+            comfort_noise: stream.others.comfort_noise.filter(|_| !wide),
             send: direction.receives() && !nowhere,
             receive: direction.sends(),
             rtcp: stream.rtcp,
@@ -244,13 +274,13 @@ impl LocalDescription {
         &mut self,
         times: &[Time],
         codecs: &[(Codec, u8)],
-        telephone_event: Option<u8>,
+        others: Others,
         (direction, muxed): (Direction, bool),
     ) -> Vec<u8> {
         let print_as = |version: u64, lines: &[Option<Refused>]| {
             let lines = lines.iter().map(|line| match line {
                 Some(refused) => Line::Refused(refused),
-                None => Line::Sound { codecs, telephone_event, direction, muxed },
+                None => Line::Sound { codecs, others, direction, muxed },
             });
             print((self.session, version), self.address, times, lines)
         };
@@ -268,12 +298,4 @@ impl LocalDescription {
 fn refusal(media: &Media) -> Refused {
     let [media, proto, formats] = [&media.media, &media.proto, &media.fmt].map(String::clone);
     Refused { media, proto, formats }
-}
-
-/// RFC 3551 section 6.
-const fn static_payload_type(codec: Codec) -> u8 {
-    match codec {
-        Codec::Pcma => 8,
-        Codec::Pcmu => 0,
-    }
 }

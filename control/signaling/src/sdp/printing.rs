@@ -14,9 +14,20 @@ use super::Direction;
 #[derive(Clone, Copy)]
 pub(super) enum Line<'l> {
     /// The sound stream.
-    Sound { codecs: &'l [(Codec, u8)], telephone_event: Option<u8>, direction: Direction, muxed: bool },
+    Sound { codecs: &'l [(Codec, u8)], others: Others, direction: Direction, muxed: bool },
     /// A stream that is refused: port 0 (RFC 3264 section 6).
     Refused(&'l Refused),
+}
+
+/// What is said beside the codecs, by payload type.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(super) struct Others {
+    /// Telephone-event at 8 kHz, beside codecs of that clock.
+    pub(super) narrow_event: Option<u8>,
+    /// The same at 48 kHz, beside Opus: events count in the clock of the sound (RFC 4733 section 2.1).
+    pub(super) wide_event: Option<u8>,
+    /// Comfort noise (RFC 3389).
+    pub(super) comfort_noise: Option<u8>,
 }
 
 /// What has to be said of a refused stream.
@@ -47,8 +58,8 @@ pub(super) fn print<'l>(
 
 fn media(line: Line<'_>, port: u16) -> Media {
     match line {
-        Line::Sound { codecs, telephone_event, direction, muxed } => {
-            let mut media = sound(port, codecs, telephone_event, direction);
+        Line::Sound { codecs, others, direction, muxed } => {
+            let mut media = sound(port, codecs, others, direction);
             if muxed {
                 media.attributes.push(Attribute::new("rtcp-mux"));
             }
@@ -58,16 +69,26 @@ fn media(line: Line<'_>, port: u16) -> Media {
     }
 }
 
-fn sound(port: u16, codecs: &[(Codec, u8)], telephone_event: Option<u8>, direction: Direction) -> Media {
-    let numbers = codecs.iter().map(|(_, number)| *number).chain(telephone_event);
+fn sound(port: u16, codecs: &[(Codec, u8)], others: Others, direction: Direction) -> Media {
+    let events = [(others.narrow_event, 8_000), (others.wide_event, 48_000)];
+    let beside = others.comfort_noise.into_iter().chain(events.iter().filter_map(|(number, _)| *number));
+    let numbers = codecs.iter().map(|(_, number)| *number).chain(beside);
     let formats: Vec<String> = numbers.map(|number| number.to_string()).collect();
     let mut media = blank("audio", port, "RTP/AVP", formats.join(" "));
     let mut say = |name: &str, value: String| media.attributes.push(Attribute::with_value(name, value));
     for (codec, number) in codecs {
-        say("rtpmap", format!("{number} {}/8000", encoding(*codec)));
+        // RFC 7587 section 7: two channels in the map, whatever is sent.
+        let channels = if *codec == Codec::Opus { "/2" } else { "" };
+        say("rtpmap", format!("{number} {}/{}{channels}", codec.name(), codec.clock_rate()));
+        if *codec == Codec::Opus {
+            say("fmtp", format!("{number} useinbandfec=1;stereo=0;sprop-stereo=0"));
+        }
     }
-    if let Some(number) = telephone_event {
-        say("rtpmap", format!("{number} telephone-event/8000"));
+    if let Some(number) = others.comfort_noise {
+        say("rtpmap", format!("{number} CN/8000"));
+    }
+    for (number, clock) in events.into_iter().filter_map(|(number, clock)| Some((number?, clock))) {
+        say("rtpmap", format!("{number} telephone-event/{clock}"));
         say("fmtp", format!("{number} 0-15"));
     }
     say("ptime", String::from("20"));
@@ -92,12 +113,5 @@ fn blank(media: &str, port: u16, proto: &str, formats: String) -> Media {
         bandwidths: Vec::new(),
         key: None,
         attributes: Vec::new(),
-    }
-}
-
-const fn encoding(codec: Codec) -> &'static str {
-    match codec {
-        Codec::Pcma => "PCMA",
-        Codec::Pcmu => "PCMU",
     }
 }

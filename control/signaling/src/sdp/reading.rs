@@ -7,6 +7,7 @@ use duogate_channel::command::Rtcp;
 use duogate_channel::sound::Codec;
 use sdp_types::{AddrType, Connection, Media, NetType, Session};
 
+use super::printing::Others;
 use super::{Direction, SdpError};
 
 /// Octets of a description that is read at all; what telephones send has 200 to 2,000.
@@ -53,7 +54,8 @@ pub(super) struct Stream {
     pub(super) direction: Direction,
     /// The codecs that we know, in its order, with the payload type of each.
     pub(super) codecs: Vec<(Codec, u8)>,
-    pub(super) telephone_event: Option<u8>,
+    /// Telephone-event at 8 kHz, at 48 kHz, and comfort noise.
+    pub(super) others: Others,
     pub(super) packet_time: Option<u8>,
     pub(super) rtcp: Rtcp,
 }
@@ -69,12 +71,18 @@ pub(super) fn stream(session: &Session, media: &Media) -> Result<Stream, SdpErro
     let ip = address(connection.ok_or(SdpError::NoAddress)?)?;
     let formats = formats(media)?;
     let codecs = formats.iter().filter_map(|format| Some((format.codec()?, format.payload_type))).collect();
-    let events = formats.iter().find(|format| format.is("telephone-event", 8000));
+    let number =
+        |name, clock| formats.iter().find(|format| format.is(name, clock)).map(|format| format.payload_type);
+    let others = Others {
+        narrow_event: number("telephone-event", 8_000),
+        wide_event: number("telephone-event", 48_000),
+        comfort_noise: number("CN", 8_000),
+    };
     Ok(Stream {
         address: SocketAddr::new(ip, media.port),
         direction: direction(session, media),
         codecs,
-        telephone_event: events.map(|format| format.payload_type),
+        others,
         packet_time: attribute(media, "ptime").and_then(|text| text.trim().parse().ok()).filter(|ms| *ms > 0),
         rtcp: rtcp(media, ip),
     })
@@ -144,14 +152,10 @@ struct Format<'m> {
 
 impl Format<'_> {
     fn codec(&self) -> Option<Codec> {
-        match () {
-            () if self.is("PCMA", 8000) => Some(Codec::Pcma),
-            () if self.is("PCMU", 8000) => Some(Codec::Pcmu),
-            () => None,
-        }
+        Codec::ALL.into_iter().find(|codec| self.is(codec.name(), codec.clock_rate()))
     }
 
-    /// That encoding, one channel?
+    /// That encoding, one channel? Opus says two of any stream (RFC 7587 section 7).
     fn is(&self, name: &str, clock: u32) -> bool {
         let Some(meaning) = self.meaning else {
             return false;
@@ -159,7 +163,10 @@ impl Format<'_> {
         let mut parts = meaning.split('/');
         parts.next().is_some_and(|encoding| encoding.eq_ignore_ascii_case(name))
             && parts.next().and_then(|rate| rate.parse().ok()) == Some(clock)
-            && matches!(parts.next(), None | Some("" | "1"))
+            && match parts.next() {
+                None | Some("" | "1") => true,
+                Some(channels) => channels == "2" && name == Codec::Opus.name(),
+            }
     }
 }
 
@@ -189,6 +196,8 @@ fn meaning(media: &Media, payload_type: u8) -> Result<Option<&str>, SdpError> {
     Ok(first.or(match payload_type {
         0 => Some("PCMU/8000"),
         8 => Some("PCMA/8000"),
+        9 => Some("G722/8000"),
+        13 => Some("CN/8000"),
         _ => None,
     }))
 }

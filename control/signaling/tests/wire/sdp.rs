@@ -93,6 +93,56 @@ fn the_first_codec_that_is_ours_counts() {
     assert_eq!(accept("m=audio 4000 RTP/AVP 96\na=rtpmap:96 PCMA/16000\n"), Err(SdpError::NoCodec));
 }
 
+fn wide() -> LocalDescription {
+    let codecs = [Codec::Opus, Codec::G722, Codec::Pcma];
+    LocalDescription::new(42, "192.0.2.1:20000".parse().expect("an address"), &codecs)
+}
+
+#[test]
+fn wideband_codecs_in_print() {
+    // RFC 7587 section 7, RFC 3551 section 4.5.2 (G.722 says 8000), RFC 4733 section 2.1 (an event clock each).
+    let offer = text(wide().offer());
+    assert!(offer.contains("m=audio 20000 RTP/AVP 107 9 8 101 110\n"), "{offer}");
+    for line in [
+        "a=rtpmap:107 opus/48000/2\na=fmtp:107 useinbandfec=1;stereo=0;sprop-stereo=0\n",
+        "a=rtpmap:9 G722/8000\n",
+        "a=rtpmap:101 telephone-event/8000\n",
+        "a=rtpmap:110 telephone-event/48000\n",
+    ] {
+        assert!(offer.contains(line), "{offer}");
+    }
+}
+
+#[test]
+fn events_and_comfort_noise_go_with_the_clock_of_the_codec() {
+    let media = |order: &str| {
+        party(&format!(
+            "m=audio 4000 RTP/AVP {order}\na=rtpmap:96 OPUS/48000/2\na=rtpmap:97 telephone-event/48000\n\
+             a=rtpmap:98 telephone-event/8000\n"
+        ))
+    };
+    let chosen = |order: &str| wide().accept(&media(order)).expect("good").far_end;
+    let opus = chosen("96 9 97 98 13");
+    assert_eq!((opus.codec, opus.payload_type), (Codec::Opus, 96));
+    assert_eq!((opus.telephone_event, opus.comfort_noise), (Some(97), None));
+    let g722 = chosen("9 96 97 98 13");
+    assert_eq!((g722.codec, g722.payload_type), (Codec::G722, 9));
+    assert_eq!((g722.telephone_event, g722.comfort_noise), (Some(98), Some(13)));
+    assert_eq!(chosen("96 98").telephone_event, None, "8 kHz events do not fit a clock of 48 kHz");
+}
+
+#[test]
+fn a_dynamic_number_of_the_far_end_stays() {
+    // RFC 3264 section 8.3.2.
+    let mut ours = wide();
+    let offer =
+        party("m=audio 4000 RTP/AVP 96 97\na=rtpmap:96 opus/48000/2\na=rtpmap:97 telephone-event/48000\n");
+    let (answer, negotiated) = ours.answer(&offer).expect("good");
+    assert_eq!(negotiated.far_end.codec, Codec::Opus);
+    assert!(text(answer).contains("RTP/AVP 96 97\na=rtpmap:96 opus/48000/2\n"));
+    assert!(text(ours.offer()).contains("RTP/AVP 96 9 8 101 97\n"));
+}
+
 #[test]
 fn the_medias_own_address_goes_before_the_sessions() {
     let chosen = accept("m=audio 4000 RTP/AVP 8\nc=IN IP4 192.0.2.77\n").expect("good");

@@ -98,10 +98,11 @@ fn codecs(given: Option<&[String]>) -> Result<Vec<Codec>, ApiError> {
     }
     let mut codecs = Vec::with_capacity(names.len());
     for name in names {
-        let codec = match name {
-            _ if name.eq_ignore_ascii_case("PCMA") => Codec::Pcma,
-            _ if name.eq_ignore_ascii_case("PCMU") => Codec::Pcmu,
-            _ => return Err(ApiError::invalid("codecs", "names a codec that is not \"PCMA\" or \"PCMU\"")),
+        let Some(codec) = Codec::from_name(name) else {
+            return Err(ApiError::invalid(
+                "codecs",
+                "names a codec that is not \"PCMA\", \"PCMU\", \"G722\" or \"opus\"",
+            ));
         };
         if codecs.contains(&codec) {
             return Err(ApiError::invalid("codecs", "names a codec twice"));

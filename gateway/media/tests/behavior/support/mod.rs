@@ -321,10 +321,7 @@ pub(crate) fn address(party: Party) -> SocketAddr {
 }
 
 pub(crate) fn payload_type(codec: Codec) -> u8 {
-    match codec {
-        Codec::Pcma => 8,
-        Codec::Pcmu => 0,
-    }
+    codec.payload_type()
 }
 
 pub(crate) fn far_end(party: Party, codec: Codec) -> FarEnd {
@@ -333,6 +330,7 @@ pub(crate) fn far_end(party: Party, codec: Codec) -> FarEnd {
         codec,
         payload_type: payload_type(codec),
         telephone_event: Some(EVENT_TYPES[party.index()]),
+        comfort_noise: None,
         send: true,
         receive: true,
         rtcp: Rtcp::Off,

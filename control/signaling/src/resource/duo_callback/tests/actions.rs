@@ -22,7 +22,10 @@ const SECOND: Duration = Duration::from_secs(1);
 const DEMAND: Recording = Recording(77);
 
 pub(super) fn prepared() -> Prepared {
-    Prepared { sound: Some(SoundSet { pcma: Some(Sound(5)), pcmu: None }), recording: Some(DEMAND) }
+    Prepared {
+        sound: Some(SoundSet { pcma: Some(Sound(5)), ..SoundSet::default() }),
+        recording: Some(DEMAND),
+    }
 }
 
 pub(super) fn play(parties: Parties) -> Order {

@@ -76,7 +76,7 @@ impl Script {
     }
 
     fn prepared(&self) -> Prepared {
-        let set = |sound| SoundSet { pcma: Some(sound), pcmu: None };
+        let set = |sound| SoundSet { pcma: Some(sound), ..SoundSet::default() };
         Prepared {
             ring_play: self.ring.map(|_| set(PROMPT)),
             ringback: Arc::new(Ringbacks {
@@ -106,6 +106,7 @@ pub(super) fn far_end(party: Party, port: u16) -> FarEnd {
         codec: Codec::Pcma,
         payload_type: 8,
         telephone_event: None,
+        comfort_noise: None,
         send: true,
         receive: true,
         rtcp: Rtcp::Off,

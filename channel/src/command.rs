@@ -1,10 +1,11 @@
 //! What the control plane tells a shard.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use crate::digits::Keys;
 use crate::identity::{Action, LocalPort, Party, Recording, Session, Sound, Tag};
 use crate::sound::{Codec, RecordChannels, RecordFormat, RecordHold};
+use crate::srtp::{Heard, MasterKeys};
 
 /// One instruction to one shard. Every command but [`Command::Open`] names a session; a stale handle is
 /// ignored and counted, because the session's end and the command may cross on the way.
@@ -26,6 +27,28 @@ pub enum Command {
         party: Party,
         /// What its session description says.
         far_end: FarEnd,
+    },
+    /// How packets of one party are protected from now on, both ways (SRTP). Given before the far end that it belongs
+    /// to. What comes in is dropped unless it is authentic, and nothing is sent in plain.
+    Secure {
+        /// The session.
+        session: Session,
+        /// Whose leg this is.
+        party: Party,
+        /// The keys; none: packets are plain RTP. Those that the leg has already go on with their counters.
+        keys: Option<MasterKeys>,
+        /// How far the party's stream had come when another gateway carried it.
+        heard: Option<Heard>,
+    },
+    /// The party is behind a translator of addresses: from its next far end on, packets may for a bounded time teach
+    /// where it really sends from. Given before each far end for which that holds.
+    Learn {
+        /// The session.
+        session: Session,
+        /// Whose far end this is.
+        party: Party,
+        /// Where its signaling comes from: beside the far end's own, the only address that is believed.
+        signaling: IpAddr,
     },
     /// What one party hears from now on.
     Hear {

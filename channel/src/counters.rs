@@ -58,6 +58,8 @@ counters! {
     DroppedLate, Counter, "dropped_late", "Datagrams that came to a port at rest after its session.";
     DroppedUnheard, Counter, "dropped_unheard", "Packets of a party that nobody listens to at that moment.";
     DroppedHold, Counter, "dropped_hold", "Packets for a listener that has us on hold, or from one that may not send.";
+    DroppedUnauthentic, Counter, "dropped_unauthentic", "SRTP packets that do not pass the check of their keys, or plain ones in their place.";
+    DroppedReplayed, Counter, "dropped_replayed", "SRTP packets that were there before, or are older than the replay window.";
     DroppedOversized, Counter, "dropped_oversized", "Datagrams longer than a receive buffer.";
     DroppedNoBuffer, Counter, "dropped_no_buffer", "Times that the receive buffers ran out.";
     DroppedSend, Counter, "dropped_send", "Packets that the kernel refused to send.";
@@ -65,6 +67,10 @@ counters! {
     SessionsOpened, Counter, "sessions_opened", "Sessions opened.";
     SessionsRefused, Counter, "sessions_refused", "Sessions refused for want of a slot, port or socket.";
     SessionsSilent, Counter, "sessions_silent", "Times that a party was found silent for too long.";
+    LegsUnauthentic, Counter, "legs_unauthentic", "Times that nothing from a party passed the check of its keys.";
+    LegsSecured, Gauge, "legs_secured", "Legs whose packets are encrypted (SRTP) now.";
+    SourcesLearned, Counter, "sources_learned", "Times that a party behind a translator of addresses was found where it sends from.";
+    SourcesUnlearned, Counter, "sources_unlearned", "Times that it was not, within its time: the session description holds.";
     SessionsActive, Gauge, "sessions_active", "Sessions open now.";
     SessionsCapacity, Gauge, "sessions_capacity", "Session slots.";
     PortsTotal, Gauge, "ports_total", "RTP ports of this shard.";

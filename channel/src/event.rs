@@ -82,6 +82,14 @@ pub enum Event {
         /// What is wrong from now on; `None`: nothing any more.
         fault: Option<Fault>,
     },
+    /// Packets come from a party whose leg is secured, and for some seconds not one of them has been authentic since
+    /// its keys are known: they are not the party's keys.
+    Unauthentic {
+        /// The session.
+        session: Session,
+        /// Whose packets these are.
+        party: Party,
+    },
     /// A recording has ended; terminal, never lost.
     Recorded {
         /// The session.

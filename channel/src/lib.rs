@@ -16,6 +16,7 @@ pub mod quality;
 pub mod record;
 pub mod snapshot;
 pub mod sound;
+pub mod srtp;
 pub mod time;
 
 #[cfg(feature = "std")]

@@ -8,6 +8,7 @@ mod command;
 mod event;
 pub(crate) mod field;
 mod quality;
+mod secret;
 
 /// The version of everything that crosses the wall: records, rings, pages, messages. Changed with any of them.
 pub const ABI_VERSION: u32 = 4;
@@ -25,6 +26,11 @@ pub trait Record: Sized {
 
     /// A block of zeros.
     const ZERO: Self::Bytes;
+
+    /// Does it carry what must not stay in memory once it has been taken?
+    fn is_secret(&self) -> bool {
+        false
+    }
 
     /// The value as bytes.
     fn encode(&self) -> Self::Bytes;

@@ -20,6 +20,8 @@ use core::marker::PhantomData;
 use core::sync::atomic::{AtomicU64, Ordering, fence};
 use std::sync::Arc;
 
+use zeroize::Zeroize;
+
 use crate::record::{Record, RecordError};
 use crate::segment::{HEADER_WORDS, Segment, SegmentError, SegmentHeader, SegmentKind};
 
@@ -137,9 +139,12 @@ impl<T: Record> Producer<T> {
         if self.room()? == 0 {
             return Err(PushError::Full);
         }
-        let bytes = record.encode();
+        let mut bytes = record.encode();
         for (word, chunk) in self.shared.slot(self.tail).iter().zip(bytes.as_ref().as_chunks::<8>().0) {
             word.store(u64::from_le_bytes(*chunk), Ordering::Relaxed);
+        }
+        if record.is_secret() {
+            bytes.as_mut().zeroize();
         }
         self.tail += 1;
         self.shared.word(WORD_TAIL).store(self.tail, Ordering::Release);
@@ -229,11 +234,23 @@ impl<T: Record> Consumer<T> {
         }
         match T::decode(&bytes) {
             Ok(record) => {
+                if record.is_secret() {
+                    self.wipe(&mut bytes);
+                }
                 self.head += 1;
                 self.shared.word(WORD_HEAD).store(self.head, Ordering::Release);
                 Ok(Some(record))
             }
             Err(error) => Err(*self.poisoned.insert(Poisoned::Record(error))),
+        }
+    }
+
+    /// Leaves nothing of the slot that was just read, nor of its copy.
+    #[cold]
+    fn wipe(&self, bytes: &mut T::Bytes) {
+        bytes.as_mut().zeroize();
+        for word in self.shared.slot(self.head) {
+            word.store(0, Ordering::Relaxed);
         }
     }
 

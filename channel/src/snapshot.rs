@@ -5,6 +5,7 @@ use crate::event::LegStatistics;
 use crate::identity::{LocalPort, Session, Tag};
 use crate::record::field::{Reader, Writer, impossible};
 use crate::record::{Record, RecordError};
+use crate::srtp::Heard;
 use crate::time::Instant;
 
 /// Where a session stands.
@@ -52,6 +53,8 @@ pub struct LegSnapshot {
     pub timestamp: u32,
     /// Samples in the newest packet of that stream with sound, 0 before the first: how far packets lie apart.
     pub packet_samples: u16,
+    /// How far the party's stream has come, if the leg is secured and one has been heard.
+    pub heard: Option<Heard>,
     /// What the leg carried; `last_packet` in it says when the party was last heard.
     pub statistics: LegStatistics,
 }
@@ -83,6 +86,7 @@ impl Record for Snapshot {
             if let Some(far_end) = &leg.far_end {
                 w.far_end(far_end);
             }
+            w.heard(leg.heard);
         }
         bytes
     }
@@ -107,5 +111,6 @@ fn leg(r: &mut Reader<'_>) -> Result<LegSnapshot, RecordError> {
     let (ssrc, sequence, timestamp, packet_samples) = (r.u32()?, r.u16()?, r.u32()?, r.u16()?);
     let statistics = r.statistics()?;
     let far_end = if r.flag("far end")? { Some(r.far_end()?) } else { None };
-    Ok(LegSnapshot { port, far_end, hears, ssrc, sequence, timestamp, packet_samples, statistics })
+    let heard = r.heard()?;
+    Ok(LegSnapshot { port, far_end, hears, ssrc, sequence, timestamp, packet_samples, heard, statistics })
 }

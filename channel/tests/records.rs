@@ -9,6 +9,7 @@ use duogate_channel::identity::{Action, LocalPort, Party, Recording, Session, Ta
 use duogate_channel::message::{ToControl, ToGateway};
 use duogate_channel::record::{Record, RecordError};
 use duogate_channel::snapshot::Snapshot;
+use duogate_channel::srtp::{Master, MasterKeys, Suite};
 use proptest::prelude::*;
 
 /// There and back again, in exactly the record's size.
@@ -255,4 +256,35 @@ fn a_greeting_without_the_magic_word_is_refused() {
         ToGateway::decode(&with(hello, 1, b'x')),
         Err(RecordError::Impossible { field: "magic", .. })
     ));
+}
+
+#[test]
+fn keys_do_not_print() {
+    let octets: Vec<u8> = (100..130).collect();
+    let master = Master::new(Suite::AesCm128HmacSha1_80, &octets).unwrap();
+    let keys = MasterKeys { suite: Suite::AesCm128HmacSha1_80, ours: master, theirs: master };
+    let secure = Command::Secure { session: SESSION, party: Party::One, keys: Some(keys), heard: None };
+    let printed = format!("{secure:?}");
+    assert!(
+        printed.contains("Master(…)") && !printed.contains("100") && !printed.contains("129"),
+        "{printed}"
+    );
+}
+
+#[test]
+fn a_master_key_is_as_long_as_its_suite_wants() {
+    for (suite, right) in [(Suite::AesCm128HmacSha1_80, 30), (Suite::AeadAes128Gcm, 28)] {
+        for length in 0..64 {
+            assert_eq!(Master::new(suite, &vec![1; length]).is_some(), length == right, "{length}");
+        }
+    }
+}
+
+#[test]
+fn a_suite_is_known_by_its_name() {
+    for suite in Suite::ALL {
+        assert_eq!(Suite::from_name(suite.name()), Some(suite));
+        assert_eq!(Suite::from_name(&suite.name().to_lowercase()), Some(suite));
+    }
+    assert_eq!(Suite::from_name("AES_CM_128_HMAC_SHA1_32"), None);
 }

@@ -203,6 +203,7 @@ fn translate(now: Instant, snapshot: &duogate_media::Snapshot) -> Snapshot {
             ahead(leg.timestamp, now.since(leg.sent_at))
         },
         packet_samples: leg.packet_samples,
+        heard: leg.heard,
         statistics: leg.statistics,
     });
     Snapshot { tag: snapshot.tag, session: snapshot.session, taken_at: now, state, legs }

@@ -457,6 +457,7 @@ fn show(page: &Page, now: Instant, core: &Core<ShardPath>, event: &Event) {
         | Event::Pressed { session, .. }
         | Event::Silent { session, .. }
         | Event::Fault { session, .. }
+        | Event::Unauthentic { session, .. }
         | Event::Recorded { session, .. }
         | Event::Closed { session, .. } => page.show(now, core, session.slot),
         Event::Refused { .. } => {}
@@ -467,6 +468,8 @@ fn session_of(command: &Command) -> Option<Session> {
     match command {
         Command::Open { .. } => None,
         Command::FarEnd { session, .. }
+        | Command::Secure { session, .. }
+        | Command::Learn { session, .. }
         | Command::Hear { session, .. }
         | Command::Join { session }
         | Command::Play { session, .. }

@@ -23,6 +23,7 @@ fn snapshot(slot: u32, number: u64) -> Snapshot {
         sequence: small,
         timestamp: u32::from(small),
         packet_samples: small,
+        heard: None,
         statistics: LegStatistics {
             packets_received: number,
             packets_sent: number,

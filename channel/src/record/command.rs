@@ -15,6 +15,8 @@ const CLOSE: u8 = 7;
 const PLAY: u8 = 8;
 const PLAY_STOP: u8 = 9;
 const SEND_KEYS: u8 = 10;
+const SECURE: u8 = 11;
+const LEARN: u8 = 12;
 
 impl Record for Command {
     type Bytes = [u8; 128];
@@ -31,6 +33,12 @@ impl Record for Command {
             }
             Self::FarEnd { session, party, far_end } => {
                 w.u8(FAR_END).session(*session).party(*party).far_end(far_end)
+            }
+            Self::Secure { session, party, keys, heard } => {
+                w.u8(SECURE).session(*session).party(*party).secret(keys.as_ref()).heard(*heard)
+            }
+            Self::Learn { session, party, signaling } => {
+                w.u8(LEARN).session(*session).party(*party).ip(*signaling)
             }
             Self::Hear { session, party, source } => {
                 w.u8(HEAR).session(*session).party(*party).source(*source)
@@ -58,11 +66,22 @@ impl Record for Command {
         bytes
     }
 
+    fn is_secret(&self) -> bool {
+        matches!(self, Self::Secure { .. })
+    }
+
     fn decode(bytes: &Self::Bytes) -> Result<Self, RecordError> {
         let mut r = Reader::new(bytes);
         let command = match r.u8()? {
             OPEN => Self::Open { tag: r.tag()?, legs: [r.leg_opening()?, r.leg_opening()?] },
             FAR_END => Self::FarEnd { session: r.session()?, party: r.party()?, far_end: r.far_end()? },
+            SECURE => Self::Secure {
+                session: r.session()?,
+                party: r.party()?,
+                keys: r.secret()?,
+                heard: r.heard()?,
+            },
+            LEARN => Self::Learn { session: r.session()?, party: r.party()?, signaling: r.ip()? },
             HEAR => Self::Hear { session: r.session()?, party: r.party()?, source: r.source()? },
             JOIN => Self::Join { session: r.session()? },
             RECORD_START => Self::RecordStart {

@@ -14,6 +14,7 @@ const CLOSED: u8 = 7;
 const ACTION_ENDED: u8 = 8;
 const PRESSED: u8 = 9;
 const FAULT: u8 = 10;
+const UNAUTHENTIC: u8 = 11;
 
 impl Record for Event {
     type Bytes = [u8; 256];
@@ -43,6 +44,7 @@ impl Record for Event {
             Self::Fault { session, party, fault } => {
                 w.u8(FAULT).session(*session).party(*party).fault(*fault)
             }
+            Self::Unauthentic { session, party } => w.u8(UNAUTHENTIC).session(*session).party(*party),
             Self::Recorded { session, recording, outcome, duration, bytes, missing, tracks } => {
                 let (kind, errno) = record_numbers(*outcome);
                 w.u8(RECORDED).session(*session).recording(*recording).u8(kind).i32(errno);
@@ -85,6 +87,7 @@ impl Record for Event {
             },
             SILENT => Self::Silent { session: r.session()?, party: r.party()? },
             FAULT => Self::Fault { session: r.session()?, party: r.party()?, fault: r.fault()? },
+            UNAUTHENTIC => Self::Unauthentic { session: r.session()?, party: r.party()? },
             RECORDED => Self::Recorded {
                 session: r.session()?,
                 recording: r.recording()?,

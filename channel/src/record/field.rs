@@ -23,7 +23,7 @@ impl<'a> Writer<'a> {
         Self { rest: block }
     }
 
-    fn put<const N: usize>(&mut self, bytes: [u8; N]) -> &mut Self {
+    pub(super) fn put<const N: usize>(&mut self, bytes: [u8; N]) -> &mut Self {
         let rest = core::mem::take(&mut self.rest);
         let (field, rest) = rest.split_at_mut(N);
         field.copy_from_slice(&bytes);
@@ -192,7 +192,7 @@ impl<'a> Reader<'a> {
         Self { rest: block }
     }
 
-    fn take<const N: usize>(&mut self) -> Read<[u8; N]> {
+    pub(super) fn take<const N: usize>(&mut self) -> Read<[u8; N]> {
         let Some((field, rest)) = self.rest.split_first_chunk::<N>() else {
             return Err(RecordError::Length { length: self.rest.len() });
         };

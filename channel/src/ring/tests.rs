@@ -201,3 +201,21 @@ fn two_rings_in_one_segment_do_not_touch() {
         assert_eq!(from_second.pop(), Ok(Some(numbered(number + 10))));
     }
 }
+
+#[test]
+fn keys_do_not_stay_in_the_ring() {
+    use crate::identity::Party;
+    use crate::srtp::{Master, MasterKeys, Suite};
+    let master = Master::new(Suite::AesCm128HmacSha1_80, &[0xa5; 30]).unwrap();
+    let keys = Some(MasterKeys { suite: Suite::AesCm128HmacSha1_80, ours: master, theirs: master });
+    let session = Session { slot: 1, generation: 1 };
+    let secure = Command::Secure { session, party: Party::One, keys, heard: None };
+    let (mut producer, mut consumer) = ring::<Command>(4).unwrap();
+    let words = |consumer: &Consumer<Command>| {
+        consumer.shared.slot(0).iter().any(|word| word.load(Ordering::Relaxed) == 0xa5a5_a5a5_a5a5_a5a5)
+    };
+    producer.push(&secure).unwrap();
+    assert!(words(&consumer));
+    assert_eq!(consumer.pop(), Ok(Some(secure)));
+    assert!(!words(&consumer));
+}

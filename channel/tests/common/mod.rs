@@ -16,6 +16,7 @@ use duogate_channel::message::{FileRefusal, Rejection, ShardDescription, ToContr
 use duogate_channel::quality::{Fault, Quality, Scores};
 use duogate_channel::snapshot::{LegSnapshot, SessionState, Snapshot};
 use duogate_channel::sound::{Codec, RecordChannels, RecordFormat, RecordHold};
+use duogate_channel::srtp::{Heard, MOST_INDEX, Master, MasterKeys, Suite};
 use duogate_channel::time::Instant;
 use proptest::prelude::*;
 
@@ -132,6 +133,18 @@ fn keys() -> impl Strategy<Value = Keys> {
     })
 }
 
+pub fn secret() -> impl Strategy<Value = MasterKeys> {
+    let suite = prop_oneof![Just(Suite::AesCm128HmacSha1_80), Just(Suite::AeadAes128Gcm)];
+    (suite, any::<[u8; 30]>(), any::<[u8; 30]>()).prop_filter_map("keys", |(suite, ours, theirs)| {
+        let master = |octets: &[u8; 30]| Master::new(suite, &octets[..suite.master_octets()]);
+        Some(MasterKeys { suite, ours: master(&ours)?, theirs: master(&theirs)? })
+    })
+}
+
+fn heard() -> impl Strategy<Value = Heard> {
+    (any::<u32>(), 0..=MOST_INDEX).prop_map(|(ssrc, index)| Heard { ssrc, index })
+}
+
 pub fn command() -> impl Strategy<Value = Command> {
     let format = prop_oneof![
         Just(RecordFormat::Alaw),
@@ -152,6 +165,13 @@ pub fn command() -> impl Strategy<Value = Command> {
             session,
             party,
             source
+        }),
+        (session(), party(), proptest::option::of(secret()), proptest::option::of(heard()))
+            .prop_map(|(session, party, keys, heard)| Command::Secure { session, party, keys, heard }),
+        (session(), party(), address()).prop_map(|(session, party, address)| Command::Learn {
+            session,
+            party,
+            signaling: address.ip(),
         }),
         session().prop_map(|session| Command::Join { session }),
         (session(), recording(), format, channels, hold).prop_map(
@@ -280,6 +300,7 @@ pub fn event() -> impl Strategy<Value = Event> {
             party,
             fault
         }),
+        (session(), party()).prop_map(|(session, party)| Event::Unauthentic { session, party }),
         (session(), recording(), recorded, duration, any::<u64>(), any::<u32>(), [track(), track()])
             .prop_map(|(session, recording, outcome, duration, bytes, missing, tracks)| Event::Recorded {
                 session,
@@ -345,16 +366,10 @@ pub fn to_control() -> impl Strategy<Value = ToControl> {
 
 fn leg() -> impl Strategy<Value = LegSnapshot> {
     let stream = any::<(u32, u16, u32, u16)>();
-    (local_port(), proptest::option::of(far_end()), source(), stream, statistics()).prop_map(
-        |(port, far_end, hears, (ssrc, sequence, timestamp, packet_samples), statistics)| LegSnapshot {
-            port,
-            far_end,
-            hears,
-            ssrc,
-            sequence,
-            timestamp,
-            packet_samples,
-            statistics,
+    let heard = proptest::option::of(heard());
+    (local_port(), proptest::option::of(far_end()), source(), stream, heard, statistics()).prop_map(
+        |(port, far_end, hears, (ssrc, sequence, timestamp, packet_samples), heard, statistics)| {
+            LegSnapshot { port, far_end, hears, ssrc, sequence, timestamp, packet_samples, heard, statistics }
         },
     )
 }

@@ -141,6 +141,8 @@ impl FakeShard {
                     self.say(Event::ActionEnded { session, party, action, outcome });
                 }
                 Command::FarEnd { .. }
+                | Command::Secure { .. }
+                | Command::Learn { .. }
                 | Command::Hear { .. }
                 | Command::RecordStop { .. }
                 | Command::Play { .. } => {}

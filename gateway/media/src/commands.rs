@@ -34,6 +34,9 @@ impl<P: Path> Core<P> {
                 Ok(())
             }
             Command::FarEnd { session, party, far_end } => self.far_end(now, session, party, far_end),
+            Command::Secure { session, .. } | Command::Learn { session, .. } => {
+                self.place_of(session).map(drop)
+            }
             Command::Hear { session, party, source } => self.hear(now, session, party, source),
             Command::Join { session } => self.join(now, session),
             Command::RecordStart { session, recording, format, channels, hold } => {

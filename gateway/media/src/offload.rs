@@ -357,6 +357,8 @@ pub(crate) const fn session_of(command: &Command) -> Option<Session> {
     match command {
         Command::Open { .. } => None,
         Command::FarEnd { session, .. }
+        | Command::Secure { session, .. }
+        | Command::Learn { session, .. }
         | Command::Hear { session, .. }
         | Command::Join { session }
         | Command::RecordStart { session, .. }

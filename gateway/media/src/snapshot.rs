@@ -3,6 +3,7 @@
 use duogate_channel::command::{FarEnd, Source};
 use duogate_channel::event::LegStatistics;
 use duogate_channel::identity::{LocalPort, Session, Sound, Tag};
+use duogate_channel::srtp::Heard;
 use duogate_channel::time::Instant;
 
 use crate::core::Core;
@@ -58,6 +59,8 @@ pub struct LegSnapshot {
     pub timestamp: u32,
     /// Samples in the newest packet with sound towards it.
     pub packet_samples: u16,
+    /// How far its own stream has come, if the leg is secured and one has been heard.
+    pub heard: Option<Heard>,
     /// When that was; zero if nothing has been sent.
     pub sent_at: Instant,
     /// Figures so far.
@@ -98,6 +101,7 @@ impl Leg {
             sequence: stream.sequence,
             timestamp: stream.timestamp,
             packet_samples: stream.samples,
+            heard: None,
             sent_at: stream.sent_at,
             statistics: consulted.statistics(),
         }

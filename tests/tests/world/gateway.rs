@@ -288,6 +288,7 @@ fn page(now: Instant, snapshot: &duogate_media::Snapshot) -> Snapshot {
             sequence: leg.sequence,
             timestamp: leg.timestamp.wrapping_add(ahead),
             packet_samples: leg.packet_samples,
+            heard: leg.heard,
             statistics: leg.statistics,
         }
     });

@@ -49,6 +49,9 @@ impl Endpoint {
                 (Some(_), Some(Fault::Mute)) => self.counters.found_mute += 1,
                 (Some(_), None) => {}
             },
+            Event::Unauthentic { session, party } => {
+                self.tell_session(now, shard, session, Input::Unauthentic { party });
+            }
             // By its own name: it may end after its session has.
             Event::Recorded { recording, outcome, duration, bytes, missing, tracks, .. } => {
                 match self.recordings.get(&recording).copied() {

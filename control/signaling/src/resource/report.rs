@@ -318,6 +318,8 @@ pub enum Reason {
     AnswerLimit,
     /// Nothing was heard of a party for the configured time.
     MediaTimeout,
+    /// What came from a party did not pass the check of its keys.
+    MediaUnauthentic,
     /// The gateway had no session left.
     MediaRefused,
     /// The gateway went away in mid-call.
@@ -357,6 +359,7 @@ impl Reason {
             Self::HungUp => "hung_up",
             Self::AnswerLimit => "answer_limit",
             Self::MediaTimeout => "media_timeout",
+            Self::MediaUnauthentic => "media_unauthentic",
             Self::MediaRefused => "media_refused",
             Self::MediaLost => "media_lost",
             Self::MediaStalled => "media_stalled",

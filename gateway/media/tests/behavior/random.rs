@@ -189,6 +189,7 @@ impl Knowledge {
                 Event::Joined { session }
                 | Event::Played { session, .. }
                 | Event::Silent { session, .. }
+                | Event::Unauthentic { session, .. }
                 | Event::Fault { session, .. } => {
                     assert!(self.open.contains(&session), "nothing is told of a session that is not open");
                 }

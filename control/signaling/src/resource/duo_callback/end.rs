@@ -76,6 +76,7 @@ impl DuoCallback {
             Why::Dropped => normal(self.requested_cause, 0, Reason::Dropped),
             Why::Shutdown => error(503, 0, Reason::Shutdown),
             Why::MediaTimeout => error(408, 0, Reason::MediaTimeout),
+            Why::Unauthentic => error(488, 0, Reason::MediaUnauthentic),
             Why::MediaRefused => error(503, 0, Reason::MediaRefused),
             Why::MediaLost => error(500, 0, Reason::MediaLost),
             Why::MediaStalled => error(500, 0, Reason::MediaStalled),

@@ -72,6 +72,11 @@ pub enum Input {
         /// Who.
         party: Party,
     },
+    /// What comes from a party does not pass the check of its keys.
+    Unauthentic {
+        /// Who.
+        party: Party,
+    },
     /// A recording has ended.
     Recorded {
         /// Which.

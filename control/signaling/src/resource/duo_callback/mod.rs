@@ -202,6 +202,7 @@ impl DuoCallback {
             Input::Joined => Some(Stimulus::Joined),
             Input::Played { party, sound } => self.played(party, sound),
             Input::Silent { party } => Some(Stimulus::Silent(party)),
+            Input::Unauthentic { party } => Some(Stimulus::Unauthentic(party)),
             Input::Recorded { recording, outcome, duration, bytes, missing, tracks } => {
                 let held = Held { duration, bytes, missing, tracks };
                 self.recorded(now, recording, outcome, held).then_some(Stimulus::Filed)

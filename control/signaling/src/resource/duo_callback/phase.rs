@@ -76,6 +76,8 @@ pub(super) enum Stimulus {
     Joined,
     /// Nothing was heard of the party for too long.
     Silent(Party),
+    /// What comes from the party does not pass the check of its keys.
+    Unauthentic(Party),
     /// The phase's deadline has passed.
     Expired,
     /// The application gives up.
@@ -115,6 +117,8 @@ pub(super) enum Why {
     Shutdown,
     /// The party went silent.
     MediaTimeout,
+    /// The party's packets do not pass the check of its keys.
+    Unauthentic,
     /// No session to be had.
     MediaRefused,
     /// The gateway went away.
@@ -233,6 +237,10 @@ impl Phase {
             (Connected, S::Expired) => T::Release(Why::AnswerLimit),
             (Connected, S::Silent(_)) => T::Release(Why::MediaTimeout),
 
+            // A party that has answered. Before that its call may still be answered by somebody else.
+            (Prompting | Calling2 | Joining | Connected, S::Unauthentic(One))
+            | (Joining | Connected, S::Unauthentic(Two)) => T::Release(Why::Unauthentic),
+
             // Hang-ups.
             (Prompting | Calling2 | Joining, S::HungUp(One)) => T::Release(Why::HungUpEarly(One)),
             (Joining, S::HungUp(Two)) => T::Release(Why::HungUpEarly(Two)),
@@ -264,7 +272,7 @@ impl Phase {
             // Nothing changes. Spelled out, so that a new phase or stimulus has to be decided everywhere.
             (_, S::Ready | S::Refused | S::Joined | S::PromptOver | S::AnsweredToPrompt) => T::Stay,
             (_, S::Ringing(_) | S::Answered(_) | S::Retry(_) | S::Exhausted(_)) => T::Stay,
-            (_, S::Silent(_) | S::HungUp(_)) => T::Stay,
+            (_, S::Silent(_) | S::HungUp(_) | S::Unauthentic(_)) => T::Stay,
             (Calling2 | Joining | Connected | Closing | Filing | Draining | Over, S::Cancel) => T::Stay,
             (Closing | Filing | Draining | Over, S::Drop | S::Shutdown) => T::Stay,
             (Filing | Draining | Over, S::MediaLost) => T::Stay,

@@ -7,7 +7,7 @@ use duogate_channel::identity::Party::{One, Two};
 
 use crate::resource::duo_callback::phase::{Phase, Stimulus, Transition};
 
-const STIMULI: [Stimulus; 25] = [
+const STIMULI: [Stimulus; 27] = [
     Stimulus::Ready,
     Stimulus::Refused,
     Stimulus::Ringing(One),
@@ -25,6 +25,8 @@ const STIMULI: [Stimulus; 25] = [
     Stimulus::Joined,
     Stimulus::Silent(One),
     Stimulus::Silent(Two),
+    Stimulus::Unauthentic(One),
+    Stimulus::Unauthentic(Two),
     Stimulus::Expired,
     Stimulus::Cancel,
     Stimulus::Drop,

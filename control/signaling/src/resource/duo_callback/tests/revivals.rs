@@ -32,6 +32,7 @@ impl Stage {
             sequence,
             timestamp,
             packet_samples: 160,
+            heard: None,
             statistics,
         };
         let streams = [Remains::of(&leg, self.now.instant); 2];

@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench figures
 
-BUILD_TOOLS := cc=gcc make=make git=git clang=clang
+BUILD_TOOLS := cc=gcc make=make git=git clang=clang cmake=cmake
 TEST_TOOLS := $(BUILD_TOOLS) sipp=sip-tester baresip=baresip-core kamailio=kamailio \
 	/usr/lib/*/kamailio/modules/tls.so=kamailio-tls-modules promtool=prometheus systemd-analyze=systemd ip=iproute2
 BENCH_TOOLS := $(BUILD_TOOLS) sipp=sip-tester rtpengine=rtpengine-daemon ip=iproute2 valgrind=valgrind

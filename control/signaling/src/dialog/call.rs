@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use crate::message::{BuildError, Builder, Method, Name, Scheme, Status, UriBuf};
-use crate::transaction::Transport;
+use crate::transaction::{Transport, Way};
 
 /// Methods that we take in a dialog (RFC 3261 section 20.5).
 pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE";
@@ -36,10 +36,8 @@ pub(crate) struct Call {
     pub(crate) target: UriBuf,
     /// Our SIP address.
     pub(crate) local: SocketAddr,
-    /// How requests travel.
+    /// How the INVITE travels.
     pub(crate) transport: Transport,
-    /// Where the INVITE goes, and where a dialog's request goes whose next hop is a name.
-    pub(crate) destination: SocketAddr,
     /// What User-Agent says.
     pub(crate) user_agent: String,
 }
@@ -72,20 +70,26 @@ impl Call {
     pub(crate) fn contact(&self) -> String {
         let local = self.local;
         match self.transport {
-            _ if self.target.uri().scheme() == Scheme::Sips => format!("<sips:{local}>"),
+            _ if self.is_secure() => format!("<sips:{local}>"),
             Transport::Udp => format!("<sip:{local}>"),
             Transport::Tcp => format!("<sip:{local};transport=tcp>"),
             Transport::Tls => format!("<sip:{local};transport=tls>"),
         }
     }
 
-    /// Writes a request of this call (RFC 3261 section 8.1.1).
+    /// Must every hop be encrypted (RFC 3261 section 26.2.2)?
+    pub(crate) fn is_secure(&self) -> bool {
+        self.target.uri().scheme() == Scheme::Sips
+    }
+
+    /// Writes a request of this call that goes this way (RFC 3261 section 8.1.1).
     ///
     /// # Errors
     /// Those of [`Builder::build`].
-    pub(crate) fn write(&self, request: &Request<'_>) -> Result<Vec<u8>, BuildError> {
+    pub(crate) fn write(&self, way: Way, request: &Request<'_>) -> Result<Vec<u8>, BuildError> {
         let Request { method, branch, .. } = *request;
-        let via = format_args!("SIP/2.0/{} {};branch={branch};rport", self.transport.as_str(), self.local);
+        let transport = way.path.transport.as_str();
+        let via = format_args!("SIP/2.0/{transport} {};branch={branch};rport", way.local);
         let mut builder = Builder::request(method, request.uri).header(Name::Via, via);
         for route in request.routes {
             builder = builder.header(Name::Route, route);

@@ -8,8 +8,13 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use crate::message::{Host, Message, Method, Name, NameAddress, Scheme, Uri, UriBuf};
+use crate::transaction::{Question, Transport, Way};
 
 pub(crate) use call::{ACCEPT, ALLOW, Call, Request, SERVED, reason};
+
+/// Ports of SIP (RFC 3261 section 19.1.2).
+const DEFAULT_PORT: u16 = 5060;
+const SECURE_PORT: u16 = 5061;
 
 /// One peer-to-peer relation with the party, early or confirmed.
 #[derive(Clone, Debug)]
@@ -26,13 +31,15 @@ pub(crate) struct Dialog {
     remote_cseq: Option<u32>,
 }
 
-/// A request ready to be sent, and where to.
+/// Where a dialog's requests go (RFC 3261 section 8.1.2): to its first route, or else to its target.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Outgoing {
-    /// The next hop.
-    pub(crate) destination: SocketAddr,
-    /// The whole message.
-    pub(crate) bytes: Vec<u8>,
+pub(crate) enum Hop {
+    /// To a literal address; by the transport that its URI names, if it names one.
+    There(SocketAddr, Option<Transport>),
+    /// To a host that has to be located (RFC 3263).
+    Named(Question),
+    /// The URI says nothing that could be followed: the way the INVITE went.
+    Nowhere,
 }
 
 /// What one request of a dialog says of its own.
@@ -140,28 +147,38 @@ impl Dialog {
     pub(crate) fn acknowledge(
         &self,
         call: &Call,
+        way: Way,
         cseq: u32,
         branch: &str,
         headers: &[(Name, String)],
-    ) -> Option<Outgoing> {
-        self.write(call, cseq, &Content { method: Method::Ack, branch, reason: None, headers, body: None })
+    ) -> Option<Vec<u8>> {
+        self.write(
+            call,
+            way,
+            cseq,
+            &Content { method: Method::Ack, branch, reason: None, headers, body: None },
+        )
     }
 
     /// The next request in this dialog.
-    pub(crate) fn request(&mut self, call: &Call, content: &Content<'_>) -> Option<Outgoing> {
+    pub(crate) fn request(&mut self, call: &Call, way: Way, content: &Content<'_>) -> Option<Vec<u8>> {
         self.local_cseq += 1;
-        self.write(call, self.local_cseq, content)
+        self.write(call, way, self.local_cseq, content)
+    }
+
+    /// The latest request once more, written for another way.
+    pub(crate) fn rewrite(&self, call: &Call, way: Way, content: &Content<'_>) -> Option<Vec<u8>> {
+        self.write(call, way, self.local_cseq, content)
     }
 
     /// None if the result would be longer than a datagram.
-    fn write(&self, call: &Call, cseq: u32, content: &Content<'_>) -> Option<Outgoing> {
+    fn write(&self, call: &Call, way: Way, cseq: u32, content: &Content<'_>) -> Option<Vec<u8>> {
         let (uri, routes) = self.request_line_and_routes();
         let to_tag = self.remote_tag.as_str();
         let Content { method, branch, reason, headers, body } = *content;
         let request =
             Request { method, uri: &uri, routes: &routes, to_tag, cseq, branch, reason, headers, body };
-        let bytes = call.write(&request).ok()?;
-        Some(Outgoing { destination: self.next_hop(call), bytes })
+        call.write(way, &request).ok()
     }
 
     /// What stands in the request line of the dialog's requests.
@@ -183,20 +200,34 @@ impl Dialog {
         }
     }
 
-    /// Where a request of this dialog goes (RFC 3261 section 8.1.2). Names inside a dialog are not located:
-    /// such a hop is reached the way the INVITE went.
-    pub(crate) fn next_hop(&self, call: &Call) -> SocketAddr {
+    /// Where a request of this dialog goes (RFC 3261 section 8.1.2). `secure`: over TLS on every hop, whatever the URI
+    /// says (section 26.2.2).
+    pub(crate) fn next_hop(&self, secure: bool) -> Hop {
         let first = self.routes.first().and_then(|route| NameAddress::parse(route).ok());
-        let address = first.map_or_else(|| literal(&self.target.uri()), |first| literal(&first.uri));
-        address.unwrap_or(call.destination)
+        first.map_or_else(|| hop(&self.target.uri(), secure), |first| hop(&first.uri, secure))
     }
 }
 
-/// The address of a URI that names a literal one.
-fn literal(uri: &Uri<'_>) -> Option<SocketAddr> {
-    match uri.host()? {
-        Host::Ip(address) => Some(SocketAddr::new(address, uri.effective_port())),
-        Host::Name(_) => None,
+fn hop(uri: &Uri<'_>, secure: bool) -> Hop {
+    let named = uri.parameters().value("transport");
+    let transport = match uri.scheme() {
+        Scheme::Sips => Some(Transport::Tls),
+        _ if secure => Some(Transport::Tls),
+        _ => [Transport::Udp, Transport::Tcp, Transport::Tls]
+            .into_iter()
+            .find(|known| named.is_some_and(|named| named.eq_ignore_ascii_case(known.as_str()))),
+    };
+    // RFC 3261 section 16.6 step 7: `maddr` is where the URI is reached.
+    let maddr = uri.parameters().value("maddr").and_then(|text| Host::parse(text).ok());
+    match maddr.or(uri.host()) {
+        Some(Host::Ip(address)) => {
+            let default = if transport == Some(Transport::Tls) { SECURE_PORT } else { DEFAULT_PORT };
+            Hop::There(SocketAddr::new(address, uri.port().unwrap_or(default)), transport)
+        }
+        Some(Host::Name(name)) => {
+            Hop::Named(Question { host: name.to_ascii_lowercase(), port: uri.port(), transport })
+        }
+        None => Hop::Nowhere,
     }
 }
 

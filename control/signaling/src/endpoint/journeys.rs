@@ -12,6 +12,7 @@ use super::Endpoint;
 use super::check::redirected;
 use super::deadlines::Sleeper;
 use super::output::Place;
+use super::routing::is_secure;
 use super::slots::{Attempt, Journey, Order};
 use super::trunks::{Pace, Turn};
 use crate::clock::Now;
@@ -138,10 +139,13 @@ impl Endpoint {
     /// A leg of the journey has failed. True if it goes on: then the resource hears nothing of it.
     pub(super) fn goes_on(&mut self, now: Now, serial: u64, party: Party, outcome: Outcome) -> bool {
         let Outcome { status, silent, contacts } = outcome;
-        let found: Vec<Target> = contacts.iter().filter_map(|uri| redirected(&self.settings, uri)).collect();
+        let mut found: Vec<Target> =
+            contacts.iter().filter_map(|uri| redirected(&self.settings, uri)).collect();
         let Some(journey) = self.journey(serial, party) else { return false };
         if (300..400).contains(&status) && journey.redirects > 0 {
             journey.redirects -= 1;
+            // RFC 3261 section 26.2.2: who was called securely is called in no other way.
+            found.retain(|target| is_secure(target) || !is_secure(&journey.target));
             journey.places.clear();
             let new: Vec<Target> =
                 found.into_iter().filter(|target| !journey.seen.contains(&target.uri)).collect();

@@ -15,7 +15,7 @@ use super::deadlines::Sleeper;
 use super::journeys::Outcome;
 use super::output::{Listener, Output, Place};
 use super::settings::Trunk;
-use super::slots::{Attempt, LegSlot, Order};
+use super::slots::{Attempt, LegSlot, Order, Search};
 use super::{Endpoint, Input};
 use crate::clock::Now;
 use crate::digest::Login;
@@ -87,6 +87,7 @@ impl Endpoint {
             target: UriBuf::parse(&target.uri).ok()?,
             path: Path { listener, transport: place.transport, address: place.address },
             wide: self.wide_way(target, trunk, place),
+            exits: self.exits.clone(),
             caller,
             local: self.settings.listeners.get(usize::from(listener.0))?.address,
             offer: MediaOffer {
@@ -210,6 +211,7 @@ impl Endpoint {
         let event = match output {
             leg::Output::Send { path, bytes } => return self.send(path.listener, path.address, bytes),
             leg::Output::Gone => return self.leg_gone(call_id),
+            leg::Output::Locate { question } => return self.search_for_leg(call_id, question),
             leg::Output::Provisional { status, early_media } => {
                 self.leg_rings(now, call_id, status);
                 LegEvent::Provisional { status, early_media }
@@ -279,6 +281,7 @@ impl Endpoint {
 
     fn leg_gone(&mut self, call_id: u128) {
         let Some(mut slot) = self.legs.remove(&call_id) else { return };
+        self.searches.retain(|_, search| !matches!(search, Search::Leg(waiting, _) if *waiting == call_id));
         self.deadlines.set(Sleeper::Leg(call_id), &mut slot.deadline, None);
         if let Some(name) = slot.trunk.take() {
             self.trunks.remove(&name);

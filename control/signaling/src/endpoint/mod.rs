@@ -31,6 +31,7 @@ mod tests;
 mod trunks;
 
 use alloc::collections::{BTreeMap, VecDeque};
+use alloc::sync::Arc;
 
 use duogate_channel::identity::Recording;
 use duogate_channel::time::Instant;
@@ -57,6 +58,8 @@ use trunks::Trunks;
 /// All of signaling: resources, legs, trunks, limits.
 pub struct Endpoint {
     settings: Settings,
+    /// The listening sockets, as legs know them.
+    exits: Arc<[Local]>,
     random: ChaCha12Rng,
     /// Keeps the tags of stateless answers the same for repeated requests, and unguessable.
     secret: u64,
@@ -100,6 +103,7 @@ impl Endpoint {
         // A thousand a millisecond: more than any node constructs, so serials of a later start are greater.
         let last_serial = now.unix.milliseconds().max(1).unsigned_abs().saturating_mul(1000);
         let mut this = Self {
+            exits: settings.listeners.as_slice().into(),
             settings,
             random,
             secret,

@@ -87,6 +87,7 @@ impl Endpoint {
             target: uri(&row.remote_uri)?,
             path: Path { listener, transport: local.transport, address },
             wide: None,
+            exits: self.exits.clone(),
             caller: uri(&row.local_uri)?,
             local: local.address,
             offer: MediaOffer {

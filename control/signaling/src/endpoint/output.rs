@@ -1,7 +1,6 @@
 //! What the endpoint wants done.
 
 use alloc::boxed::Box;
-use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
@@ -12,31 +11,11 @@ use crate::resource::note::Note;
 use crate::resource::report::Report;
 
 pub use crate::resource::report::Measurement;
-pub use crate::transaction::{Listener, Transport};
+pub use crate::transaction::{Listener, Place, Question, Transport};
 
 /// Names one question about a host name.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Query(pub u64);
-
-/// A host to be located.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Question {
-    /// Its name.
-    pub host: String,
-    /// A port that is given: then neither NAPTR nor SRV is asked for.
-    pub port: Option<u16>,
-    /// A transport that is given: then NAPTR is not asked for.
-    pub transport: Option<Transport>,
-}
-
-/// A place where a host is reached.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Place {
-    /// How.
-    pub transport: Transport,
-    /// Where.
-    pub address: SocketAddr,
-}
 
 /// Why a host could not be located.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -12,6 +12,7 @@ use super::settings::Trunk;
 use super::slots::{Attempt, Search};
 use super::{Endpoint, Input};
 use crate::clock::Now;
+use crate::leg;
 use crate::resource::plan::{Plan, Target};
 use crate::transaction::Transport;
 
@@ -46,12 +47,20 @@ impl Endpoint {
         self.work.push_back((serial, Input::Skipped { party }));
     }
 
+    /// A dialog leads to a host that has to be looked for.
+    pub(super) fn search_for_leg(&mut self, call_id: u128, question: Question) {
+        self.last_query += 1;
+        let query = Query(self.last_query);
+        self.searches.insert(query, Search::Leg(call_id, question.clone()));
+        self.outputs.push_back(Output::Locate { query, question });
+    }
+
     pub(super) fn search(&mut self, serial: u64, party: Party, question: Question) {
         self.last_query += 1;
         let query = Query(self.last_query);
         if let Some(slot) = self.resources.get_mut(&serial) {
             slot.attempts[party.index()] = Attempt::Searching(query);
-            self.searches.insert(query, Search { serial, party });
+            self.searches.insert(query, Search::Attempt(serial, party));
             self.outputs.push_back(Output::Locate { query, question });
         }
     }
@@ -85,8 +94,16 @@ impl Endpoint {
         if self.located_peer(now, query, places.as_deref().unwrap_or_default()) {
             return;
         }
-        let Some(Search { serial, party }) = self.searches.remove(&query) else { return };
-        self.arrive(now, serial, party, places.unwrap_or_default());
+        match self.searches.remove(&query) {
+            Some(Search::Attempt(serial, party)) => {
+                self.arrive(now, serial, party, places.unwrap_or_default());
+            }
+            Some(Search::Leg(call_id, question)) => {
+                let places = places.unwrap_or_default();
+                self.handle_leg(now, call_id, leg::Input::Located { question: &question, places: &places });
+            }
+            None => return,
+        }
         self.work_off(now);
     }
 
@@ -109,8 +126,18 @@ fn reached(target: &Target, trunk: Option<&Trunk>) -> (String, Option<u16>, Opti
     let of_uri = trunk.is_none_or(|trunk| trunk.address.is_none());
     let port = target.port.filter(|_| of_uri).or_else(|| trunk.and_then(|trunk| trunk.port));
     let transport = trunk.and_then(|trunk| trunk.transport);
-    let transport = if of_uri { target.transport.or(transport) } else { transport.or(target.transport) };
+    let transport = match target.transport {
+        // RFC 3261 section 26.2.2: TLS on every hop, whatever the trunk is used to.
+        _ if is_secure(target) => Some(Transport::Tls),
+        of_target if of_uri => of_target.or(transport),
+        of_target => transport.or(of_target),
+    };
     (host, port, transport)
+}
+
+/// Is it called by a `sips` URI?
+pub(super) fn is_secure(target: &Target) -> bool {
+    target.uri.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("sips:"))
 }
 
 /// An address written out, IPv6 with or without brackets.

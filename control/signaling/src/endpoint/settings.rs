@@ -3,7 +3,7 @@
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::net::{IpAddr, SocketAddr};
+use core::net::IpAddr;
 
 use duogate_channel::sound::{Codec, RecordHold};
 
@@ -12,7 +12,7 @@ pub use crate::leg::SessionInterval;
 pub use crate::peer::{Ping, Registration};
 pub use crate::resource::plan::Waits;
 pub use crate::sdp::KeyWay;
-pub use crate::transaction::Transport;
+pub use crate::transaction::{Local, Transport};
 
 /// Everything that an operator can set about signaling.
 #[derive(Clone, PartialEq, Debug)]
@@ -44,23 +44,6 @@ pub struct Settings {
     pub max_redirects: u8,
     /// T1, T2 and their like.
     pub timers: crate::transaction::Settings,
-}
-
-/// A place where we are reached.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Local {
-    /// How.
-    pub transport: Transport,
-    /// Where.
-    pub address: SocketAddr,
-}
-
-impl Local {
-    /// A UDP socket.
-    #[must_use]
-    pub const fn udp(address: SocketAddr) -> Self {
-        Self { transport: Transport::Udp, address }
-    }
 }
 
 /// What is admitted at once and over time.

@@ -10,7 +10,7 @@ use duogate_channel::identity::{LocalPort, Party};
 use duogate_channel::sound::Codec;
 use duogate_channel::time::Instant;
 
-use super::output::{Place, Query};
+use super::output::{Place, Query, Question};
 use crate::leg::Leg;
 use crate::resource::duo_callback::DuoCallback;
 use crate::resource::plan::Target;
@@ -58,10 +58,12 @@ pub(super) struct LegSlot {
     pub(super) deadline: Option<Instant>,
 }
 
-/// An attempt that waits for its host's addresses.
-pub(super) struct Search {
-    pub(super) serial: u64,
-    pub(super) party: Party,
+/// Who waits for a host's places.
+pub(super) enum Search {
+    /// An attempt to call that party of that resource.
+    Attempt(u64, Party),
+    /// A dialog of that leg.
+    Leg(u128, Question),
 }
 
 /// The way of one attempt: from the URI to places, from a redirection to other URIs.

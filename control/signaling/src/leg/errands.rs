@@ -11,11 +11,12 @@ use duogate_channel::time::Instant;
 use super::Leg;
 use super::face::{Assertion, SessionInterval};
 use super::requests::{Described, Reply, description};
+use super::responses::Asked;
 use super::state::Stimulus;
 use super::watch::{Due, MIN_SE, Watch};
 use crate::dialog::{Content, SERVED};
 use crate::message::{Message, Method, Name, Refresher, Status};
-use crate::transaction::{CancelError, ClientId, Path};
+use crate::transaction::{CancelError, ClientId, Path, Way};
 
 /// PRACKs and refreshes at once. Reliable provisional responses beyond are not acknowledged; they come again.
 pub(super) const MAX_ERRANDS: usize = 16;
@@ -37,11 +38,12 @@ const GLARE_STEP: u64 = 10;
 #[derive(Debug)]
 pub(super) struct Errand {
     pub(super) id: ClientId,
-    kind: Kind,
+    pub(super) path: Path,
+    pub(super) kind: Kind,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
-enum Kind {
+pub(super) enum Kind {
     /// Of the early dialog with this tag, with this RAck.
     Prack { tag: String, rack: String },
     /// By UPDATE.
@@ -186,34 +188,36 @@ impl Leg {
         true
     }
 
-    fn send_prack(&mut self, now: Instant, tag: &str, rack: String) {
+    pub(super) fn send_prack(&mut self, now: Instant, tag: &str, rack: String) {
         let branch = self.next_branch();
-        let Some(early) = self.early.of_tag(tag) else { return };
-        let (hop, uri) = (early.dialog.next_hop(&self.call), early.dialog.request_uri());
+        let Some(early) = self.early.get(tag) else { return };
+        let (way, uri) = (self.way(&early.dialog), early.dialog.request_uri());
         let mut headers = alloc::vec![(Name::RAck, rack.clone())];
-        headers.extend(self.credentials(hop, Method::Prack, &uri));
+        headers.extend(self.credentials(way.path.address, Method::Prack, &uri));
         let content =
             Content { method: Method::Prack, branch: &branch, reason: None, headers: &headers, body: None };
         let Some(early) = self.early.of_tag(tag) else { return };
-        let outgoing = early.dialog.request(&self.call, &content);
-        if let Some(id) = self.begin(now, outgoing) {
-            self.errands.push(Errand { id, kind: Kind::Prack { tag: tag.into(), rack } });
-        }
+        let bytes = early.dialog.request(&self.call, way, &content);
+        self.begin(now, way, bytes, Kind::Prack { tag: tag.into(), rack });
     }
 
     /// Sends the BYE of a fork whose answer came too late.
     pub(super) fn send_dismissal(&mut self, now: Instant, tag: &str) {
         let branch = self.next_branch();
         let Some(fork) = self.dismissed.iter().find(|fork| fork.dialog.remote_tag == tag) else { return };
-        let (hop, uri) = (fork.dialog.next_hop(&self.call), fork.dialog.request_uri());
-        let headers = self.credentials(hop, Method::Bye, &uri);
+        let (way, uri) = (self.way(&fork.dialog), fork.dialog.request_uri());
+        let headers = self.credentials(way.path.address, Method::Bye, &uri);
         let content =
             Content { method: Method::Bye, branch: &branch, reason: None, headers: &headers, body: None };
         let fork = self.dismissed.iter_mut().find(|fork| fork.dialog.remote_tag == tag);
-        let outgoing = fork.and_then(|fork| fork.dialog.request(&self.call, &content));
-        if let Some(id) = self.begin(now, outgoing) {
-            self.errands.push(Errand { id, kind: Kind::Dismissal { tag: tag.into() } });
-        }
+        let bytes = fork.and_then(|fork| fork.dialog.request(&self.call, way, &content));
+        self.begin(now, way, bytes, Kind::Dismissal { tag: tag.into() });
+    }
+
+    fn begin(&mut self, now: Instant, way: Way, bytes: Option<Vec<u8>>, kind: Kind) {
+        let path = way.path;
+        let id = bytes.and_then(|bytes| self.layer.request(now, path, bytes).ok());
+        self.errands.extend(id.map(|id| Errand { id, path, kind }));
     }
 
     /// Is a re-INVITE of ours without its final response?
@@ -235,18 +239,22 @@ impl Leg {
         }
     }
 
-    fn refresh(&mut self, now: Instant) {
+    pub(super) fn refresh(&mut self, now: Instant) {
         let mut headers = Vec::new();
         self.renewal.push_interval(&mut headers, ";refresher=uac");
         if self.renewal.by_update {
             let sent = self.ask(now, Method::Update, None, &headers, None);
-            self.errands.extend(sent.map(|(id, _)| Errand { id, kind: Kind::Update }));
+            let errand = sent.map(|Asked { id, path, .. }| Errand { id, path, kind: Kind::Update });
+            self.errands.extend(errand);
         } else if self.pending.is_some() || self.invite.is_some() {
             self.renewal.watch = self.renewal.watch.later(now, AFTER_COLLISION);
         } else {
             let body = self.local.repeated();
             let sent = self.ask(now, Method::Invite, None, &headers, Some(&body));
-            let errand = sent.map(|(id, cseq)| Errand { id, kind: Kind::Invite { cseq, ack_branch: None } });
+            let errand = sent.map(|Asked { id, cseq, path }| {
+                let kind = Kind::Invite { cseq, ack_branch: None };
+                Errand { id, path, kind }
+            });
             self.errands.extend(errand);
         }
     }
@@ -313,12 +321,13 @@ impl Leg {
         if first {
             self.refreshed(now, response);
         }
-        let ack = self.chosen.as_ref().and_then(|chosen| {
-            let is_ours = chosen.dialog.next_hop(&self.call) == self.path.address;
+        if let Some(dialog) = self.chosen.as_ref().map(|chosen| &chosen.dialog) {
+            let way = self.way(dialog);
+            let is_ours = way.path.address == self.path.address;
             let credentials = if is_ours { self.invite_credentials.as_slice() } else { &[] };
-            chosen.dialog.acknowledge(&self.call, cseq, &branch, credentials)
-        });
-        ack.into_iter().for_each(|ack| self.send(ack));
+            let ack = dialog.acknowledge(&self.call, way, cseq, &branch, credentials);
+            self.send(way, ack);
+        }
         if let Some(errand) = self.errands.get_mut(place) {
             errand.kind = Kind::Invite { cseq, ack_branch: Some(branch) };
         }
@@ -336,6 +345,7 @@ impl Leg {
         if let Some(chosen) = &mut self.chosen {
             chosen.dialog.refresh(response);
         }
+        self.ask_for_chosen();
         if self.state.is_talking() {
             self.renewal.agreed_by(now, response);
         }

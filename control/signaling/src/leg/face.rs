@@ -1,6 +1,7 @@
 //! What goes into a leg and what comes out of it.
 
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
@@ -10,12 +11,11 @@ use duogate_channel::sound::Codec;
 use rand_chacha::ChaCha12Rng;
 use rand_core::Rng;
 
-use super::size::Way;
 pub use super::watch::SessionInterval;
 use crate::digest::Login;
 use crate::message::{Message, UriBuf};
 use crate::sdp::KeyWay;
-use crate::transaction::{Path, Settings};
+use crate::transaction::{Local, Path, Place, Question, Settings, Way};
 
 /// One call to place.
 #[derive(Clone, PartialEq, Debug)]
@@ -26,6 +26,8 @@ pub struct Dial {
     pub path: Path,
     /// Where it goes instead when it is too large for a datagram; none: nowhere else.
     pub wide: Option<Way>,
+    /// All our listening sockets, in their order: ways that a dialog may take.
+    pub exits: Arc<[Local]>,
     /// Who calls: the URI of From.
     pub caller: UriBuf,
     /// Our own SIP address on the listening socket that the leg uses, for Via and Contact.
@@ -82,6 +84,13 @@ pub enum Input<'a> {
     },
     /// The time of [`super::Leg::next_deadline`] has come, or any other time; harmless at any time.
     Tick,
+    /// What came of [`Output::Locate`]: places in the order in which they shall be tried; none where it is nowhere.
+    Located {
+        /// What was asked.
+        question: &'a Question,
+        /// Where it is.
+        places: &'a [Place],
+    },
     /// The shell could not send over this path (RFC 3261 section 8.1.3.1).
     Unreachable {
         /// The path of the `Send` that failed.
@@ -99,6 +108,12 @@ pub enum Output {
         path: Path,
         /// What.
         bytes: Vec<u8>,
+    },
+    /// Find where a host is reached that a dialog leads to (RFC 3263). Answer with [`Input::Located`], within 5 seconds
+    /// or so.
+    Locate {
+        /// The host.
+        question: Question,
     },
     /// A provisional response other than 100 came.
     Provisional {

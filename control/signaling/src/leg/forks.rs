@@ -56,6 +56,11 @@ impl EarlyDialogs {
         self.0.iter_mut().find(|early| early.dialog.remote_tag == tag)
     }
 
+    /// The same, to be looked at.
+    pub(crate) fn get(&self, tag: &str) -> Option<&EarlyDialog> {
+        self.0.iter().find(|early| early.dialog.remote_tag == tag)
+    }
+
     /// Ends the early dialog that the party's request belongs to.
     pub(crate) fn forget(&mut self, request: &Message<'_>) {
         self.0.retain(|early| !early.dialog.matches(request));

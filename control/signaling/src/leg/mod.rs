@@ -12,6 +12,7 @@
 mod errands;
 mod face;
 mod forks;
+mod hops;
 mod info;
 mod orphan;
 pub mod outside;
@@ -32,19 +33,20 @@ use core::net::SocketAddr;
 use duogate_channel::command::FarEnd;
 use duogate_channel::time::Instant;
 
-use crate::dialog::{Call, Outgoing, Request};
+use crate::dialog::{Call, Request};
 use crate::digest::Wallet;
 use crate::message::{MAGIC_COOKIE, Message, Method, Name};
 use crate::sdp::LocalDescription;
+pub use crate::transaction::Way;
 use crate::transaction::{self, ClientId, Delivery, Layer, Path};
 
 use errands::{Errand, MAX_ERRANDS, Renewal};
 pub use face::{Assertion, Dial, Identity, Input, MediaOffer, Output, SessionInterval};
 use forks::{Dismissed, EarlyDialogs};
+use hops::Hops;
 pub use orphan::Kept;
 use requests::Pending;
 use responses::{Answer, Failure};
-pub use size::Way;
 use size::Ways;
 pub use snapshot::Snapshot;
 use state::{Act, State, Stimulus};
@@ -69,6 +71,7 @@ pub struct Leg {
     call: Call,
     path: Path,
     ways: Ways,
+    hops: Hops,
     /// What our branches begin with, and how many there were.
     branch: (u64, u32),
     state: State,
@@ -121,6 +124,7 @@ impl Leg {
             target,
             path,
             wide,
+            exits,
             caller,
             local,
             offer,
@@ -133,8 +137,7 @@ impl Leg {
         let call_id = format!("{:032x}", identity.call_id);
         let tag = format!("{:016x}", identity.tag);
         let transport = path.transport;
-        let destination = path.address;
-        let call = Call { call_id, caller, tag, target, local, transport, destination, user_agent };
+        let call = Call { call_id, caller, tag, target, local, transport, user_agent };
         timers.limit = TRANSACTIONS;
         // RFC 8866 section 5.2 wants a numeric session; 63 bits, because some read it as a signed number.
         let description = identity.tag >> 1;
@@ -142,6 +145,7 @@ impl Leg {
             call,
             path,
             ways: Ways::new(wide),
+            hops: Hops::new(exits, wide.is_some()),
             branch: (identity.branch, 0),
             state: State::Dialing,
             layer: Layer::new(timers),
@@ -186,9 +190,9 @@ impl Leg {
             body: Some(&body),
         };
         // What cannot be written or begun is settled at once, as a call that nobody answers.
-        let mut bytes = self.call.write(&request).ok();
+        let mut bytes = self.call.write(self.own_way(), &request).ok();
         if bytes.as_ref().is_some_and(|bytes| self.widens(bytes.len())) {
-            bytes = self.call.write(&request).ok();
+            bytes = self.call.write(self.own_way(), &request).ok();
         }
         self.invite = bytes.and_then(|bytes| self.layer.request(now, self.path, bytes).ok());
     }
@@ -224,6 +228,7 @@ impl Leg {
         }
         match input {
             Input::Received { path, message } => self.receive(now, path, message),
+            Input::Located { question, places } => self.located(now, question, places),
             Input::Release { cause } => {
                 self.cause.get_or_insert(cause);
                 self.step(now, Stimulus::Release);
@@ -256,6 +261,9 @@ impl Leg {
     }
 
     fn receive(&mut self, now: Instant, path: Path, message: &Message<'_>) {
+        if self.waits(path, message) {
+            return;
+        }
         match self.layer.receive(now, message) {
             Delivery::Response(id) if self.invite == Some(id) => self.invite_response(now, path, message),
             Delivery::Response(id) if self.bye == Some(id) => self.bye_response(now, path, message),
@@ -271,7 +279,8 @@ impl Leg {
     }
 
     fn unreachable(&mut self, now: Instant, path: Path) {
-        let waiting = [self.invite, self.bye].into_iter().flatten();
+        let errands = self.errands.iter().map(|errand| errand.id);
+        let waiting = [self.invite, self.bye].into_iter().flatten().chain(errands);
         let failed: Vec<ClientId> = waiting.filter(|id| self.layer.path(*id) == Some(path)).collect();
         for id in failed {
             self.layer.transport_failed(now, id);
@@ -316,6 +325,8 @@ impl Leg {
                 self.failure = Failure::unreachable();
                 self.step(now, Stimulus::Silent);
             }
+            transaction::Output::Failed(id) if self.goes_another_way(now, id, true) => {}
+            transaction::Output::TimedOut(id) if self.goes_another_way(now, id, false) => {}
             transaction::Output::ClientEnded(id) if self.invite == Some(id) => {
                 self.invite = None;
                 self.step(now, Stimulus::InviteOver);
@@ -371,15 +382,8 @@ impl Leg {
     }
 
     /// Sends something that has no transaction: an ACK for a 2xx.
-    fn send(&mut self, outgoing: Outgoing) {
-        let path = Path { address: outgoing.destination, ..self.path };
-        self.outputs.push_back(Output::Send { path, bytes: outgoing.bytes });
-    }
-
-    /// Begins a transaction with something that belongs into a dialog.
-    fn begin(&mut self, now: Instant, outgoing: Option<Outgoing>) -> Option<ClientId> {
-        let Outgoing { destination, bytes } = outgoing?;
-        let path = Path { address: destination, ..self.path };
-        self.layer.request(now, path, bytes).ok()
+    fn send(&mut self, way: Way, bytes: Option<Vec<u8>>) {
+        let send = bytes.map(|bytes| Output::Send { path: way.path, bytes });
+        self.outputs.extend(send);
     }
 }

@@ -13,7 +13,7 @@ use super::{INVITE_CSEQ, Leg, MAX_INVITES, Output};
 use crate::dialog::{Content, Dialog};
 use crate::message::{Message, Method, Name, Scheme, Status};
 use crate::sdp::SdpError;
-use crate::transaction::{CancelError, Path};
+use crate::transaction::{CancelError, ClientId, Path};
 
 /// The longest text that a failure carries upward, in octets.
 const MAX_TEXT: usize = 128;
@@ -27,6 +27,14 @@ pub(crate) struct Answer {
     pub(crate) dialog: Dialog,
     /// The branch of the ACK, which may have to be repeated.
     pub(crate) ack_branch: String,
+}
+
+/// A request in the chosen dialog that is under way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
+    pub(crate) id: ClientId,
+    pub(crate) cseq: u32,
+    pub(crate) path: Path,
 }
 
 /// Why the INVITE failed.
@@ -220,8 +228,9 @@ impl Leg {
     fn another_success(&mut self, now: Instant, response: &Message<'_>, tag: &str) {
         let known = self.dismissed.iter().find(|dismissed| dismissed.dialog.remote_tag == tag);
         if let Some(known) = known {
-            let ack = known.dialog.acknowledge(&self.call, self.invite_cseq, &known.ack_branch, &[]);
-            ack.into_iter().for_each(|ack| self.send(ack));
+            let way = self.way(&known.dialog);
+            let ack = known.dialog.acknowledge(&self.call, way, self.invite_cseq, &known.ack_branch, &[]);
+            self.send(way, ack);
         } else if self.dismissed.len() < MAX_DISMISSED {
             let dialog = Dialog::from_response(&self.call, response);
             let ack_branch = self.next_branch();
@@ -244,12 +253,13 @@ impl Leg {
         let Some(chosen) = &self.chosen else {
             return; // The table acknowledges only what was chosen.
         };
+        let way = self.way(&chosen.dialog);
         // Credentials go nowhere but where they were asked for.
-        let is_ours = chosen.dialog.next_hop(&self.call) == self.path.address;
+        let is_ours = way.path.address == self.path.address;
         let credentials = if is_ours { self.invite_credentials.as_slice() } else { &[] };
         let (cseq, branch) = (self.invite_cseq, &chosen.ack_branch);
-        let ack = chosen.dialog.acknowledge(&self.call, cseq, branch, credentials);
-        ack.into_iter().for_each(|ack| self.send(ack));
+        let ack = chosen.dialog.acknowledge(&self.call, way, cseq, branch, credentials);
+        self.send(way, ack);
     }
 
     pub(super) fn dismiss_newest_fork(&mut self, now: Instant) {
@@ -257,8 +267,9 @@ impl Leg {
             return; // The table dismisses only what was pushed.
         };
         let tag = fork.dialog.remote_tag.clone();
-        let ack = fork.dialog.acknowledge(&self.call, self.invite_cseq, &fork.ack_branch, &[]);
-        ack.into_iter().for_each(|ack| self.send(ack));
+        let way = self.way(&fork.dialog);
+        let ack = fork.dialog.acknowledge(&self.call, way, self.invite_cseq, &fork.ack_branch, &[]);
+        self.send(way, ack);
         if let Some(wallet) = &mut self.wallet {
             wallet.begin();
         }
@@ -285,8 +296,10 @@ impl Leg {
         self.send_bye(now);
     }
 
-    fn send_bye(&mut self, now: Instant) {
-        self.bye = self.ask(now, Method::Bye, self.cause, &[], None).map(|(id, _)| id);
+    pub(super) fn send_bye(&mut self, now: Instant) {
+        let asked = self.ask(now, Method::Bye, self.cause, &[], None);
+        self.bye = asked.map(|asked| asked.id);
+        self.hops.bye = asked.map(|asked| asked.path);
     }
 
     /// A BYE that is challenged is sent again with credentials, once at most: the call is over all the same.
@@ -312,21 +325,27 @@ impl Leg {
         reason: Option<u16>,
         headers: &[(Name, String)],
         body: Option<&[u8]>,
-    ) -> Option<(crate::transaction::ClientId, u32)> {
+    ) -> Option<Asked> {
         let branch = self.next_branch();
         let dialog = &self.chosen.as_ref()?.dialog;
-        let (hop, uri) = (dialog.next_hop(&self.call), dialog.request_uri());
+        let (way, uri) = (self.way(dialog), dialog.request_uri());
         let mut all = headers.to_vec();
-        let credentials = self.credentials(hop, method, &uri);
+        let credentials = self.credentials(way.path.address, method, &uri);
         all.extend_from_slice(&credentials);
         if method == Method::Invite {
             self.invite_credentials = credentials;
         }
         let content = Content { method, branch: &branch, reason, headers: &all, body };
         let chosen = self.chosen.as_mut()?;
-        let outgoing = chosen.dialog.request(&self.call, &content);
+        let bytes = chosen.dialog.request(&self.call, way, &content)?;
         let cseq = chosen.dialog.local_sequence();
-        self.begin(now, outgoing).map(|id| (id, cseq))
+        let dialog = &self.chosen.as_ref()?.dialog;
+        let (way, bytes) = match self.wide_way(dialog, way, bytes.len()) {
+            Some(wide) => (wide, dialog.rewrite(&self.call, wide, &content)?),
+            None => (way, bytes),
+        };
+        let id = self.layer.request(now, way.path, bytes).ok()?;
+        Some(Asked { id, cseq, path: way.path })
     }
 
     pub(super) fn report_progress(&mut self) {

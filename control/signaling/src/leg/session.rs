@@ -137,6 +137,7 @@ impl Leg {
             None => self.early.of_request(request).map(|early| &mut early.dialog),
         };
         dialog.into_iter().for_each(|dialog| dialog.refresh(request));
+        self.ask_for_chosen();
         let reply = Reply::new(Status::OK).with(Name::Contact, self.call.contact()).with(Name::Allow, ALLOW);
         let mut reply = Reply { body, ..reply.with(Name::Supported, SERVED) };
         // Before the answer, there is no session to expire (RFC 4028 section 7).

@@ -1,25 +1,19 @@
 //! Requests that are too large for a datagram (RFC 3261 section 18.1.1).
 //!
 //! An INVITE that would not fit moves its call to TCP, where the party's transport was not fixed; where no connection
-//! can be made, the INVITE goes by UDP after all. Later requests of the call go the way that its INVITE went.
-
-use core::net::SocketAddr;
+//! can be made, the INVITE goes by UDP after all. Later requests of the call follow its dialog (see `hops`).
 
 use duogate_channel::time::Instant;
 
 use super::{Leg, Output};
-use crate::transaction::{Path, Transport};
+use crate::transaction::{Path, Transport, Way};
 
 /// The largest request that goes by UDP while nobody knows what the path allows.
 const LARGEST_DATAGRAM: usize = 1_300;
 
-/// A way to the party.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Way {
-    /// From which of our sockets to which address of the party.
-    pub path: Path,
-    /// Our own SIP address there.
-    pub local: SocketAddr,
+/// Does a request of that size need another transport than this one?
+pub(super) fn is_too_large(octets: usize, transport: Transport) -> bool {
+    octets > LARGEST_DATAGRAM && transport == Transport::Udp
 }
 
 /// Other ways than the one that is used.
@@ -41,7 +35,7 @@ impl Leg {
     /// Moves the call to the wide way if a request of that size needs it. True if it did: the request must be
     /// written anew.
     pub(super) fn widens(&mut self, octets: usize) -> bool {
-        if octets <= LARGEST_DATAGRAM || self.path.transport != Transport::Udp {
+        if !is_too_large(octets, self.path.transport) {
             return false;
         }
         let Some(wide) = self.ways.wide.take() else { return false };
@@ -65,7 +59,6 @@ impl Leg {
     fn take(&mut self, way: Way) {
         self.path = way.path;
         self.call.transport = way.path.transport;
-        self.call.destination = way.path.address;
         self.call.local = way.local;
     }
 

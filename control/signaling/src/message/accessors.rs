@@ -1,5 +1,6 @@
 //! What a message says, header by header.
 
+use alloc::vec::Vec;
 use core::iter::FusedIterator;
 
 use super::text::{List, is_token_text, number, offset};
@@ -104,6 +105,12 @@ impl<'a> Message<'a> {
     #[must_use]
     pub const fn body(&self) -> &'a [u8] {
         self.body
+    }
+
+    /// The message as it came, without what followed its body.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        [self.head.as_bytes(), b"\r\n", self.body].concat()
     }
 
     /// Every header line in its order.

@@ -19,4 +19,4 @@ mod timer;
 
 pub use face::{CancelError, ClientId, Delivery, Output, RequestError, RespondError, ServerId};
 pub use layer::Layer;
-pub use settings::{Listener, Path, Settings, Transport};
+pub use settings::{Listener, Local, Path, Place, Question, Settings, Transport, Way};

@@ -1,5 +1,6 @@
 //! Timers' base values, transports, paths.
 
+use alloc::string::String;
 use core::net::SocketAddr;
 use core::time::Duration;
 
@@ -77,4 +78,50 @@ pub struct Path {
     pub transport: Transport,
     /// The far end.
     pub address: SocketAddr,
+}
+
+/// A way to a far end: over which of our sockets, and as whom we are known there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Way {
+    /// From which of our sockets to which address of the party.
+    pub path: Path,
+    /// Our own SIP address there.
+    pub local: SocketAddr,
+}
+
+/// A place where we are reached.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Local {
+    /// How.
+    pub transport: Transport,
+    /// Where.
+    pub address: SocketAddr,
+}
+
+impl Local {
+    /// A UDP socket.
+    #[must_use]
+    pub const fn udp(address: SocketAddr) -> Self {
+        Self { transport: Transport::Udp, address }
+    }
+}
+
+/// A place where a host is reached.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Place {
+    /// How.
+    pub transport: Transport,
+    /// Where.
+    pub address: SocketAddr,
+}
+
+/// A host to be located.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Question {
+    /// Its name.
+    pub host: String,
+    /// A port that is given: then neither NAPTR nor SRV is asked for.
+    pub port: Option<u16>,
+    /// A transport that is given: then NAPTR is not asked for.
+    pub transport: Option<Transport>,
 }

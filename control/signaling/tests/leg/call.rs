@@ -1,5 +1,6 @@
 //! One leg and the script of its party, in virtual time.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use duogate_channel::sound::Codec;
@@ -7,7 +8,7 @@ use duogate_channel::time::Instant;
 use duogate_signaling::leg::{Assertion, Dial, Identity, Input, Leg, MediaOffer, Output};
 use duogate_signaling::message::{Message, UriBuf};
 use duogate_signaling::sdp::KeyWay;
-use duogate_signaling::transaction::{Listener, Path, Settings, Transport};
+use duogate_signaling::transaction::{Listener, Local, Path, Place, Question, Settings, Transport};
 
 use crate::text::{self, Reply, Text};
 
@@ -29,6 +30,8 @@ pub(crate) struct Call {
     pub(crate) sent: Vec<(Path, Text)>,
     /// Everything else that the leg said and nobody looked at.
     pub(crate) said: Vec<Output>,
+    /// Hosts that are being looked for.
+    pub(crate) asked: Vec<Question>,
 }
 
 /// From us to the party.
@@ -37,11 +40,18 @@ pub(crate) fn party_path() -> Path {
     Path { listener: Listener(0), transport: Transport::Udp, address }
 }
 
+/// Our sockets: one of each transport.
+pub(crate) fn exits() -> [Local; 3] {
+    [(Transport::Udp, 5060), (Transport::Tcp, 5070), (Transport::Tls, 5061)]
+        .map(|(transport, port)| Local { transport, address: SocketAddr::from(([192, 0, 2, 10], port)) })
+}
+
 pub(crate) fn a_dial() -> Dial {
     Dial {
         target: UriBuf::parse("sip:1389@192.0.2.20:5060").expect("a URI"),
         path: party_path(),
         wide: None,
+        exits: exits().into(),
         caller: UriBuf::parse("sip:4711@192.0.2.10").expect("a URI"),
         local: "192.0.2.10:5060".parse().expect("an address"),
         offer: MediaOffer {
@@ -70,7 +80,7 @@ impl Call {
         let mut dial = a_dial();
         change(&mut dial);
         let leg = Leg::dial(now, dial, identity);
-        let mut call = Self { leg, now, sent: Vec::new(), said: Vec::new() };
+        let mut call = Self { leg, now, sent: Vec::new(), said: Vec::new(), asked: Vec::new() };
         call.drain();
         let invite = call.one("INVITE");
         (call, invite)
@@ -95,6 +105,18 @@ impl Call {
     pub(crate) fn deliver(&mut self, bytes: &[u8]) {
         let message = Message::parse(bytes).expect("a message");
         self.leg.handle(self.now, Input::Received { path: party_path(), message: &message });
+        self.drain();
+    }
+
+    /// The host that is being looked for is at these places.
+    pub(crate) fn located(&mut self, places: &[(Transport, &str)]) {
+        let question = self.asked.remove(0);
+        let place = |(transport, address): &(Transport, &str)| Place {
+            transport: *transport,
+            address: address.parse().expect("an address"),
+        };
+        let places: Vec<Place> = places.iter().map(place).collect();
+        self.leg.handle(self.now, Input::Located { question: &question, places: &places });
         self.drain();
     }
 
@@ -160,6 +182,7 @@ impl Call {
         while let Some(output) = self.leg.poll_output() {
             match output {
                 Output::Send { path, bytes } => self.sent.push((path, Text::read(&bytes))),
+                Output::Locate { question } => self.asked.push(question),
                 other => self.said.push(other),
             }
         }

@@ -66,12 +66,6 @@ fn rfc3261_13_2_2_4_the_answer_decides_the_route_set_anew() {
 }
 
 #[test]
-fn a_hop_with_a_name_is_reached_the_way_the_invite_went() {
-    let (_, _, ack, to) = answered_with("sip:bob@host.example", &[]);
-    assert_eq!((ack.uri(), to.as_str()), ("sip:bob@host.example", crate::call::PARTY));
-}
-
-#[test]
 fn an_answer_without_a_usable_contact_keeps_the_target() {
     for contact in ["", "mailto:bob@example.com"] {
         let (_, _, ack, to) = answered_with(contact, &[]);

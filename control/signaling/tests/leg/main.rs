@@ -8,6 +8,7 @@ mod dialing;
 mod dialogs;
 mod early;
 mod ending;
+mod hops;
 mod inside;
 mod node;
 mod orphans;

@@ -7,3 +7,4 @@ mod node;
 mod recoveries;
 mod routing;
 mod strays;
+mod ways;

@@ -7,14 +7,20 @@ use duogate_channel::identity::Recording;
 use duogate_channel::sound::Codec;
 use duogate_channel::time::{Instant, UnixTime};
 use duogate_signaling::clock::Now;
+use duogate_signaling::endpoint::settings::{Credentials, Ping, Registration, SessionInterval};
 use duogate_signaling::endpoint::{Admission, Endpoint, Limits, Listener, Local, Policy, Settings, Trunk};
 use duogate_signaling::resource::parameters::Parameters;
 use duogate_signaling::resource::plan::{Prepared, Ringbacks, SoundSet, Waits};
 
-use crate::audit::packet;
+use crate::audit::{Account, packet};
+use crate::digesting::{PASSWORD, USER};
+use crate::duties::REDIRECTS;
 use crate::gateway::{FIRST_PORT, PROMPT, TONE};
-use crate::model::{World, stranger, us};
+use crate::model::{ON_TRUNK_ONE, World, stranger, us};
+use crate::mutation::Mutation;
 use crate::network::{Deed, Occurrence};
+use crate::party::Party;
+use crate::random::Random;
 
 impl World {
     /// A stranger tries every kind of thing.
@@ -78,31 +84,49 @@ impl World {
         let Ok(view) = self.endpoint.construct(now, plan, prepared) else { return };
         self.tell(&format!("constructed {call}: {}", view.res_id));
         let must_connect = self.must_connect(call, &parameters);
-        self.audit.constructed(&view.res_id, recording, must_connect);
+        let lives = self.parties[call * 2..call * 2 + 2].iter().all(|party| !party.manners.is_far());
+        let account = Account::new(self.now, recording, must_connect, lives);
+        self.audit.constructed(&view.res_id, account);
         self.calls[call] = Some(view.res_id.to_string());
         let durable = !self.random.chance(2);
         let when = self.now + Duration::from_micros(self.random.between(100, 9_000));
         self.schedule.at(when, Occurrence::Application { call, deed: Deed::Noted { durable } });
     }
 
-    /// Is there nothing that keeps these two apart? With room for looking up a name and for a prompt.
+    /// Is there nothing that keeps these two apart? With room for looking up a name and for a prompt, and for two
+    /// places that say nothing.
     fn must_connect(&self, call: usize, parameters: &Parameters) -> bool {
-        let scripts = [call * 2, call * 2 + 1].map(|place| &self.parties[place].script);
+        let both = || self.parties[call * 2..call * 2 + 2].iter();
         let ring = Duration::from_secs(parameters.max_ring_seconds.unwrap_or(50).unsigned_abs());
-        let in_time = |after: Duration| after + Duration::from_secs(3) < ring;
+        let room = |party: &Party| if party.manners.is_far() { 70 } else { 4 };
+        let in_time = |party: &Party| {
+            let answers = party.script.answers_after();
+            answers.is_some_and(|after| after * 2 + Duration::from_secs(room(party)) < ring)
+        };
         self.calm
             && !self.disturbed[call]
-            && !scripts[0].hangs_up()
-            && scripts.iter().all(|script| script.answers_after().is_some_and(in_time))
+            && !self.parties[call * 2].script.hangs_up()
+            && both().all(|party| party.manners.is_reachable() && in_time(party))
+    }
+
+    /// May the two talk for minutes?
+    pub(crate) fn lasts(&self, call: usize) -> bool {
+        self.parties[call * 2..call * 2 + 2].iter().any(|party| party.manners.is_lasting())
     }
 
     fn parameters(&mut self, call: usize) -> Parameters {
-        let uri = |world: &Self, place: usize| world.parties[place].contact();
+        let uris = |world: &Self, place: usize| {
+            let party = &world.parties[place];
+            party.manners.uris(place, party.address)
+        };
+        let far = self.parties[call * 2..call * 2 + 2].iter().any(|party| party.manners.is_far());
+        let talk = if self.lasts(call) { (60, 300) } else { (1, 12) };
+        let ring = if far { (10, 150) } else { (1, 40) };
         let mut parameters = Parameters {
-            to1_uri: vec![uri(self, call * 2)],
-            to2_uri: vec![uri(self, call * 2 + 1)],
-            max_answer_seconds: Some(i64::try_from(self.random.between(1, 12)).expect("small")),
-            max_ring_seconds: Some(i64::try_from(self.random.between(1, 40)).expect("small")),
+            to1_uri: uris(self, call * 2),
+            to2_uri: uris(self, call * 2 + 1),
+            max_answer_seconds: Some(i64::try_from(self.random.between(talk.0, talk.1)).expect("small")),
+            max_ring_seconds: Some(i64::try_from(self.random.between(ring.0, ring.1)).expect("small")),
             ring_play_mode: Some(i64::try_from(self.random.between(0, 3)).expect("small")),
             record_mode: Some(i64::try_from(self.random.between(0, 2)).expect("small")),
             ..Parameters::default()
@@ -121,15 +145,43 @@ impl World {
     }
 }
 
-/// The control plane under test.
-pub(crate) fn endpoint(seed: u64, start: Instant) -> Endpoint {
-    let trunk = Trunk {
-        name: "one".into(),
-        hosts: vec!["10.1.0.0".into(), "10.1.0.3".into(), "10.1.0.4".into()],
+/// The trunks: one with room for a single call, one that wants to know who we are, and two that lead to the same
+/// parties.
+fn trunks(mutation: Mutation) -> Vec<Trunk> {
+    let ping = Some(Ping { every: Duration::from_secs(2), failures: 2, successes: 2 });
+    let trunk = |name: &str| Trunk {
+        name: name.into(),
+        hosts: vec![format!("{name}.example")],
         caller_id: Some("sip:4711@duogate.example".into()),
-        max_calls: Some(1),
+        ping,
         ..Trunk::default()
     };
+    let one = Trunk {
+        hosts: ON_TRUNK_ONE.map(|place| format!("10.1.0.{place}")).to_vec(),
+        max_calls: Some(1),
+        ping: None,
+        ..trunk("one")
+    };
+    let password = if mutation == Mutation::WrongPassword { "open barley" } else { PASSWORD };
+    let credentials = Credentials { username: USER.into(), password: password.into(), realm: None };
+    let keyed = Trunk {
+        address: Some("10.2.0.1".into()),
+        credentials: Some(Arc::new(credentials)),
+        registration: Some(Registration {
+            aor: "sip:duogate@keyed.example".into(),
+            expires: Duration::from_secs(60),
+            retry: Duration::from_secs(5),
+        }),
+        ..trunk("keyed")
+    };
+    let east = Trunk { address: Some("10.2.0.2".into()), ..trunk("east") };
+    vec![one, keyed, east, trunk("west")]
+}
+
+/// The control plane under test.
+pub(crate) fn endpoint(seed: u64, mutation: Mutation, start: Instant) -> Endpoint {
+    let session = Random::new(seed).one_of(&[None, Some(90), Some(100), Some(180)]);
+    let endless = mutation == Mutation::EndlessRedirects;
     let settings = Settings {
         node: "world".into(),
         user_agent: "Duogate".into(),
@@ -141,11 +193,11 @@ pub(crate) fn endpoint(seed: u64, start: Instant) -> Endpoint {
             admission: Admission { max_calls: 100, calls_per_second: 50.0, burst: 10 },
             ..Limits::default()
         },
-        trunks: vec![trunk],
+        trunks: trunks(mutation),
         policy: Policy { allow_any_destination: true, default_trunk: None, webhook_hosts: vec![] },
         waits: Waits::default(),
-        session: None,
-        max_redirects: 3,
+        session: session.map(|seconds| SessionInterval { seconds }),
+        max_redirects: if endless { 9 } else { REDIRECTS },
         timers: duogate_signaling::transaction::Settings::default(),
     };
     let now = Now { instant: start, unix: UnixTime::from_milliseconds(1_800_000_000_000) };

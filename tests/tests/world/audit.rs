@@ -1,11 +1,13 @@
 //! What must hold after every step, and at the end of the world.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use duogate_channel::identity::Party;
+use duogate_channel::time::Instant;
 use duogate_signaling::resource::action::Method;
-use duogate_signaling::resource::report::{Event, Reason, RecordResult, Report};
+use duogate_signaling::resource::report::{Event, Failure, Reason, RecordResult, Report};
 
 use crate::acting::Acts;
 use crate::text::Text;
@@ -14,8 +16,9 @@ use crate::text::Text;
 pub(crate) type Broken = String;
 
 /// What one resource has reported.
-#[derive(Default, Debug)]
+#[derive(Debug)]
 pub(crate) struct Account {
+    pub(crate) since: Instant,
     pub(crate) recording: bool,
     seq: u32,
     dialled: [bool; 2],
@@ -30,20 +33,44 @@ pub(crate) struct Account {
     pub(crate) acts: Acts,
     /// Forgotten before it was noted: no event may ever come.
     pub(crate) unnoted: bool,
+    /// A party has died, and so long its session holds at most.
+    pub(crate) ends_before: Option<Instant>,
+    /// Neither party can be lost behind a server that died.
+    pub(crate) lives: bool,
 }
 
 /// One INVITE of ours, as the wire has seen it.
 #[derive(Default, Debug)]
-struct Invite {
+struct Attempt {
     provisional: bool,
+    refused: bool,
+    acknowledged: bool,
+}
+
+/// One call of ours.
+#[derive(Default, Debug)]
+struct Invite {
+    /// The INVITEs that began it: the first, and those with what the one before lacked; by their number.
+    attempts: BTreeMap<u32, Attempt>,
     /// Tags of the 200s that reached us.
     answered: Vec<String>,
-    refused: bool,
+    /// Tags of those that got ACK.
     acknowledged: Vec<String>,
     /// Tags for which a BYE has gone out or come in.
     ended: Vec<String>,
     cancelled: bool,
+    /// How often an INVITE that begins it was sent.
+    sent: u32,
+    /// INVITEs in mid-call that were answered, and those that got ACK.
+    renewed: BTreeSet<u32>,
+    renewals: BTreeSet<u32>,
+    place: Option<usize>,
+    /// When each INVITE that began it was sent first.
+    began: BTreeMap<u32, Instant>,
 }
+
+/// An INVITE without any response is given up then (RFC 3261 section 17.1.1.2).
+const TIMER_B: Duration = Duration::from_secs(32);
 
 #[derive(Default)]
 pub(crate) struct Audit {
@@ -54,16 +81,90 @@ pub(crate) struct Audit {
     pub(crate) connected: u64,
     pub(crate) acts: u64,
     pub(crate) acts_refused: u64,
+    /// Calls whose party died and that ended in time.
+    pub(crate) expired: u64,
+    /// INVITEs and UPDATEs of ours in mid-call.
+    pub(crate) refreshes: u64,
+}
+
+impl Account {
+    /// A callback that begins now.
+    pub(crate) fn new(since: Instant, recording: bool, must_connect: bool, lives: bool) -> Self {
+        Self {
+            since,
+            recording,
+            seq: 0,
+            dialled: [false; 2],
+            started2: false,
+            connected: false,
+            released: false,
+            recorded: false,
+            channels: [false; 2],
+            must_connect,
+            error: None,
+            acts: Acts::default(),
+            unnoted: false,
+            ends_before: None,
+            lives,
+        }
+    }
+
+    pub(crate) fn still_dials(&self, leg: usize) -> bool {
+        !self.released && !self.dialled[leg]
+    }
 }
 
 impl Audit {
-    pub(crate) fn constructed(&mut self, res_id: &str, recording: bool, must_connect: bool) {
-        let account = Account { recording, must_connect, ..Account::default() };
+    pub(crate) fn constructed(&mut self, res_id: &str, account: Account) {
         self.accounts.insert(res_id.into(), account);
     }
 
+    /// A call of a party.
+    pub(crate) fn dials(&mut self, text: &Text, place: usize, now: Instant) {
+        if let Some(invite) = self.invites.get_mut(text.call_id()) {
+            invite.place = Some(place);
+            invite.began.entry(text.cseq().0).or_insert(now);
+        }
+    }
+
+    pub(crate) fn place(&self, call: &str) -> Option<usize> {
+        self.invites.get(call)?.place
+    }
+
+    /// Has nothing been heard of this INVITE, or of one before it in the same call? It may be a repetition.
+    pub(crate) fn is_new(&self, text: &Text) -> bool {
+        self.invites.get(text.call_id()).is_some_and(|invite| invite.sent == 1)
+    }
+
+    /// Does the call wait for a final response, so far as the wire tells? One that was rung is waited for; of
+    /// another, nobody wants to hear when 64·T1 are over.
+    pub(crate) fn waits(&self, call: &str, now: Instant) -> bool {
+        let Some(invite) = self.invites.get(call) else { return false };
+        let Some((cseq, last)) = invite.attempts.last_key_value() else { return false };
+        let young = invite.began.get(cseq).is_some_and(|began| now.since(*began) < TIMER_B);
+        invite.answered.is_empty() && !last.refused && (last.provisional || young)
+    }
+
+    /// Is this a BYE of ours to a dialog that lost?
+    pub(crate) fn is_fork(&self, text: &Text) -> bool {
+        let invite = self.invites.get(text.call_id());
+        invite.is_some_and(|invite| invite.answered.first().is_some_and(|first| first != text.tag_of_to()))
+    }
+
+    /// Nobody's call outlives the session that its dead party no longer refreshes.
+    pub(crate) fn nobody_outlives(&self, now: Instant) -> Result<(), Broken> {
+        let late = |account: &Account| {
+            !account.released && !account.unnoted && account.ends_before.is_some_and(|until| until < now)
+        };
+        match self.accounts.iter().find(|(_, account)| late(account)) {
+            Some((name, account)) => Err(format!("{name}: goes on with a dead party: {account:?}")),
+            None => Ok(()),
+        }
+    }
+
     /// Invariants 1, 3 (in part) and 4, at every event.
-    pub(crate) fn report(&mut self, report: &Report) -> Result<(), Broken> {
+    /// `welcome`: the parties that take our credentials.
+    pub(crate) fn report(&mut self, report: &Report, welcome: [bool; 2]) -> Result<(), Broken> {
         self.reports += 1;
         let name = &report.res_id;
         let account = self.accounts.get_mut(&**name).ok_or(format!("{name} was never constructed"))?;
@@ -79,6 +180,11 @@ impl Audit {
         let fine = match &report.event {
             Event::Ringing { .. } => !account.released,
             Event::Dial2Started { .. } => !account.released && once(&mut account.started2),
+            Event::DialCompleted { party, error: Some(Failure { code: 401 | 407, .. }), .. }
+                if welcome[party.index()] =>
+            {
+                return broken("the party would have taken our credentials");
+            }
             Event::DialCompleted { party, .. } => {
                 let begun = *party == Party::One || account.started2;
                 begun && !account.released && once(&mut account.dialled[party.index()])
@@ -89,6 +195,11 @@ impl Audit {
             }
             Event::Released(release) => {
                 account.error = release.error.map(|failure| failure.reason);
+                self.expired += u64::from(account.ends_before.is_some());
+                let given_up = release.cause == 408 && release.error.is_none();
+                if account.connected && given_up && account.ends_before.is_none() && account.lives {
+                    return broken("a party that lives was given up");
+                }
                 account.dialled[0]
                     && account.dialled[1] == account.started2
                     && account.acts.none_at_a_party()
@@ -114,26 +225,37 @@ impl Audit {
     }
 
     /// A datagram of ours leaves.
-    pub(crate) fn sent(&mut self, bytes: &[u8]) -> Result<(), Broken> {
-        let text = Text::read(bytes);
+    pub(crate) fn sent(&mut self, text: &Text) -> Result<(), Broken> {
         let call = text.call_id().to_owned();
+        let (cseq, tag) = (text.cseq().0, text.tag_of_to().to_owned());
         match text.method() {
-            "INVITE" => {
-                self.invites.entry(call).or_default();
+            "INVITE" if text.is_first_invite() => {
+                let invite = self.invites.entry(call).or_default();
+                invite.sent += 1;
+                invite.attempts.entry(cseq).or_default();
             }
+            "INVITE" | "UPDATE" => self.refreshes += 1,
             "CANCEL" => {
                 let invite = self.invites.get_mut(&call).ok_or("CANCEL without INVITE")?;
-                if !invite.provisional {
+                let heard = invite.attempts.get(&cseq).is_none_or(|attempt| attempt.provisional);
+                if !heard {
                     return Err(format!("{call}: CANCEL before any provisional response (section 9.1)"));
                 }
                 invite.cancelled = true;
             }
-            "ACK" | "BYE" => {
-                let invite = self.invites.get_mut(&call).ok_or("ACK or BYE without INVITE")?;
-                let tag = text.tag_of_to().to_owned();
-                let list = if text.method() == "ACK" { &mut invite.acknowledged } else { &mut invite.ended };
-                list.push(tag);
+            "ACK" => {
+                let invite = self.invites.get_mut(&call).ok_or("ACK without INVITE")?;
+                match invite.attempts.get_mut(&cseq) {
+                    Some(attempt) => {
+                        attempt.acknowledged = true;
+                        invite.acknowledged.push(tag);
+                    }
+                    None => {
+                        invite.renewals.insert(cseq);
+                    }
+                }
             }
+            "BYE" => self.invites.get_mut(&call).ok_or("BYE without INVITE")?.ended.push(tag),
             _ => {}
         }
         Ok(())
@@ -143,17 +265,26 @@ impl Audit {
     pub(crate) fn received(&mut self, text: &Text) {
         let Some(invite) = self.invites.get_mut(text.call_id()) else { return };
         let status = text.status();
-        match (text.method(), text.cseq()) {
-            ("BYE", _) => invite.ended.push(text.tag_of_from().to_owned()),
-            ("", (1, "INVITE")) if status < 200 => invite.provisional = true,
-            ("", (1, "INVITE")) if status < 300 => {
+        let (cseq, method) = text.cseq();
+        if text.method() == "BYE" {
+            return invite.ended.push(text.tag_of_from().to_owned());
+        }
+        if !text.method().is_empty() || method != "INVITE" {
+            return;
+        }
+        match (invite.attempts.get_mut(&cseq), status) {
+            (Some(attempt), ..200) => attempt.provisional = true,
+            (Some(_), ..300) => {
                 let tag = text.tag_of_to().to_owned();
                 if !invite.answered.contains(&tag) {
                     invite.answered.push(tag);
                 }
             }
-            ("", (1, "INVITE")) => invite.refused = true,
-            _ => {}
+            (Some(attempt), _) => attempt.refused = true,
+            (None, 200..) => {
+                invite.renewed.insert(cseq);
+            }
+            (None, _) => {}
         }
     }
 
@@ -168,12 +299,17 @@ impl Audit {
                     return Err(format!("{call}: nobody said BYE to the dialog of {tag}"));
                 }
             }
-            let ended = !invite.answered.is_empty() || invite.refused || invite.cancelled;
-            if invite.provisional && !ended {
-                return Err(format!("{call}: rang, and was neither answered, refused nor cancelled"));
+            if !invite.renewed.is_subset(&invite.renewals) {
+                return Err(format!("{call}: a re-INVITE of ours has no ACK: {invite:?}"));
             }
-            if invite.refused && invite.acknowledged.is_empty() {
-                return Err(format!("{call}: the refusal was never acknowledged"));
+            for attempt in invite.attempts.values() {
+                let ended = !invite.answered.is_empty() || attempt.refused || invite.cancelled;
+                if attempt.provisional && !ended {
+                    return Err(format!("{call}: rang, and was neither answered, refused nor cancelled"));
+                }
+                if attempt.refused && !attempt.acknowledged {
+                    return Err(format!("{call}: the refusal was never acknowledged"));
+                }
             }
         }
         Ok(())

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::gateway::{Gateway, SESSIONS};
-use crate::model::{Mutation, World};
+use crate::model::World;
+use crate::mutation::Mutation;
 use crate::network::Occurrence;
 
 impl World {

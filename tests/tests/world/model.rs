@@ -10,52 +10,32 @@ use duogate_channel::snapshot::Snapshot;
 use duogate_channel::time::{Instant, UnixTime};
 use duogate_signaling::clock::Now;
 use duogate_signaling::endpoint::{Endpoint, Output};
+use duogate_signaling::resource::report::Report;
 
 use crate::acting::Acted;
 use crate::application::endpoint;
 use crate::audit::{Audit, Broken};
+use crate::duties::Duties;
 use crate::gateway::{Effect, Gateway};
+use crate::manners::{Line, Manners};
+use crate::mutation::Mutation;
 use crate::network::{Deed, Occurrence, Schedule, Weather};
-use crate::party::{Party, script};
+use crate::party::Party;
 use crate::random::Random;
+use crate::script::script;
+use crate::servers::{Servers, is_server};
 use crate::streams::Streams;
 use crate::text::Text;
 
 /// Callbacks in one world.
 pub(crate) const CALLBACKS: usize = 25;
+/// Parties that the one-call trunk leads to.
+pub(crate) const ON_TRUNK_ONE: [usize; 3] = [0, 3, 4];
 /// Lines of the story that a failure tells.
-const STORY: usize = 60;
+const STORY: usize = 160;
 /// When the world must have come to rest, at the latest: a prompt before the call to party 2 may take 600 s if an
 /// action plays to party 1 for ever in its place.
 const LAST: Duration = Duration::from_secs(750);
-
-/// A fault that is put in on purpose, to see that it is noticed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Mutation {
-    None,
-    /// Our BYE is never sent.
-    NoBye,
-    /// Our ACK to a 200 is never sent.
-    NoAck,
-    /// CANCEL is never sent.
-    NoCancel,
-    /// Every twentieth event is reported twice.
-    DoubleEvent,
-    /// Every twentieth event is lost.
-    LostEvent,
-    /// Sessions are not closed.
-    NoClose,
-    /// Every fiftieth packet goes to somebody else.
-    Leak,
-    /// Timers of the control plane never fire.
-    NoTimers,
-    /// A gateway that dies leaves no pages.
-    NoPages,
-    /// The next gateway is not told where streams go on.
-    NoBeginning,
-    /// The next gateway is not told on which ports sessions were.
-    OtherPorts,
-}
 
 pub(crate) struct World {
     pub(crate) seed: u64,
@@ -80,7 +60,9 @@ pub(crate) struct World {
     pub(crate) calm: bool,
     /// Callbacks that the application cancels or drops, perhaps.
     pub(crate) disturbed: Vec<bool>,
+    pub(crate) servers: Servers,
     pub(crate) audit: Audit,
+    pub(crate) duties: Duties,
     pub(crate) streams: Streams,
     /// What actions have let each party hear.
     pub(crate) acted: Vec<Acted>,
@@ -113,7 +95,7 @@ impl World {
             start,
             now: start,
             schedule: Schedule::default(),
-            endpoint: endpoint(seed, start),
+            endpoint: endpoint(seed, mutation, start),
             gateway: None,
             lives: 0,
             attached: None,
@@ -123,7 +105,9 @@ impl World {
             calls: vec![None; CALLBACKS],
             calm: !bad,
             disturbed: vec![false; CALLBACKS],
+            servers: Servers::new(start),
             audit: Audit::default(),
+            duties: Duties::default(),
             streams: Streams::default(),
             acted: vec![Acted::default(); CALLBACKS * 2],
             story: Vec::new(),
@@ -139,14 +123,13 @@ impl World {
         for call in 0..CALLBACKS {
             let codec = if self.random.chance(30) { 0 } else { 8 };
             for _ in 0..2 {
-                let place = self.parties.len();
-                let number = u16::try_from(place).expect("few parties").to_be_bytes();
-                let address = SocketAddr::from((Ipv4Addr::new(10, 1, number[0], number[1]), 5060));
-                let script = script(&mut self.random, codec);
-                self.addresses.insert(address.ip(), place);
-                self.parties.push(Party::new(place, address, script));
+                self.add_party(codec);
             }
-            let when = self.start + Duration::from_millis(self.random.between(1, 15_000));
+            let roams = self.parties[call * 2..]
+                .iter()
+                .any(|party| matches!(party.manners.line, Line::Pair | Line::Pool));
+            let last = if roams { 200_000 } else { 15_000 };
+            let when = self.start + Duration::from_millis(self.random.between(1, last));
             self.schedule.at(when, Occurrence::Application { call, deed: Deed::Construct });
             let later = when + Duration::from_millis(self.random.between(0, 9_000));
             let deeds = [Deed::Cancel, Deed::Drop, Deed::Look];
@@ -165,6 +148,24 @@ impl World {
             self.schedule.at(when, Occurrence::Stranger);
         }
         self.foresee_crashes();
+        self.foresee_servers();
+    }
+
+    fn add_party(&mut self, codec: u8) {
+        let place = self.parties.len();
+        let number = u16::try_from(place).expect("few parties").to_be_bytes();
+        let address = SocketAddr::from((Ipv4Addr::new(10, 1, number[0], number[1]), 5060));
+        let line = match self.random.between(0, 99) {
+            _ if ON_TRUNK_ONE.contains(&place) => Line::Direct,
+            0..60 => Line::Direct,
+            60..76 => Line::Keyed,
+            76..88 => Line::Pair,
+            _ => Line::Pool,
+        };
+        let manners = Manners::draw(&mut self.random, line);
+        let script = script(&mut self.random, codec, &manners);
+        self.addresses.insert(address.ip(), place);
+        self.parties.push(Party::new(place, address, script, manners));
     }
 
     pub(crate) fn clock(&self) -> Now {
@@ -177,7 +178,7 @@ impl World {
     pub(crate) fn run(&mut self) -> Result<(), Broken> {
         let result = self.run_to_rest();
         result.map_err(|broken| {
-            let story = self.story.join("\n  ");
+            let story = self.story_of(&broken).join("\n  ");
             format!(
                 "{broken}\nin the world of seed {} at {:?} ({:?}).\nReplay it: DUOGATE_WORLD_SEED={} cargo nextest \
                  run -p duogate-tests --test world replay\nThe end of its story:\n  {story}",
@@ -227,14 +228,24 @@ impl World {
             self.endpoint.advance(self.clock());
         }
         self.drain()?;
+        self.duties.are_done()?;
         self.tend_gateway()
     }
 
-    /// Keeps the last lines of the story.
+    /// What is told of the call or callback that a failure names, and the end of all.
+    fn story_of(&self, broken: &str) -> Vec<&str> {
+        let word = broken.split([':', ' ', '"']).find(|word| word.len() >= 30).unwrap_or("nobody");
+        let name = std::env::var("DUOGATE_WORLD_STORY").unwrap_or_else(|_| word.to_owned());
+        let end = self.story.len().saturating_sub(STORY / 2);
+        let of_it = self.story[..end].iter().filter(|line| line.contains(&name)).rev().take(STORY);
+        let mut lines: Vec<&str> = of_it.map(String::as_str).collect();
+        lines.reverse();
+        lines.extend(self.story[end..].iter().map(String::as_str));
+        lines
+    }
+
+    /// Keeps a line of the story.
     pub(crate) fn tell(&mut self, line: &str) {
-        if self.story.len() == STORY {
-            self.story.remove(0);
-        }
         self.story.push(format!("{:>9.3}  {line}", self.now.since(self.start).as_secs_f64()));
     }
 
@@ -251,38 +262,95 @@ impl World {
                     match self.mutation {
                         Mutation::LostEvent if twentieth => {}
                         Mutation::DoubleEvent if twentieth => {
-                            self.audit.report(&report)?;
-                            self.audit.report(&report)?;
+                            self.reported(&report)?;
+                            self.reported(&report)?;
                         }
-                        _ => self.audit.report(&report)?,
+                        _ => self.reported(&report)?,
                     }
                 }
-                Output::Locate { query, .. } => {
-                    let when = self.now + Duration::from_millis(self.random.between(1, 2_000));
-                    self.schedule.at(when, Occurrence::Located { query, found: false });
-                }
+                Output::Locate { query, question } => self.locate(query, &question),
                 Output::Note(_) | Output::Measured(_) => {}
             }
         }
         Ok(())
     }
 
-    fn send(&mut self, to: SocketAddr, bytes: Vec<u8>) -> Result<(), Broken> {
+    fn send(&mut self, to: SocketAddr, mut bytes: Vec<u8>) -> Result<(), Broken> {
         let text = Text::read(&bytes);
-        let lost = match self.mutation {
-            Mutation::NoBye => text.method() == "BYE",
-            Mutation::NoAck => text.method() == "ACK",
-            Mutation::NoCancel => text.method() == "CANCEL",
-            _ => false,
-        };
-        if lost || to == stranger() {
+        if to == stranger() || self.is_lost(&text) || self.is_withheld(&text) {
             return Ok(());
         }
         self.tell(&format!("us > {to}: {} ({})", text.start, text.call_id()));
-        self.audit.sent(&bytes)?;
+        if self.mutation == Mutation::WrongRack {
+            bytes = String::from_utf8_lossy(&bytes).replace("RAck: ", "RAck: 1").into_bytes();
+        }
+        let text = Text::read(&bytes);
+        self.audit.sent(&text)?;
+        self.duties.shows(to, &text)?;
+        if text.method() == "PRACK" {
+            self.duties.pracks(&text)?;
+        }
+        if text.is_first_invite() {
+            self.begins(to, &text)?;
+        }
+        self.haunt(to, &text);
         let occurrence = Occurrence::SipToParty { to, bytes };
         self.schedule.send(self.now, &mut self.random, self.weather, &occurrence);
         Ok(())
+    }
+
+    /// Is a message of ours lost on purpose?
+    fn is_lost(&self, text: &Text) -> bool {
+        let inside = !text.tag_of_to().is_empty();
+        match self.mutation {
+            Mutation::NoBye => text.method() == "BYE",
+            Mutation::NoAck => text.method() == "ACK",
+            Mutation::NoCancel => text.method() == "CANCEL",
+            Mutation::NoPrack => text.method() == "PRACK",
+            Mutation::NoRefresh => text.method() == "UPDATE" || (text.method() == "INVITE" && inside),
+            Mutation::NoForkBye => text.method() == "BYE" && self.audit.is_fork(text),
+            _ => false,
+        }
+    }
+
+    /// An INVITE begins a call.
+    fn begins(&mut self, to: SocketAddr, text: &Text) -> Result<(), Broken> {
+        let Some(place) = place_of(text.user_and_host().0) else { return Ok(()) };
+        let manners = self.parties[place].manners;
+        self.audit.dials(text, place, self.now);
+        self.duties.invites(place, &manners, text)?;
+        if !is_server(to) {
+            return Ok(());
+        }
+        let name = self.calls[place / 2].clone().unwrap_or_default();
+        let since = self.audit.accounts.get(&name).map_or(self.start, |account| account.since);
+        let repeated = !self.audit.is_new(text);
+        if repeated { Ok(()) } else { self.may_go_there(to, text, since) }
+    }
+
+    /// A refresh goes to a party that died: somebody else answers, if that is the fault.
+    fn haunt(&mut self, to: SocketAddr, text: &Text) {
+        let refresh =
+            text.method() == "UPDATE" || (text.method() == "INVITE" && !text.tag_of_to().is_empty());
+        let Some(party) = self.parties.iter().find(|party| party.find(text).is_some()) else { return };
+        if self.mutation != Mutation::GhostRefresh || !refresh || !party.mute {
+            return;
+        }
+        let seconds = text.session().map_or(90, |(seconds, _)| seconds);
+        let lines = format!("Contact: <sip:ghost@{to}>\r\nSession-Expires: {seconds};refresher=uac\r\n");
+        let body = if text.body.is_empty() { String::new() } else { party.description(0, false) };
+        let bytes = text.answer_with(200, "", &lines, &body);
+        self.schedule.at(self.now + Duration::from_millis(5), Occurrence::SipToUs { from: to, bytes });
+    }
+
+    /// An event of ours.
+    fn reported(&mut self, report: &Report) -> Result<(), Broken> {
+        let reachable = |party: &Party| party.manners.line == Line::Keyed && party.manners.is_reachable();
+        let welcome = [0, 1].map(|leg| {
+            let call = self.calls.iter().position(|name| name.as_deref() == Some(&*report.res_id));
+            call.is_some_and(|call| reachable(&self.parties[call * 2 + leg]))
+        });
+        self.audit.report(report, welcome)
     }
 
     fn send_command(&mut self, mut command: Command) {
@@ -343,4 +411,9 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// The party that a user's name means.
+pub(crate) fn place_of(user: &str) -> Option<usize> {
+    user.strip_prefix('p')?.split('-').next()?.parse().ok()
 }

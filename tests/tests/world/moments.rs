@@ -3,26 +3,28 @@
 use std::net::SocketAddr;
 
 use duogate_channel::identity::Shard;
-use duogate_signaling::endpoint::{Listener, LocateFailure, Place};
-use duogate_signaling::transaction::Transport;
+use duogate_signaling::endpoint::Listener;
 
 use std::time::Duration;
 
 use crate::audit::{Broken, EVENT, is_tone, packet, path, press, speaker};
+use crate::digesting::without_stale;
 use crate::gateway::{ACTED_BYTE, PROMPT_BYTE, TONE_BYTE};
-use crate::model::World;
+use crate::model::{World, place_of};
+use crate::mutation::Mutation;
 use crate::network::{Occurrence, Wake};
 use crate::party::Wish;
-use crate::text::Text;
+use crate::servers::server_at;
+use crate::text::{Text, without_line, without_preference};
 
 impl World {
     pub(crate) fn happen(&mut self, occurrence: Occurrence) -> Result<(), Broken> {
         match occurrence {
             Occurrence::SipToUs { from, bytes } => self.sip_to_us(from, &bytes),
-            Occurrence::SipToParty { to, bytes } => self.sip_to_party(to, &bytes),
+            Occurrence::SipToParty { to, bytes } => return self.sip_to_party(to, &bytes),
             Occurrence::RtpToUs { from, port, bytes } => return self.rtp_to_us(from, port, &bytes),
             Occurrence::RtpToParty { port, to, bytes } => return self.rtp_to_party(port, to, &bytes),
-            Occurrence::Party { party, wake } => self.wake(party, wake),
+            Occurrence::Party { party, wake } => return self.wake(party, wake),
             Occurrence::Command { life, command } => {
                 if let Some(gateway) = self.gateway.as_mut().filter(|gateway| gateway.life == life) {
                     gateway.command(self.now, command, &mut self.random);
@@ -56,61 +58,106 @@ impl World {
                     self.endpoint.media_furnished(self.clock());
                 }
             }
-            Occurrence::Located { query, found } => {
-                let answer = if found {
-                    Ok(vec![Place { transport: Transport::Udp, address: self.parties[0].address }])
-                } else {
-                    Err(LocateFailure::Unknown)
-                };
-                self.endpoint.located(self.clock(), query, answer);
-            }
+            Occurrence::Located { query, places } => self.located(query, places),
+            Occurrence::ServerDies { server } => self.server_dies(server),
+            Occurrence::ServerReturns { server } => self.server_returns(server),
+            Occurrence::ServerBusy { server, seconds } => self.server_busy(server, seconds),
+            Occurrence::Unreachable { to } => self.endpoint.unreachable(self.clock(), Listener(0), to),
+            Occurrence::NamesChange => self.names_change(),
+            Occurrence::Inspect => return self.inspect(),
+            Occurrence::LeaveTrunks => self.leave_trunks(),
         }
         Ok(())
     }
 
     fn sip_to_us(&mut self, from: SocketAddr, bytes: &[u8]) {
-        if bytes.starts_with(b"SIP/2.0") || bytes.starts_with(b"BYE") || bytes.starts_with(b"INVITE") {
-            let text = Text::read(bytes);
+        let mut bytes = bytes.to_vec();
+        if !bytes.starts_with(b"ACK") && !bytes.starts_with(b"PRACK") {
+            let text = Text::read(&bytes);
+            let waits = self.audit.waits(text.call_id(), self.now) && self.still_dials(text.call_id());
             self.audit.received(&text);
+            if text.status() > 100 && text.status() < 200 {
+                self.duties.rings(&text, waits);
+            }
+            self.asked_for_rest(from, &text, waits);
             self.tell(&format!("{from} > us: {} ({})", text.start, text.call_id()));
+            match self.mutation {
+                Mutation::DeafPing if text.cseq().1 == "OPTIONS" => return,
+                Mutation::StaleUntold => bytes = without_stale(&bytes),
+                Mutation::NoRest => bytes = without_line(&bytes, "Retry-After"),
+                Mutation::NoPreference => bytes = without_preference(&bytes),
+                _ => {}
+            }
         }
-        self.endpoint.receive(self.clock(), Listener(0), from, bytes);
+        self.endpoint.receive(self.clock(), Listener(0), from, &bytes);
     }
 
-    fn sip_to_party(&mut self, to: SocketAddr, bytes: &[u8]) {
-        let Some(place) = self.addresses.get(&to.ip()).copied() else { return };
+    /// Does the callback of that call still wait for its party's answer?
+    fn still_dials(&self, call_id: &str) -> bool {
+        let Some(place) = self.audit.place(call_id) else { return false };
+        let name = self.calls[place / 2].as_ref();
+        let account = name.and_then(|name| self.audit.accounts.get(name));
+        account.is_some_and(|account| account.still_dials(place % 2))
+    }
+
+    fn sip_to_party(&mut self, to: SocketAddr, bytes: &[u8]) -> Result<(), Broken> {
+        let place = match server_at(to) {
+            Some(server) if !self.served(server, bytes)? => return Ok(()),
+            Some(_) => {
+                let text = Text::read(bytes);
+                let known = self.parties.iter().position(|party| party.find(&text).is_some());
+                known.or_else(|| place_of(text.user_and_host().0))
+            }
+            None => self.addresses.get(&to.ip()).copied(),
+        };
+        let Some(place) = place else { return Ok(()) };
         let mut wishes = Vec::new();
-        self.parties[place].receive(bytes, &mut wishes);
-        // It acknowledges the answer to its re-INVITE.
-        if let Some(bytes) = self.parties[place].acknowledgement(bytes) {
-            wishes.push(Wish::Send { bytes });
-        }
-        self.grant(place, wishes);
+        self.parties[place].receive(to, bytes, &mut wishes);
+        self.grant(place, wishes)
     }
 
-    fn wake(&mut self, party: usize, wake: Wake) {
+    fn wake(&mut self, party: usize, wake: Wake) -> Result<(), Broken> {
         let mut wishes = Vec::new();
         if wake == Wake::Speak {
             self.speak(party);
         } else {
+            let before = self.parties[party].mute;
             self.parties[party].wake(wake, &mut wishes);
+            if self.parties[party].mute && !before {
+                self.dies(party);
+            }
         }
-        self.grant(party, wishes);
+        self.grant(party, wishes)
     }
 
-    fn grant(&mut self, place: usize, wishes: Vec<Wish>) {
+    /// A party has died in mid-call: its session must not be refreshed for it.
+    fn dies(&mut self, place: usize) {
+        self.tell(&format!("party {place} dies"));
+        let session = self.parties[place].calls.last().and_then(|call| call.session);
+        let name = self.calls[place / 2].clone().unwrap_or_default();
+        if let (Some(session), Some(account)) = (session, self.audit.accounts.get_mut(&name)) {
+            let until = self.now + Duration::from_secs(u64::from(session.seconds) + 5);
+            let before = account.ends_before.unwrap_or(until);
+            account.ends_before = Some(until.min(before));
+        }
+    }
+
+    fn grant(&mut self, place: usize, wishes: Vec<Wish>) -> Result<(), Broken> {
         for wish in wishes {
             match wish {
-                Wish::Send { bytes } => {
-                    let from = self.parties[place].address;
+                // Whoever is behind a dead server is not heard.
+                Wish::Send { from, .. } if server_at(from).is_some_and(|it| !self.servers.is_alive(it)) => {}
+                Wish::Send { from, bytes } => {
                     let occurrence = Occurrence::SipToUs { from, bytes };
                     self.schedule.send(self.now, &mut self.random, self.weather, &occurrence);
                 }
                 Wish::Wake { after, wake } => {
                     self.schedule.at(self.now + after, Occurrence::Party { party: place, wake });
                 }
+                Wish::Complain(what) => return Err(format!("party {place}: {what}")),
             }
         }
+        Ok(())
     }
 
     /// A party that is in a call says who it is, ten times a second.
@@ -131,8 +178,10 @@ impl World {
             when = when + Duration::from_millis(15);
         }
         // Two loops may run after early media and an answer; that is but a faster talker. Not for ever, though.
-        if self.parties[place].sequence < 200 {
-            let next = self.now + Duration::from_millis(100);
+        let (said, lasting) = (self.parties[place].sequence, self.lasts(place / 2));
+        if said < 200 {
+            let pause = if lasting && said > 40 { 2_000 } else { 100 };
+            let next = self.now + Duration::from_millis(pause);
             self.schedule.at(next, Occurrence::Party { party: place, wake: Wake::Speak });
         }
     }

@@ -8,6 +8,7 @@ use duogate_channel::command::Command;
 use duogate_channel::event::Event;
 use duogate_channel::time::Instant;
 use duogate_media::{Socket, Take};
+use duogate_signaling::endpoint::{LocateFailure, Query};
 
 use crate::random::Random;
 
@@ -46,19 +47,48 @@ pub(crate) enum Occurrence {
     GatewayReturns,
     /// The gateway that is the `life`-th has been handed all sounds and files.
     Furnished { life: u32 },
-    /// A host name is looked up.
-    Located { query: duogate_signaling::endpoint::Query, found: bool },
+    /// A host name has been looked up, for nothing or with these addresses.
+    Located { query: Query, places: Result<Vec<SocketAddr>, LocateFailure> },
+    /// A server dies.
+    ServerDies { server: usize },
+    /// It comes back.
+    ServerReturns { server: usize },
+    /// It wants no more calls for so many seconds.
+    ServerBusy { server: usize, seconds: u32 },
+    /// The system says that nobody is there.
+    Unreachable { to: SocketAddr },
+    /// Names lead elsewhere from now on.
+    NamesChange,
+    /// What is said of trunks and of long calls is held against what is so.
+    Inspect,
+    /// We take our registrations back.
+    LeaveTrunks,
+}
+
+/// What a party says again until somebody answers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Key {
+    /// The final response to the INVITE.
+    Final,
+    /// The 200 of another branch, by its tag.
+    Also(u8),
+    /// A reliable provisional response.
+    Reliable { tag: u8, rseq: u32 },
+    /// The 200 to an INVITE of Duogate's in mid-call.
+    Again { cseq: u32 },
+    /// A request of its own.
+    Request { cseq: u32 },
 }
 
 /// What a party set itself to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Wake {
     /// The step of its script with this number.
-    Step(usize),
-    /// Send its unacknowledged final response to INVITE again.
-    Resend { call: usize, after: Duration },
-    /// Send its unanswered BYE again.
-    ResendBye { call: usize, after: Duration },
+    Step { call: usize, step: usize },
+    /// Send something again, after so many times.
+    Resend { call: usize, key: Key, sent: u8 },
+    /// Refresh the session, or see that nobody has.
+    Session { call: usize, generation: u32 },
     /// Say something.
     Speak,
 }

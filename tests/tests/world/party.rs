@@ -1,73 +1,53 @@
-//! A model party: a phone that is called, and does what its script says.
+//! A model party: a phone that is called, and does what its script says, as its manners want it.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::network::Wake;
-use crate::random::Random;
+use crate::digesting::{Guard, Judgement};
+use crate::manners::{Manners, Timer, Turn};
+use crate::network::{Key, Wake};
+use crate::script::{OnCancel, Script, Step};
 use crate::text::{Text, close, media_port};
 
-/// T1 and T2 of RFC 3261, and how long anything is sent again.
+/// T1 and T2 of RFC 3261, and how often anything is sent.
 const T1: Duration = Duration::from_millis(500);
 const T2: Duration = Duration::from_secs(4);
-const GIVE_UP: Duration = Duration::from_secs(32);
+const SENDINGS: u8 = 11;
 
-/// One thing that a party does after the INVITE came, and how long it waits before it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Step {
-    /// A provisional response; `tag` and `media` tell dialogs and media addresses apart.
-    Provisional { status: u16, tag: u8, media: Option<u8> },
-    /// A 200.
-    Answer { tag: u8, media: u8 },
-    /// A second 200 from another branch of a fork.
-    AlsoAnswer { tag: u8 },
-    /// A final refusal.
-    Refuse { status: u16 },
-    /// BYE, if it was answered.
-    HangUp,
-    /// A re-INVITE that says the same again, or holds.
-    Reinvite { hold: bool },
-}
-
-/// What a party does when CANCEL comes before its final response.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum OnCancel {
-    /// 200 to the CANCEL, 487 to the INVITE.
-    Obey,
-    /// 200 to the CANCEL, and 200 to the INVITE that had crossed it.
-    Cross,
-    /// Nothing.
-    Ignore,
-}
-
-/// All that a party does.
-#[derive(Clone, Debug)]
-pub(crate) struct Script {
-    pub(crate) steps: Vec<(Duration, Step)>,
-    pub(crate) on_cancel: OnCancel,
-    /// It never answers to anything.
-    pub(crate) dead: bool,
-    pub(crate) codec: u8,
-    /// It presses keys, and takes telephone-events.
-    pub(crate) keys: bool,
+/// A session timer in force.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Session {
+    pub(crate) seconds: u32,
+    /// The party refreshes.
+    pub(crate) own: bool,
+    /// Counts refreshes.
+    pub(crate) generation: u32,
 }
 
 /// One call at a party.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
-    invite: Text,
+    pub(crate) invite: Text,
+    /// The address at which it was called.
+    pub(crate) at: SocketAddr,
     /// Last response to the INVITE.
     response: Option<Vec<u8>>,
-    /// Its final response, until the ACK comes.
-    unacknowledged: Option<Vec<u8>>,
+    /// What is sent again until somebody answers.
+    pub(crate) open: Vec<(Key, Vec<u8>)>,
+    guard: Option<Guard>,
+    /// Its script has begun.
+    begun: bool,
     pub(crate) answered: Option<String>,
     pub(crate) final_sent: bool,
     pub(crate) over: bool,
-    bye: Option<Vec<u8>>,
     /// Where Duogate receives the party's sound.
     pub(crate) their_port: Option<u16>,
-    media: u8,
+    pub(crate) media: u8,
+    /// RSeq of the last reliable response, by tag.
+    pub(crate) rseqs: BTreeMap<u8, u32>,
+    pub(crate) session: Option<Session>,
+    pub(crate) glared: bool,
 }
 
 /// A phone.
@@ -76,25 +56,37 @@ pub(crate) struct Party {
     pub(crate) place: usize,
     pub(crate) address: SocketAddr,
     pub(crate) script: Script,
+    pub(crate) manners: Manners,
     pub(crate) calls: Vec<Call>,
-    seen: BTreeMap<String, Vec<u8>>,
+    pub(crate) seen: BTreeMap<String, Vec<u8>>,
     pub(crate) sequence: u16,
-    cseq: u32,
+    pub(crate) cseq: u32,
+    /// It neither hears nor says anything any more, but for its sound.
+    pub(crate) mute: bool,
 }
 
 /// What a party wants done.
 pub(crate) enum Wish {
-    Send { bytes: Vec<u8> },
-    Wake { after: Duration, wake: Wake },
+    Send {
+        from: SocketAddr,
+        bytes: Vec<u8>,
+    },
+    Wake {
+        after: Duration,
+        wake: Wake,
+    },
+    /// Duogate has done what it must not.
+    Complain(String),
 }
 
 impl Party {
-    pub(crate) fn new(place: usize, address: SocketAddr, script: Script) -> Self {
-        Self { place, address, script, calls: vec![], seen: BTreeMap::new(), sequence: 0, cseq: 100 }
+    pub(crate) fn new(place: usize, address: SocketAddr, script: Script, manners: Manners) -> Self {
+        let (calls, seen) = (vec![], BTreeMap::new());
+        Self { place, address, script, manners, calls, seen, sequence: 0, cseq: 100, mute: false }
     }
 
-    pub(crate) fn contact(&self) -> String {
-        format!("sip:p{}@{}", self.place, self.address)
+    pub(crate) fn contact(&self, at: SocketAddr) -> String {
+        format!("sip:p{}@{at}", self.place)
     }
 
     /// Where it receives sound, by the media address that it has given.
@@ -102,7 +94,7 @@ impl Party {
         SocketAddr::new(self.address.ip(), 30_000 + u16::from(media) * 2)
     }
 
-    fn description(&self, media: u8, hold: bool) -> String {
+    pub(crate) fn description(&self, media: u8, hold: bool) -> String {
         let address = self.media(media);
         let (ip, port, codec) = (address.ip(), address.port(), self.script.codec);
         let name = if codec == 8 { "PCMA" } else { "PCMU" };
@@ -115,244 +107,298 @@ impl Party {
         )
     }
 
-    /// A datagram has come from Duogate.
-    pub(crate) fn receive(&mut self, bytes: &[u8], wishes: &mut Vec<Wish>) {
-        if self.script.dead {
+    /// A datagram has come from Duogate, to one of the party's addresses.
+    pub(crate) fn receive(&mut self, at: SocketAddr, bytes: &[u8], wishes: &mut Vec<Wish>) {
+        if self.script.dead || self.mute {
             return;
         }
         let text = Text::read(bytes);
         match text.method() {
-            "" => self.response(&text),
-            "INVITE" => self.invited(text, wishes),
-            "ACK" => {
-                if let Some(call) = self.find(&text) {
-                    let call = &mut self.calls[call];
-                    if call.answered.as_deref().is_none_or(|tag| tag == text.tag_of_to()) {
-                        call.unacknowledged = None;
-                    }
-                }
-            }
-            "CANCEL" => self.cancelled(&text, wishes),
-            "BYE" => {
-                let call = self.find(&text);
-                let status = if call.is_some() { 200 } else { 481 };
-                if let Some(call) = call.map(|call| &mut self.calls[call])
-                    && call.answered.as_deref() == Some(text.tag_of_to())
-                {
-                    call.over = true;
-                    call.unacknowledged = None;
-                }
-                self.say(text.answer(status, "x", &self.contact(), ""), wishes);
-            }
-            _ => self.say(text.answer(200, "x", &self.contact(), ""), wishes),
+            "" => self.response(&text, wishes),
+            "INVITE" if text.is_first_invite() => self.invited(at, text, wishes),
+            "ACK" => self.acknowledged(&text, wishes),
+            "CANCEL" => self.cancelled(at, &text, wishes),
+            _ => self.asked(at, &text, wishes),
         }
     }
 
-    /// All that it sends goes to the one Duogate there is.
-    fn say(&self, bytes: Vec<u8>, wishes: &mut Vec<Wish>) {
-        wishes.push(Wish::Send { bytes });
-    }
-
-    fn find(&self, text: &Text) -> Option<usize> {
+    pub(crate) fn find(&self, text: &Text) -> Option<usize> {
         self.calls.iter().position(|call| call.invite.call_id() == text.call_id())
     }
 
-    fn invited(&mut self, text: Text, wishes: &mut Vec<Wish>) {
-        if let Some(call) = self.find(&text) {
-            if let Some(response) = self.calls[call].response.clone() {
-                self.say(response, wishes);
+    /// Says something in a call.
+    pub(crate) fn say(&self, call: usize, bytes: Vec<u8>, wishes: &mut Vec<Wish>) {
+        wishes.push(Wish::Send { from: self.calls[call].at, bytes });
+    }
+
+    /// Says it, and again until [`Party::settled`].
+    pub(crate) fn insist(&mut self, call: usize, key: Key, bytes: Vec<u8>, wishes: &mut Vec<Wish>) {
+        self.calls[call].open.push((key, bytes.clone()));
+        self.say(call, bytes, wishes);
+        wishes.push(Wish::Wake { after: T1, wake: Wake::Resend { call, key, sent: 1 } });
+    }
+
+    /// True if it had been said.
+    pub(crate) fn settled(&mut self, call: usize, key: Key) -> bool {
+        let open = &mut self.calls[call].open;
+        let before = open.len();
+        open.retain(|(known, _)| *known != key);
+        open.len() < before
+    }
+
+    fn invited(&mut self, at: SocketAddr, text: Text, wishes: &mut Vec<Wish>) {
+        let Some(call) = self.find(&text) else {
+            let name = format!("p{}", self.place);
+            self.calls.push(Call {
+                their_port: media_port(&text.body),
+                invite: text,
+                at,
+                response: None,
+                open: Vec::new(),
+                guard: self.manners.demand.map(|demand| Guard::new(demand, name)),
+                begun: false,
+                answered: None,
+                final_sent: false,
+                over: false,
+                media: 0,
+                rseqs: BTreeMap::new(),
+                session: None,
+                glared: false,
+            });
+            return self.consider(self.calls.len() - 1, wishes);
+        };
+        let entry = &mut self.calls[call];
+        if text.cseq().0 > entry.invite.cseq().0 {
+            // The last one was refused for what this one may have.
+            entry.invite = text;
+            (entry.final_sent, entry.over, entry.response) = (false, false, None);
+            entry.open.clear();
+            return self.consider(call, wishes);
+        }
+        let known = text.branch() == entry.invite.branch();
+        if let Some(response) = entry.response.clone().filter(|_| known) {
+            self.say(call, response, wishes);
+        }
+    }
+
+    /// What becomes of an INVITE.
+    fn consider(&mut self, call: usize, wishes: &mut Vec<Wish>) {
+        let manners = self.manners;
+        let entry = &mut self.calls[call];
+        match entry.guard.as_mut().map(|guard| guard.judge(&entry.invite)) {
+            None | Some(Judgement::Fine) => {}
+            Some(Judgement::Ask(status, lines)) => return self.refuse(call, status, &lines, wishes),
+            Some(Judgement::Broken(what)) => return wishes.push(Wish::Complain(what)),
+        }
+        if let (Some(minimum), Some((seconds, _))) = (manners.minimum, entry.invite.session())
+            && manners.timer != Timer::Unaware
+            && seconds < minimum
+        {
+            return self.refuse(call, 422, &format!("Min-SE: {minimum}\r\n"), wishes);
+        }
+        let (user, host) = entry.invite.user_and_host();
+        match manners.detour.turn(stage(user)) {
+            Turn::Here => {}
+            Turn::Nowhere => return self.refuse(call, 480, "", wishes),
+            Turn::There(users) => {
+                let contact = |(to, q): &(u8, &str)| {
+                    let user = if *to == 0 { String::new() } else { format!("-{to}") };
+                    format!("Contact: <sip:p{}{user}@{host}>{q}\r\n", self.place)
+                };
+                let lines: String = users.iter().map(contact).collect();
+                return self.refuse(call, if users.len() > 1 { 300 } else { 302 }, &lines, wishes);
             }
-            return;
         }
-        let their_port = media_port(&text.body);
-        self.calls.push(Call {
-            invite: text,
-            response: None,
-            unacknowledged: None,
-            answered: None,
-            final_sent: false,
-            over: false,
-            bye: None,
-            their_port,
-            media: 0,
-        });
-        self.schedule(0, wishes);
+        if !std::mem::replace(&mut self.calls[call].begun, true) {
+            self.schedule(call, 0, wishes);
+        }
     }
 
-    fn schedule(&self, step: usize, wishes: &mut Vec<Wish>) {
+    fn schedule(&self, call: usize, step: usize, wishes: &mut Vec<Wish>) {
         if let Some((after, _)) = self.script.steps.get(step) {
-            wishes.push(Wish::Wake { after: *after, wake: Wake::Step(step) });
+            wishes.push(Wish::Wake { after: *after, wake: Wake::Step { call, step } });
         }
     }
 
-    fn cancelled(&mut self, text: &Text, wishes: &mut Vec<Wish>) {
+    fn cancelled(&mut self, at: SocketAddr, text: &Text, wishes: &mut Vec<Wish>) {
         let Some(call) = self.find(text) else {
-            return self.say(text.answer(481, "x", &self.contact(), ""), wishes);
+            let bytes = text.answer(481, "x", &self.contact(at), "");
+            return wishes.push(Wish::Send { from: at, bytes });
         };
         if self.script.on_cancel == OnCancel::Ignore {
             return;
         }
-        self.say(text.answer(200, "c", &self.contact(), ""), wishes);
-        if !self.calls[call].final_sent {
-            match self.script.on_cancel {
-                OnCancel::Cross => self.finally(call, 200, 1, 0, wishes),
-                OnCancel::Obey | OnCancel::Ignore => self.finally(call, 487, 1, 0, wishes),
+        let bytes = text.answer(200, "c", &self.contact(at), "");
+        self.say(call, bytes, wishes);
+        if self.calls[call].final_sent {
+            return;
+        }
+        match self.script.on_cancel {
+            OnCancel::Cross => self.accept(call, 1, 0, wishes),
+            OnCancel::CrossTwice => {
+                self.accept(call, 1, 0, wishes);
+                self.accept_too(call, 12, wishes);
             }
+            OnCancel::Late => {
+                self.refuse(call, 487, "", wishes);
+                self.accept_too(call, 12, wishes);
+            }
+            OnCancel::Obey | OnCancel::Ignore => self.refuse(call, 487, "", wishes),
         }
     }
 
-    fn tag(&self, tag: u8) -> String {
+    pub(crate) fn tag(&self, tag: u8) -> String {
         format!("t{}-{tag}", self.place)
     }
 
-    /// A final response, sent again until the ACK comes (RFC 3261 sections 13.3.1.4 and 17.2.1).
-    fn finally(&mut self, call: usize, status: u16, tag: u8, media: u8, wishes: &mut Vec<Wish>) {
-        let body = if status == 200 { self.description(media, false) } else { String::new() };
-        let (tag, contact) = (self.tag(tag), self.contact());
+    /// A final refusal.
+    pub(crate) fn refuse(&mut self, call: usize, status: u16, lines: &str, wishes: &mut Vec<Wish>) {
         let entry = &mut self.calls[call];
-        let bytes = entry.invite.answer(status, &tag, &contact, &body);
+        let bytes = entry.invite.answer_with(status, &format!("t{}-0", self.place), lines, "");
+        entry.final_sent = true;
+        entry.over = true;
+        entry.response = Some(bytes.clone());
+        entry.open.clear();
+        self.insist(call, Key::Final, bytes, wishes);
+    }
+
+    /// The 200.
+    fn accept(&mut self, call: usize, tag: u8, media: u8, wishes: &mut Vec<Wish>) {
+        let bytes = self.success(call, tag, media);
+        let name = self.tag(tag);
+        let entry = &mut self.calls[call];
         entry.final_sent = true;
         entry.response = Some(bytes.clone());
-        entry.unacknowledged = Some(bytes.clone());
-        if status == 200 {
-            entry.answered = Some(tag);
-            entry.media = media;
-            wishes.push(Wish::Wake { after: Duration::from_millis(40), wake: Wake::Speak });
-        } else {
-            entry.over = true;
-        }
-        self.say(bytes, wishes);
-        wishes.push(Wish::Wake { after: T1, wake: Wake::Resend { call, after: T1 } });
+        entry.answered = Some(name);
+        entry.media = media;
+        entry.open.clear();
+        wishes.push(Wish::Wake { after: Duration::from_millis(40), wake: Wake::Speak });
+        self.insist(call, Key::Final, bytes, wishes);
+    }
+
+    /// The 200 of another branch (RFC 3261 section 13.3.1.4: it too is sent until its ACK comes).
+    fn accept_too(&mut self, call: usize, tag: u8, wishes: &mut Vec<Wish>) {
+        let bytes = self.success(call, tag, 7);
+        self.insist(call, Key::Also(tag), bytes, wishes);
+    }
+
+    fn success(&self, call: usize, tag: u8, media: u8) -> Vec<u8> {
+        let entry = &self.calls[call];
+        let contact = self.contact(entry.at);
+        let lines = format!("Contact: <{contact}>\r\n{}", self.session_lines(call));
+        entry.invite.answer_with(200, &self.tag(tag), &lines, &self.description(media, false))
     }
 
     /// The time has come for something.
     pub(crate) fn wake(&mut self, wake: Wake, wishes: &mut Vec<Wish>) {
+        if self.mute {
+            return;
+        }
         match wake {
-            Wake::Step(step) => {
-                self.step(step, wishes);
-                self.schedule(step + 1, wishes);
-            }
-            Wake::Resend { call, after } => {
-                if let Some(bytes) = self.calls[call].unacknowledged.clone() {
-                    self.say(bytes, wishes);
-                    self.again(after, wishes, |after| Wake::Resend { call, after });
+            Wake::Step { call, step } => {
+                if self.step(call, step, wishes) {
+                    self.schedule(call, step + 1, wishes);
+                } else {
+                    let after = Duration::from_millis(200);
+                    wishes.push(Wish::Wake { after, wake: Wake::Step { call, step } });
                 }
             }
-            Wake::ResendBye { call, after } => {
-                if let Some(bytes) = self.calls[call].bye.clone() {
-                    self.say(bytes, wishes);
-                    self.again(after, wishes, |after| Wake::ResendBye { call, after });
-                }
-            }
+            Wake::Resend { call, key, sent } => self.resend(call, key, sent, wishes),
+            Wake::Session { call, generation } => self.session_due(call, generation, wishes),
             Wake::Speak => {}
         }
     }
 
-    fn again(&self, after: Duration, wishes: &mut Vec<Wish>, wake: impl Fn(Duration) -> Wake) {
-        // Doubling from T1, eleven times at T2 make 32 s; the sum is what counts.
-        let next = after * 2;
-        if next <= GIVE_UP {
-            wishes.push(Wish::Wake { after: next.min(T2), wake: wake(next) });
+    fn resend(&mut self, call: usize, key: Key, sent: u8, wishes: &mut Vec<Wish>) {
+        let open = self.calls[call].open.iter().find(|(known, _)| *known == key);
+        let Some((_, bytes)) = open.cloned() else { return };
+        if sent >= SENDINGS {
+            self.settled(call, key);
+            // RFC 3262 section 3: who gets no PRACK refuses.
+            if matches!(key, Key::Reliable { .. }) && !self.calls[call].final_sent {
+                self.refuse(call, 500, "", wishes);
+            }
+            return;
         }
+        self.say(call, bytes, wishes);
+        let after = (T1 * 2_u32.pow(u32::from(sent.min(4)))).min(T2);
+        wishes.push(Wish::Wake { after, wake: Wake::Resend { call, key, sent: sent + 1 } });
     }
 
-    fn step(&mut self, step: usize, wishes: &mut Vec<Wish>) {
-        let Some(call) = self.calls.len().checked_sub(1) else { return };
+    /// Does one step. False if it is not the time for it yet.
+    fn step(&mut self, call: usize, step: usize, wishes: &mut Vec<Wish>) -> bool {
         let what = self.script.steps[step].1;
         let entry = &self.calls[call];
         let (early, talking) = (!entry.final_sent, entry.answered.is_some() && !entry.over);
+        let unsure = entry.open.iter().any(|(key, _)| matches!(key, Key::Reliable { .. }));
         match what {
+            // RFC 3262 section 3: one after the other in each dialog, and the answer after them.
+            Step::Provisional { tag, .. } if early && self.is_unsure_of(call, tag) => return false,
+            Step::Answer { .. } if early && unsure => return false,
             Step::Provisional { status, tag, media } if early => {
-                let body = media.map_or_else(String::new, |media| self.description(media, false));
-                let (tag, contact) = (self.tag(tag), self.contact());
-                let entry = &mut self.calls[call];
-                let bytes = entry.invite.answer(status, &tag, &contact, &body);
-                entry.response = Some(bytes.clone());
-                if let Some(media) = media {
-                    entry.media = media;
-                    wishes.push(Wish::Wake { after: Duration::from_millis(20), wake: Wake::Speak });
-                }
-                self.say(bytes, wishes);
+                self.provisional(call, status, tag, media, wishes);
             }
-            Step::Answer { tag, media } if early => self.finally(call, 200, tag, media, wishes),
-            Step::AlsoAnswer { tag } if talking => {
-                let body = self.description(7, false);
-                let bytes = entry.invite.answer(200, &self.tag(tag), &self.contact(), &body);
-                self.say(bytes, wishes);
-            }
-            Step::Refuse { status } if early => self.finally(call, status, 1, 0, wishes),
+            Step::Answer { tag, media } if early => self.accept(call, tag, media, wishes),
+            Step::AlsoAnswer { tag } if talking => self.accept_too(call, tag, wishes),
+            Step::Refuse { status } if early => self.refuse(call, status, "", wishes),
             Step::HangUp if talking => self.hang_up(call, wishes),
-            Step::Reinvite { hold } if talking => {
-                let body = self.description(entry.media, hold);
-                let bytes = self.request(call, "INVITE", &body);
-                self.say(bytes, wishes);
+            Step::Offer { hold, update } if talking => {
+                self.offer(call, hold, update, wishes);
             }
+            Step::Die if talking => self.mute = entry.session.is_some(),
             _ => {}
         }
+        true
     }
 
-    fn hang_up(&mut self, call: usize, wishes: &mut Vec<Wish>) {
-        let bytes = self.request(call, "BYE", "");
+    fn provisional(&mut self, call: usize, status: u16, tag: u8, media: Option<u8>, wishes: &mut Vec<Wish>) {
+        let body = media.map_or_else(String::new, |media| self.description(media, false));
+        if let Some(media) = media {
+            self.calls[call].media = media;
+            wishes.push(Wish::Wake { after: Duration::from_millis(20), wake: Wake::Speak });
+        }
+        if status > 100 && self.manners.reliable && self.calls[call].invite.lists("supported", "100rel") {
+            return self.provisional_reliably(call, (status, tag), &body, wishes);
+        }
+        let (name, contact) = (self.tag(tag), self.contact(self.calls[call].at));
         let entry = &mut self.calls[call];
-        entry.over = true;
-        entry.unacknowledged = None;
-        entry.bye = Some(bytes.clone());
-        self.say(bytes, wishes);
-        wishes.push(Wish::Wake { after: T1, wake: Wake::ResendBye { call, after: T1 } });
+        let bytes = entry.invite.answer(status, &name, &contact, &body);
+        entry.response = Some(bytes.clone());
+        self.say(call, bytes, wishes);
     }
 
-    /// A request inside the dialog that its 200 made.
-    fn request(&mut self, call: usize, method: &str, body: &str) -> Vec<u8> {
+    pub(crate) fn hang_up(&mut self, call: usize, wishes: &mut Vec<Wish>) {
+        self.calls[call].over = true;
+        self.calls[call].open.clear();
+        self.request(call, "BYE", "", "", wishes);
+    }
+
+    /// A request inside the dialog that its 200 made, sent until it is answered.
+    pub(crate) fn request(
+        &mut self,
+        call: usize,
+        method: &'static str,
+        lines: &str,
+        body: &str,
+        wishes: &mut Vec<Wish>,
+    ) {
         self.cseq += 1;
-        let (cseq, contact, address) = (self.cseq, self.contact(), self.address);
+        let cseq = self.cseq;
         let entry = &self.calls[call];
         let (invite, tag) = (&entry.invite, entry.answered.clone().unwrap_or_default());
         let target = invite.header("contact").trim_matches(['<', '>']).to_owned();
         let text = format!(
-            "{method} {target} SIP/2.0\r\nVia: SIP/2.0/UDP {address};branch=z9hG4bK-{}-{cseq};rport\r\n\
+            "{method} {target} SIP/2.0\r\nVia: SIP/2.0/UDP {};branch=z9hG4bK-{}-{cseq};rport\r\n\
              Max-Forwards: 70\r\nFrom: {};tag={tag}\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: {cseq} {method}\r\n\
-             Contact: <{contact}>\r\n",
+             Contact: <{}>\r\n{lines}",
+            entry.at,
             self.place,
             invite.header("to"),
             invite.header("from"),
             invite.call_id(),
+            self.contact(entry.at),
         );
-        close(text, body)
-    }
-
-    /// The answer to one of its own requests.
-    fn response(&mut self, text: &Text) {
-        let Some(call) = self.find(text) else { return };
-        let (_, method) = text.cseq();
-        if method == "BYE" && text.status() >= 200 {
-            self.calls[call].bye = None;
-        }
-        if method == "INVITE" && text.status() == 200 {
-            let key = text.branch().to_owned();
-            self.seen.insert(key, Vec::new());
-        }
-    }
-
-    /// The ACK to a 200 that answered its re-INVITE, if this is one.
-    pub(crate) fn acknowledgement(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
-        let text = Text::read(bytes);
-        if text.status() != 200 || text.cseq().1 != "INVITE" {
-            return None;
-        }
-        self.find(&text)?;
-        let target = text.header("contact").trim_matches(['<', '>']).to_owned();
-        let ack = format!(
-            "ACK {target} SIP/2.0\r\nVia: SIP/2.0/UDP {};branch=z9hG4bK-{}-ack{};rport\r\nMax-Forwards: 70\r\n\
-             From: {}\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: {} ACK\r\n",
-            self.address,
-            self.place,
-            text.cseq().0,
-            text.header("from"),
-            text.header("to"),
-            text.call_id(),
-            text.cseq().0,
-        );
-        Some(close(ack, ""))
+        self.insist(call, Key::Request { cseq }, close(text, body), wishes);
     }
 
     /// Does it send sound now, from where, and to which port?
@@ -363,48 +409,14 @@ impl Party {
     }
 }
 
-impl Script {
-    /// When it answers, after the INVITE came; none if it does not.
-    pub(crate) fn answers_after(&self) -> Option<Duration> {
-        let place = self.steps.iter().position(|(_, step)| matches!(step, Step::Answer { .. }))?;
-        (!self.dead).then(|| self.steps[..=place].iter().map(|(after, _)| *after).sum())
-    }
-
-    pub(crate) fn hangs_up(&self) -> bool {
-        self.steps.iter().any(|(_, step)| *step == Step::HangUp)
+impl Call {
+    /// Who looks at credentials, if they are asked for.
+    pub(crate) fn guard_of(&mut self, asks: bool) -> Option<&mut Guard> {
+        self.guard.as_mut().filter(|_| asks)
     }
 }
 
-/// A script by chance: every answer pattern, with its own times.
-pub(crate) fn script(random: &mut Random, codec: u8) -> Script {
-    let short = |random: &mut Random| Duration::from_millis(random.between(0, 400));
-    let long = |random: &mut Random| Duration::from_millis(random.between(200, 3000));
-    let ring = |status, media| Step::Provisional { status, tag: 1, media };
-    let other = |status, media| Step::Provisional { status, tag: 2, media };
-    let answer = Step::Answer { tag: 1, media: 0 };
-    let (a, b, c) = (short(random), long(random), long(random));
-    let mut steps = match random.between(0, 21) {
-        0 => vec![(a, answer)],
-        1..=4 | 16..=21 => vec![(a, ring(180, None)), (b, answer)],
-        5 => vec![(a, ring(183, Some(0))), (b, answer)],
-        6 => vec![(a, ring(180, None)), (b, ring(183, Some(0))), (c, answer)],
-        7 => vec![(a, ring(183, Some(0))), (b, ring(180, None)), (c, answer)],
-        8 => vec![(a, ring(183, Some(0))), (b, ring(183, Some(1))), (c, Step::Answer { tag: 1, media: 1 })],
-        9 => vec![(a, ring(183, Some(0))), (b, other(183, Some(2))), (c, Step::Answer { tag: 2, media: 2 })],
-        10 => vec![(a, other(183, Some(2))), (b, answer), (a, Step::AlsoAnswer { tag: 3 })],
-        11 => vec![(a, Step::Refuse { status: random.one_of(&[486, 404, 403, 503]) })],
-        12 => vec![(a, ring(180, None)), (b, Step::Refuse { status: random.one_of(&[480, 603, 600]) })],
-        13 => vec![(a, ring(180, None))],
-        14 => vec![],
-        _ => vec![(a, ring(100, None)), (b, answer)],
-    };
-    if random.chance(10) {
-        steps.push((c, Step::Reinvite { hold: random.chance(50) }));
-    }
-    if random.chance(50) {
-        let talk = Duration::from_millis(random.between(100, 9_000));
-        steps.push((talk, Step::HangUp));
-    }
-    let on_cancel = random.one_of(&[OnCancel::Obey, OnCancel::Obey, OnCancel::Cross, OnCancel::Ignore]);
-    Script { steps, on_cancel, dead: random.chance(2), codec, keys: random.chance(60) }
+/// The number after the party's own in a user's name.
+pub(crate) fn stage(user: &str) -> u8 {
+    user.split_once('-').and_then(|(_, stage)| stage.parse().ok()).unwrap_or(0)
 }

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use duogate_channel::identity::Party;
 
 use super::Endpoint;
-use super::check::redirected;
+use super::check::{redirected, spelled};
 use super::deadlines::Sleeper;
 use super::output::Place;
 use super::routing::is_secure;
@@ -35,7 +35,7 @@ impl Endpoint {
         };
         slot.journeys[party.index()] = Some(Box::new(Journey {
             order,
-            seen: alloc::vec![target.uri.clone()],
+            seen: alloc::vec![spelled(&target)],
             target,
             places: VecDeque::new(),
             contacts: VecDeque::new(),
@@ -147,13 +147,17 @@ impl Endpoint {
             // RFC 3261 section 26.2.2: who was called securely is called in no other way.
             found.retain(|target| is_secure(target) || !is_secure(&journey.target));
             journey.places.clear();
-            let new: Vec<Target> =
-                found.into_iter().filter(|target| !journey.seen.contains(&target.uri)).collect();
-            journey.seen.extend(new.iter().map(|target| target.uri.clone()));
-            // The newest advice first (RFC 3261 section 8.1.3.4).
-            for target in new.into_iter().rev() {
-                journey.contacts.push_front(target);
+            let mut new = VecDeque::new();
+            for target in found {
+                let place = spelled(&target);
+                if !journey.seen.contains(&place) {
+                    journey.seen.push(place);
+                    new.push_back(target);
+                }
             }
+            // The newest advice first (RFC 3261 section 8.1.3.4).
+            new.append(&mut journey.contacts);
+            journey.contacts = new;
         }
         // RFC 3263 section 4.3: another place of the same name, where this one is silent or overloaded.
         let elsewhere = (silent || status == 503) && !journey.places.is_empty();

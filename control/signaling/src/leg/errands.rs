@@ -62,6 +62,8 @@ pub(super) struct Renewal {
     wanted: Option<SessionInterval>,
     /// What the path asked for at least, once it has.
     minimum: Option<u32>,
+    /// The interval in force, which a refresh asks for again (RFC 4028 section 7.4).
+    agreed: Option<u32>,
     watch: Watch,
     /// May the session be refreshed by UPDATE?
     by_update: bool,
@@ -69,7 +71,7 @@ pub(super) struct Renewal {
 
 impl Renewal {
     pub(super) const fn new(assertion: Assertion, wanted: Option<SessionInterval>) -> Self {
-        Self { assertion, wanted, minimum: None, watch: Watch::Off, by_update: false }
+        Self { assertion, wanted, minimum: None, agreed: None, watch: Watch::Off, by_update: false }
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
@@ -90,7 +92,8 @@ impl Renewal {
     }
 
     fn push_interval(&self, lines: &mut Vec<(Name, String)>, refresher: &str) {
-        let interval = self.wanted.map(|wanted| wanted.seconds).or(self.minimum);
+        let wanted = self.wanted.map(|wanted| wanted.seconds);
+        let interval = self.agreed.or(wanted).or(self.minimum);
         if let Some(seconds) = interval.map(|seconds| seconds.max(self.minimum.unwrap_or(MIN_SE))) {
             lines.push((Name::SessionExpires, format!("{seconds}{refresher}")));
         }
@@ -115,9 +118,11 @@ impl Renewal {
         if response.lists(Name::Allow, "UPDATE") {
             self.by_update = true;
         }
-        self.watch = match response.session_expires() {
-            Ok(Some(agreed)) => Watch::agreed(now, agreed.seconds, agreed.refresher != Some(Refresher::Uas)),
-            _ => Watch::Off,
+        let agreed = response.session_expires().ok().flatten();
+        self.agreed = agreed.map(|agreed| agreed.seconds.clamp(MIN_SE, LONGEST_MINIMUM));
+        self.watch = match agreed {
+            Some(agreed) => Watch::agreed(now, agreed.seconds, agreed.refresher != Some(Refresher::Uas)),
+            None => Watch::Off,
         };
     }
 
@@ -142,9 +147,10 @@ impl Renewal {
         let asked = request.session_expires().ok().flatten();
         let wanted = asked.map(|asked| asked.seconds).or(self.wanted.map(|wanted| wanted.seconds));
         let Some(seconds) = wanted.map(|seconds| seconds.clamp(MIN_SE, LONGEST_MINIMUM)) else {
-            self.watch = Watch::Off;
+            (self.watch, self.agreed) = (Watch::Off, None);
             return Vec::new();
         };
+        self.agreed = Some(seconds);
         let can = request.lists(Name::Supported, SERVED);
         let named = asked.and_then(|asked| asked.refresher);
         // One that knows of timers and asks for one goes on refreshing; one that does not cannot.
@@ -266,9 +272,15 @@ impl Leg {
         let open = self.errands.iter().filter(|errand| matches!(errand.kind, Kind::Invite { .. }));
         let open: Vec<ClientId> = open.map(|errand| errand.id).collect();
         for id in open {
-            if let Err(CancelError::TooEarly | CancelError::Request(_)) = self.layer.cancel(now, id, None) {
-                self.layer.transport_failed(now, id);
-            }
+            self.give_up(now, id);
+        }
+    }
+
+    /// Cancels a re-INVITE. One that has no response yet cannot be (RFC 3261 section 9.1): it goes on until it has one,
+    /// or times out, so that whatever comes is acknowledged.
+    fn give_up(&mut self, now: Instant, id: ClientId) {
+        if let Err(CancelError::Request(_)) = self.layer.cancel(now, id, None) {
+            self.layer.transport_failed(now, id);
         }
     }
 
@@ -283,6 +295,10 @@ impl Leg {
         let Some(place) = self.errands.iter().position(|errand| errand.id == id) else { return };
         let status = response.status().map_or(0, Status::code);
         if status < 200 {
+            // A re-INVITE that was given up, and comes to ring after all.
+            if !self.state.is_talking() && matches!(self.errands[place].kind, Kind::Invite { .. }) {
+                self.give_up(now, id);
+            }
             return;
         }
         let kind = self.errands[place].kind.clone();

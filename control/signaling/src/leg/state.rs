@@ -24,7 +24,7 @@
 //!                       Gone
 //! ```
 //!
-//! Refused takes Proceeding and Early back to Dialing. Dialing, Proceeding and Early go to Draining when the call is rejected or nobody answers, and to Ending when
+//! What rings in Draining was given up before it did: it is cancelled. Refused takes Proceeding and Early back to Dialing. Dialing, Proceeding and Early go to Draining when the call is rejected or nobody answers, and to Ending when
 //! the answer cannot be used. Draining has nothing more to say; it waits for transactions to run out, so that
 //! late retransmissions still find someone who knows them.
 
@@ -189,14 +189,17 @@ impl State {
 
             // Ended.
             (Ending, S::ByeOver) => (Draining, &[]),
+            // It rings after all, when nobody waits for it any more.
+            (Draining, S::Trying | S::Progress | S::Ringing) => (Draining, &[Cancel]),
             (Draining, S::Quiet) => (Gone, &[ReportGone]),
 
             // Nothing changes. Spelled out, so that a new state or stimulus has to be decided everywhere.
             (Early, S::Trying) | (Canceling, S::Trying | S::Progress | S::Ringing) => (self, &[]),
             (
-                Answered | Confirmed | Ending | Draining | Gone,
+                Answered | Confirmed | Ending | Gone,
                 S::Trying | S::Progress | S::Ringing | S::Rejected | S::Refused | S::Silent,
             ) => (self, &[]),
+            (Draining, S::Rejected | S::Refused | S::Silent) => (self, &[]),
             (Answered | Confirmed | Ending | Gone, S::Accepted | S::Unusable) => (self, &[]),
             (
                 Dialing | Proceeding | Early | Withdrawn | Canceling,

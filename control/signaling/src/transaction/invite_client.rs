@@ -3,21 +3,25 @@
 //! ```text
 //!                        |INVITE sent; A, B run
 //!       A: send          v
-//!          +---------[Calling]--------- B: timed out; transport failed ------+
-//!          +------------>|  |  |                                             |
-//!                    1xx |  |  +--- 2xx ---------------+                     |
-//!                        v  +------ 300-699: ACK --+   |                     |
-//!              1xx [Proceeding]---- 300-699: ACK --+   |                     |
-//!                  |     |   \----- 2xx -----------|-->+                     |
-//!           cancel |     |                         v   |                     |
-//!                  v     |      300-699: ACK [Completed]---- D; transport ---+
-//!         1xx [Cancelling]----- 300-699: ACK ------+   |     failed          |
-//!                  |    \------ 2xx -------------------+                     |
-//!                  |                                   v                     |
-//!                  |                       2xx [Accepted]---- M -------------+
-//!                  |                                                         v
-//!                  +------- 64·T1 after CANCEL: timed out --------------->[Ended]
+//!          +---------[Calling]-------------- B: timed out -->[Abandoned]
+//!          +------------>|  |  |\---------- transport failed -----|-|-|-->+
+//!                    1xx |  |  +--- 2xx ---------------+     1xx | | M, transport failed
+//!                        v  +------ 300-699: ACK --+   |   +-----+ |   |
+//!              1xx [Proceeding]<-------------------|---|---+       |   |
+//!                  |     |  \------ 300-699: ACK --+   |     300-699: ACK
+//!                  |     |   \----- 2xx -----------|-->+           |   |
+//!           cancel |     |                         v   |           v   |
+//!                  v     |      300-699: ACK [Completed]<----------+   |
+//!         1xx [Cancelling]----- 300-699: ACK ------+   | D, tr. failed |
+//!                  |    \------ 2xx ---------------|---+---------------+
+//!                  +------- 64·T1 after CANCEL: timed out                |
+//!                                                      v                 v
+//!                                            2xx [Accepted]-- M ----->[Ended]
 //! ```
+//!
+//! Beyond RFC 3261, which forgets a transaction that has timed out at once, and leaves whoever answers late to wait for
+//! its ACK in vain: Abandoned and Completed still deliver a 2xx, and an abandoned INVITE that comes to ring after all
+//! can be cancelled.
 
 use super::timer::Effect::{Acknowledge, Deliver, Failed, Send, Start, Stop, TimedOut};
 use super::timer::{Effect, Step, Timer};
@@ -30,10 +34,12 @@ pub(super) enum State {
     Proceeding,
     /// CANCEL has been sent. RFC 3261 has no state for it, and would wait forever.
     Cancelling,
-    /// A final response other than 2xx has come and has its ACK.
+    /// A final response other than 2xx has come and has its ACK; or none came to a cancelled INVITE.
     Completed,
     /// A 2xx has come.
     Accepted,
+    /// Nothing final has come in time, and the user was told so.
+    Abandoned,
     /// Over.
     Ended,
 }
@@ -60,14 +66,18 @@ const COMPLETE: &[Effect] = &[Stop(Timer::A), Acknowledge, Start(Timer::D), Deli
 
 pub(super) const fn step(state: State, input: Input) -> Step<State> {
     use Input as I;
-    use State::{Accepted, Calling, Cancelling, Completed, Ended, Proceeding};
+    use State::{Abandoned, Accepted, Calling, Cancelling, Completed, Ended, Proceeding};
     match (state, input) {
         (Calling, I::Provisional) => Step::to(Proceeding, &[Stop(Timer::A), Stop(Timer::B), Deliver]),
         (Calling | Proceeding | Cancelling, I::Success) => Step::to(Accepted, ACCEPT),
         (Calling | Proceeding | Cancelling, I::Failure) => Step::to(Completed, COMPLETE),
         (Calling, I::TransportFailed) => Step::to(Ended, &[Failed]),
         (Calling, I::TimerA) => Step::to(Calling, &[Send, Start(Timer::A)]),
-        (Calling, I::TimerB) | (Cancelling, I::TimerCancelled) => Step::to(Ended, &[TimedOut]),
+        (Calling, I::TimerB) => Step::to(Abandoned, &[Stop(Timer::A), TimedOut, Start(Timer::M)]),
+        (Cancelling, I::TimerCancelled) => Step::to(Completed, &[TimedOut, Start(Timer::D)]),
+        (Abandoned, I::Provisional) => Step::to(Proceeding, &[Stop(Timer::M), Deliver]),
+        (Abandoned, I::Success) => Step::to(Abandoned, &[Deliver]),
+        (Abandoned, I::Failure) => Step::to(Completed, &[Acknowledge, Stop(Timer::M), Start(Timer::D)]),
         // RFC 3261 section 9.1: no CANCEL before a provisional response.
         (Calling, I::Cancel) => Step::to(Calling, &[]),
         (Proceeding, I::Provisional) => Step::to(Proceeding, &[Deliver]),
@@ -78,7 +88,9 @@ pub(super) const fn step(state: State, input: Input) -> Step<State> {
         // answered, and wants ACK and BYE.
         (Completed, I::Success) => Step::to(Completed, &[Deliver]),
         // The user has its final response: nothing to tell.
-        (Completed, I::TimerD | I::TransportFailed) | (Accepted, I::TimerM) => Step::to(Ended, &[]),
+        (Completed, I::TimerD | I::TransportFailed)
+        | (Accepted, I::TimerM)
+        | (Abandoned, I::TimerM | I::TransportFailed) => Step::to(Ended, &[]),
         (Accepted, I::Success) => Step::to(Accepted, &[Deliver]),
         // The rest is late, or belongs to a timer that does not run.
         (Calling, I::TimerCancelled | I::TimerD | I::TimerM)
@@ -97,6 +109,7 @@ pub(super) const fn step(state: State, input: Input) -> Step<State> {
             | I::TimerCancelled
             | I::TimerD,
         )
+        | (Abandoned, I::Cancel | I::TimerA | I::TimerB | I::TimerCancelled | I::TimerD)
         | (Ended, _) => Step::to(state, &[]),
     }
 }

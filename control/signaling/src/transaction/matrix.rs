@@ -31,7 +31,8 @@ where
 fn invite_client_matrix() {
     use invite_client::Input as I;
     use invite_client::State as S;
-    let states = [S::Calling, S::Proceeding, S::Cancelling, S::Completed, S::Accepted, S::Ended];
+    let states =
+        [S::Calling, S::Proceeding, S::Cancelling, S::Completed, S::Accepted, S::Abandoned, S::Ended];
     let inputs = [
         I::Provisional,
         I::Success,

@@ -120,6 +120,8 @@ fn rfc3261_9_1_without_any_final_response_the_leg_gives_up_64_t1_after_cancel() 
     call.elapse(31 * SECOND);
     assert!(!call.leg.is_gone());
     call.elapse(9 * SECOND);
+    assert_eq!(call.said, [], "whoever answers late still finds somebody");
+    call.elapse(32 * SECOND);
     assert_eq!(call.said, [Output::Gone]);
 }
 

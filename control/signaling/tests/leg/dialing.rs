@@ -65,6 +65,42 @@ fn rfc3261_17_1_1_2_an_invite_that_nobody_answers_fails_with_408() {
     assert!(call.sent.is_empty());
 }
 
+/// RFC 3261 forgets the INVITE; the party does not, and would wait for its ACK for 32 s.
+#[test]
+fn rfc3261_13_2_2_4_an_answer_after_the_timeout_gets_ack_and_bye() {
+    let (mut call, invite) = Call::dial();
+    call.elapse(33 * SECOND);
+    call.take("INVITE");
+    assert!(matches!(call.said.as_slice(), [Output::Failed { status: 408, .. }]), "{:?}", call.said);
+    call.answer(&invite, 200, "one", &text::sdp("192.0.2.21", 40_000, "8", "sendrecv"));
+    assert_eq!(call.kinds(), ["ACK", "BYE"]);
+}
+
+#[test]
+fn rfc3261_9_1_what_rings_after_the_timeout_is_cancelled() {
+    let (mut call, invite) = Call::dial();
+    call.elapse(33 * SECOND);
+    call.take("INVITE");
+    call.said.clear();
+    call.answer(&invite, 180, "one", "");
+    let cancel = call.one("CANCEL");
+    call.answer(&cancel, 200, "one", "");
+    call.answer(&invite, 487, "one", "");
+    call.one("ACK");
+    assert_eq!(call.said, [], "it has failed once");
+    call.elapse(33 * SECOND);
+    assert_eq!(call.said, [Output::Gone]);
+}
+
+#[test]
+fn rfc3261_17_1_1_3_a_late_refusal_is_acknowledged() {
+    let (mut call, invite) = Call::dial();
+    call.elapse(33 * SECOND);
+    call.take("INVITE");
+    call.answer(&invite, 486, "one", "");
+    call.one("ACK");
+}
+
 #[test]
 fn rfc3261_17_1_1_3_a_refusal_is_acknowledged_and_reported_with_its_words() {
     let (mut call, invite) = Call::dial();

@@ -8,7 +8,7 @@ mod uris;
 
 mod webhook;
 
-pub(super) use uris::{own_uri, redirected};
+pub(super) use uris::{own_uri, redirected, spelled};
 
 #[cfg(test)]
 mod tests;

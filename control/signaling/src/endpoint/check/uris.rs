@@ -206,6 +206,15 @@ pub(in crate::endpoint) fn own_uri(settings: &Settings, user: &str) -> String {
     }
 }
 
+/// Where a target leads to, written in one way: case of the host, the default port and the case of parameters make no
+/// difference, so that a loop is seen however its URIs are spelled. Of what differs further, a bound is kept.
+pub(in crate::endpoint) fn spelled(target: &Target) -> String {
+    let Ok(uri) = Uri::parse(&target.uri) else { return target.uri.clone() };
+    let host = target.host.to_ascii_lowercase();
+    let parameters = uri.parameters().as_str().to_ascii_lowercase();
+    format!("{}@{host}:{};{parameters}", uri.user().unwrap_or_default(), uri.effective_port())
+}
+
 /// Do both lead to the same party? The default port and the case of the host make no difference.
 fn same(one: &Target, two: &Target) -> bool {
     let parts = |target: &Target| {

@@ -50,6 +50,14 @@ fn rfc3261_8_1_3_4_a_loop_and_a_redirection_too_many_are_refused() {
     node.respond_with(302, &[(Name::Contact, "<sip:1@192.0.2.1>")]);
     assert_eq!(failed_with(&node), Some(302));
 
+    // The same place, spelled in another way, and twice in one list.
+    let mut node = Node::new(settings());
+    node.place(&["1@192.0.2.1"], 0);
+    let contacts = ["<sip:1@192.0.2.1:5060>", "<sip:2@192.0.2.2>", "<sip:2@192.0.2.2:5060>"];
+    node.respond_with(302, &contacts.map(|contact| (Name::Contact, contact)));
+    node.respond(404);
+    assert_eq!((node.invites().len(), failed_with(&node)), (2, Some(404)));
+
     let mut node = Node::new(settings());
     node.place(&["1@192.0.2.1"], 0);
     for number in 2..20 {

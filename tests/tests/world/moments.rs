@@ -180,7 +180,11 @@ impl World {
         // Two loops may run after early media and an answer; that is but a faster talker. Not for ever, though.
         let (said, lasting) = (self.parties[place].sequence, self.lasts(place / 2));
         if said < 200 {
-            let pause = if lasting && said > 40 { 2_000 } else { 100 };
+            let pause = match said {
+                ..15 => 100,
+                15.. if lasting => 2_000,
+                15.. => 250,
+            };
             let next = self.now + Duration::from_millis(pause);
             self.schedule.at(next, Occurrence::Party { party: place, wake: Wake::Speak });
         }

@@ -10,10 +10,11 @@ pub(crate) struct Sine {
     /// 2 cos ω.
     pub(crate) coefficient: i64,
     /// sin ω.
-    first: i64,
+    pub(crate) first: i64,
 }
 
-const FRACTION: u32 = 30;
+/// Fractional bits of a [`Sine`].
+pub(crate) const FRACTION: u32 = 30;
 
 /// 697, 770, 852 and 941 Hz.
 pub(crate) const LOW: [Sine; 4] = [

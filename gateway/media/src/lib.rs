@@ -51,6 +51,7 @@ mod snapshot;
 mod sockets;
 mod stream;
 mod table;
+mod tones;
 mod verdict;
 mod wheel;
 

@@ -8,6 +8,8 @@
 //! What is covered goes on below: the other party's packets are dropped, a sound waits where it stood. The stream
 //! towards the party is one through all of that; each change begins with a marker.
 
+use alloc::boxed::Box;
+
 use duogate_channel::command::Repeat;
 use duogate_channel::digits::{Key, Keys};
 use duogate_channel::event::{ActionOutcome, Event};
@@ -21,8 +23,12 @@ use crate::outlet::{Outlet, SoundStore};
 use crate::pacing::Paced;
 use crate::path::Path;
 use crate::player::{LATEST, PACKET_TICKS, Player};
-use crate::presses::{EventPacket, LOST_AFTER, Presses, Told};
+use crate::presses::{EventPacket, LOST_AFTER, Presses};
+use crate::relay::{Content, examine};
+use crate::rtp::Packet;
 use crate::table::{Leg, pending};
+use crate::tones::Tones;
+use crate::verdict::Origin;
 use crate::wheel::{tick_at, tick_from, tick_time};
 
 /// Presses of one party that wait for room in the event ring. A finger makes ten a second at most; if more wait, the
@@ -182,6 +188,7 @@ impl<P: Path> Core<P> {
         }
         self.wheel.cancel(self.timers.player(place, party));
         self.wheel.cancel(self.timers.press(place, party));
+        self.table.slots[place as usize].leg(party).tones = None;
     }
 
     /// Ends an action, if it runs; `outcome` is told. What it covered is heard again.
@@ -284,13 +291,44 @@ impl<P: Path> Core<P> {
         self.tell_presses(place, party, told);
     }
 
-    /// The end of a press is lost.
-    pub(crate) fn press_lost(&mut self, place: u32, party: Party) {
-        let told = self.table.slots[place as usize].leg(party).acts.presses.lost();
-        self.tell_presses(place, party, [told, None]);
+    /// A packet came whose sound is to be searched for keys. What is not the party's, or no sound, has none.
+    pub(crate) fn search(&mut self, now: Instant, name: u32, origin: Origin, datagram: &[u8]) {
+        let (place, party) = leg_of(name);
+        let leg = self.table.slots[place as usize].leg(party);
+        let Ok((packet, Content::Sound, codec)) = examine(leg, origin, datagram) else { return };
+        let (Some(tones), true) = (&mut leg.tones, codec.is_g711()) else { return };
+        let Packet { header, payload } = packet;
+        let told = tones.hear((header.ssrc, header.timestamp), codec, &datagram[payload]);
+        let timer = self.timers.press(place, party);
+        if tones.is_open() {
+            self.wheel.arm(timer, tick_from(now + LOST_AFTER));
+        } else if !leg.acts.presses.is_open() {
+            self.wheel.cancel(timer);
+        }
+        self.tell_presses(place, party, told);
     }
 
-    fn tell_presses(&mut self, place: u32, party: Party, told: Told) {
+    /// What a party says is searched for keys from now on, or no longer.
+    pub(crate) fn set_search(&mut self, place: u32, party: Party, wanted: bool) {
+        let leg = self.table.slots[place as usize].leg(party);
+        if wanted == leg.tones.is_some() {
+            return;
+        }
+        // Once in a call at the most, when its far end is told.
+        let before = leg.tones.take();
+        leg.tones = wanted.then(|| Box::new(Tones::new()));
+        let told = before.and_then(|mut tones| tones.lost());
+        self.tell_presses(place, party, [told]);
+    }
+
+    /// The end of a press is lost.
+    pub(crate) fn press_lost(&mut self, place: u32, party: Party) {
+        let leg = self.table.slots[place as usize].leg(party);
+        let told = [leg.acts.presses.lost(), leg.tones.as_mut().and_then(|tones| tones.lost())];
+        self.tell_presses(place, party, told);
+    }
+
+    fn tell_presses(&mut self, place: u32, party: Party, told: impl IntoIterator<Item = Option<(Key, u16)>>) {
         let slot = &mut self.table.slots[place as usize];
         for (key, milliseconds) in told.into_iter().flatten() {
             if slot.leg(party).acts.press(key, milliseconds) {

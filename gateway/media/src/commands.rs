@@ -97,6 +97,7 @@ impl<P: Path> Core<P> {
             self.watch(now, session.slot, party);
         }
         self.pause_if_held(now, session.slot);
+        self.set_search(session.slot, party, far_end.in_band && far_end.codec.is_g711());
         Ok(())
     }
 

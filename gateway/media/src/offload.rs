@@ -38,6 +38,9 @@ const LONGEST_PAUSE: u16 = 4096;
 ///   │                     └─ off, and the path had carried nothing: pause doubled
 ///   └──────────────────────────── fits no more ────────────────────────────────┘
 /// ```
+/// Any of them becomes `Searched` when its sound is to be searched for keys, which takes every packet, and with the next
+/// change after that `Waiting` or `Sockets` again.
+///
 /// `OnPath` is only ever left after the entry has been switched off and its numbers have been taken in.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(crate) enum Way {
@@ -48,6 +51,8 @@ pub(crate) enum Way {
     Waiting { left: u16, pause: u16 },
     /// The entry is on; these of its counts have been taken in.
     OnPath { pause: u16, absorbed: FlowCounts },
+    /// Through the sockets, and every packet of sound is searched for keys.
+    Searched,
 }
 
 /// What happens to a direction.
@@ -57,6 +62,8 @@ enum Input {
     Fits,
     /// Something was changed, and it cannot.
     Misfits,
+    /// Something was changed, and the direction is to be searched for keys.
+    Searches,
     /// A plain packet of sound went through the sockets.
     Sound,
     /// The entry is on.
@@ -77,7 +84,8 @@ impl Way {
     fn after(self, input: Input) -> Self {
         match (self, input) {
             (_, Input::Misfits) => Self::Sockets,
-            (Self::Sockets, Input::Fits) => Self::READY,
+            (_, Input::Searches) => Self::Searched,
+            (Self::Sockets | Self::Searched, Input::Fits) => Self::READY,
             (Self::Waiting { left, pause }, Input::Sound) => {
                 Self::Waiting { left: left.saturating_sub(1), pause }
             }
@@ -93,7 +101,7 @@ impl Way {
             // Nothing new, or nothing that can be: an entry is refused or taken only where one waits for it, and off
             // only where it was on.
             (
-                Self::Sockets,
+                Self::Sockets | Self::Searched,
                 Input::Sound | Input::Taken | Input::Refused | Input::Off | Input::Passed | Input::Futile,
             )
             | (Self::Waiting { .. }, Input::Fits | Input::Off | Input::Passed | Input::Futile)
@@ -160,12 +168,19 @@ impl<P: Path> Core<P> {
 
     /// After something about a session has changed: what fits the path now goes there, as soon as its stream stands.
     pub(crate) fn find_way(&mut self, place: u32) {
-        if !self.path.is_there() {
-            return;
-        }
+        let there = self.path.is_there();
         for party in Party::BOTH {
             let slot = &mut self.table.slots[place as usize];
-            let input = if fits(slot, party, self.path.taps()) { Input::Fits } else { Input::Misfits };
+            let leg = slot.leg(party);
+            if leg.tones.is_some() {
+                leg.way = leg.way.after(Input::Searches);
+                continue;
+            }
+            if !there && leg.way == Way::Sockets {
+                continue;
+            }
+            let input =
+                if there && fits(slot, party, self.path.taps()) { Input::Fits } else { Input::Misfits };
             let leg = slot.leg(party);
             leg.way = leg.way.after(input);
             self.enter_path(place, party);
@@ -185,6 +200,10 @@ impl<P: Path> Core<P> {
     ) -> Verdict {
         let (place, party) = leg_of(name);
         let speaker = self.table.slots[place as usize].leg(party);
+        if speaker.way == Way::Searched {
+            self.search(now, name, origin, datagram);
+            return self.judge_by_socket(now, name, origin, datagram, tap);
+        }
         // What is not a packet of the sender changes nothing about its direction.
         let (packet, ..) = match examine(speaker, origin, datagram) {
             Ok(examined) => examined,

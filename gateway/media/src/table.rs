@@ -16,6 +16,7 @@ use crate::offload::Way;
 use crate::player::Player;
 use crate::recordings::NONE;
 use crate::stream::Stream;
+use crate::tones::Tones;
 
 /// How far a slot's use has come.
 ///
@@ -81,6 +82,8 @@ pub(crate) struct Leg {
     /// The last sound that ended, and how, while its event is pending.
     pub(crate) played: Option<(Sound, PlayOutcome)>,
     pub(crate) acts: Acts,
+    /// While what it says is searched for keys.
+    pub(crate) tones: Option<Box<Tones>>,
 }
 
 impl Leg {
@@ -109,6 +112,7 @@ impl Leg {
             watched_since: Instant::ZERO,
             played: None,
             acts: Acts::new(),
+            tones: None,
         }
     }
 

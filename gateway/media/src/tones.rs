@@ -26,6 +26,7 @@ use crate::dtmf::{FRACTION, HIGH, KEYPAD, LOW, Sine};
 const BLOCK: usize = 102;
 /// Blocks begin every so many samples.
 const HOP: usize = BLOCK / 2;
+const HOP_SAMPLES: u32 = 51;
 /// Hits in a row that make a press.
 const HITS: u8 = 4;
 /// Blocks in a row without its tones that end it.
@@ -102,8 +103,8 @@ impl Bank {
 
     /// Takes a sample; at the end of a block it says what was in it.
     fn take(&mut self, sample: f32) -> Option<Found> {
-        for filter in 0..8 {
-            let next = sample + COEFFICIENTS[filter] * self.now[filter] - self.before[filter];
+        for (filter, coefficient) in COEFFICIENTS.iter().enumerate() {
+            let next = sample + coefficient * self.now[filter] - self.before[filter];
             self.before[filter] = self.now[filter];
             self.now[filter] = next;
         }
@@ -188,7 +189,8 @@ const LEAST_COSINES: [f32; 8] = {
         let angle = core::f64::consts::TAU * MOST_OFF * frequencies[at] * HOP as f64 / 8000.0;
         // Below two radians, six terms of the series are exact to a thousandth.
         let square = angle * angle;
-        let series = 1.0 - square / 2.0 * (1.0 - square / 12.0 * (1.0 - square / 30.0 * (1.0 - square / 56.0)));
+        let series =
+            1.0 - square / 2.0 * (1.0 - square / 12.0 * (1.0 - square / 30.0 * (1.0 - square / 56.0)));
         cosines[at] = narrow(series);
         at += 1;
     }
@@ -211,7 +213,8 @@ impl Found {
         let group = first..first + 4;
         let loudest = group.clone().max_by(|one, two| self.power(*one).total_cmp(&self.power(*two)))?;
         let power = self.power(loudest);
-        let stands_out = group.into_iter().all(|tone| tone == loudest || self.power(tone) * STANDS_OUT <= power);
+        let stands_out =
+            group.into_iter().all(|tone| tone == loudest || self.power(tone) * STANDS_OUT <= power);
         (stands_out && power >= WEAKEST).then_some(loudest)
     }
 
@@ -323,7 +326,7 @@ struct Press {
 
 impl Press {
     fn milliseconds(&self) -> u16 {
-        let samples = (self.blocks - u32::from(self.gone)) * HOP as u32 + HOP as u32;
+        let samples = (self.blocks - u32::from(self.gone) + 1) * HOP_SAMPLES;
         u16::try_from(samples / 8).unwrap_or(u16::MAX)
     }
 }
@@ -413,7 +416,8 @@ impl Tones {
         if self.press.is_none()
             && let Some(run) = self.run.filter(Run::is_key)
         {
-            self.press = Some(Press { key: run.key, peak: run.power[1], blocks: u32::from(run.hits), gone: 0 });
+            self.press =
+                Some(Press { key: run.key, peak: run.power[1], blocks: u32::from(run.hits), gone: 0 });
         }
         ended
     }

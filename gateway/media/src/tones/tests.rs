@@ -105,7 +105,11 @@ fn every_key_of_40_ms_is_heard_once_and_with_a_pause_of_40_ms_twice() {
         sound.extend(silence(320));
         sound.extend(tone(key).samples(320));
         for shift in shifts() {
-            assert_eq!(keys_of(&sound, shift), [key, key].iter().collect::<alloc::string::String>(), "{shift}");
+            assert_eq!(
+                keys_of(&sound, shift),
+                [key, key].iter().collect::<alloc::string::String>(),
+                "{shift}"
+            );
         }
     }
 }
@@ -267,7 +271,8 @@ fn voice(seed: u64) -> Vec<f64> {
             phase += pitch / 8_000.0;
             let pulse = if phase >= 1.0 { 1.0 } else { 0.0 };
             phase %= 1.0;
-            let mut sample = if voiced { 9_000.0 * pulse } else { 300.0 * noise.next() } + 100.0 * noise.next();
+            let mut sample =
+                if voiced { 9_000.0 * pulse } else { 300.0 * noise.next() } + 100.0 * noise.next();
             for (formant, state) in formants.iter().zip(&mut states) {
                 let (radius, turn) = (0.97_f64, (TAU * formant / 8_000.0).cos());
                 let next = sample + 2.0 * radius * turn * state[0] - radius * radius * state[1];
@@ -292,7 +297,9 @@ fn music(seed: u64) -> Vec<f64> {
             let time = f64::from(n) / 8_000.0;
             let fade = (-3.0 * time).exp();
             let note = |pitch: &f64| {
-                (1..=5).map(|over| (TAU * pitch * f64::from(over) * time).sin() / f64::from(over)).sum::<f64>()
+                (1..=5)
+                    .map(|over| (TAU * pitch * f64::from(over) * time).sin() / f64::from(over))
+                    .sum::<f64>()
             };
             sound.push(4_000.0 * fade * notes.iter().map(note).sum::<f64>());
         }
@@ -306,8 +313,14 @@ fn talk_music_and_noise_press_no_key() {
         assert_eq!(keys_of(&sound, 0), "", "{what}");
     }
     // Dial, busy and ringback tones, and those of fax and modems.
-    for pair in [[350.0, 440.0], [480.0, 620.0], [440.0, 480.0], [425.0, 425.0], [1_100.0, 1_100.0], [2_100.0, 2_100.0]]
-    {
+    for pair in [
+        [350.0, 440.0],
+        [480.0, 620.0],
+        [440.0, 480.0],
+        [425.0, 425.0],
+        [1_100.0, 1_100.0],
+        [2_100.0, 2_100.0],
+    ] {
         let sound = Tone { frequencies: pair, levels: [-10.0; 2] }.samples(16_000);
         assert_eq!(keys_of(&sound, 0), "", "{pair:?}");
     }

@@ -92,6 +92,9 @@ pub struct Media {
     pub prompts: PathBuf,
     /// Root of recordings.
     pub recordings: PathBuf,
+    /// The largest manifest of recordings (`recordings.jsonl` in their root); one more is kept; 0: none.
+    #[serde(deserialize_with = "within::<_, 0, 100_000>")]
+    pub manifest_megabytes: u32,
     /// What recordings make of the time in which a party holds the other.
     pub record_hold: RecordHold,
     /// The ringback tone that is made where party 2 sends none.
@@ -116,6 +119,7 @@ impl Default for Media {
             dscp: 46,
             prompts: PathBuf::from("./prompts"),
             recordings: PathBuf::from("./recordings"),
+            manifest_megabytes: 64,
             record_hold: RecordHold::Silence,
             ringback: Ringback::Cn,
             codecs: vec![Codec::Pcma, Codec::Pcmu],

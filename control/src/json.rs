@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use duogate_channel::event::LegStatistics;
 use duogate_channel::identity::{LocalPort, Party};
-use duogate_channel::sound::Codec;
+use duogate_channel::sound::{Codec, RecordChannels, RecordFormat};
 use duogate_channel::time::UnixTime;
 use duogate_signaling::resource::action::{ActionNote, Actions};
 use duogate_signaling::resource::note::{LegNote, Note};
@@ -192,6 +192,41 @@ fn recorded(result: &RecordResult) -> Value {
         "duration_seconds": length(result.duration),
         "bytes": result.bytes,
         "lost_packets": result.lost_packets,
+    })
+}
+
+/// The line of a recording in the manifest. `path` is that beneath the recording root.
+pub(crate) fn manifest(res_id: &str, path: &str, result: &RecordResult) -> Value {
+    let party = |number: usize| {
+        let track = &result.tracks[number];
+        json!({
+            "party": number + 1,
+            "to_uri": result.uris[number],
+            "packets_lost": track.lost,
+            "gaps": track.gaps,
+            "silent_seconds": length(Duration::from_millis(track.silent_milliseconds.into())),
+        })
+    };
+    json!({
+        "res_id": res_id,
+        "record_file": path,
+        "begin_time": maybe(result.begin_time),
+        "end_time": time(result.end_time),
+        "duration_seconds": length(result.duration),
+        "bytes": result.bytes,
+        "format": match result.format {
+            RecordFormat::Alaw => "alaw",
+            RecordFormat::Ulaw => "ulaw",
+            RecordFormat::Pcm16 => "pcm16",
+            RecordFormat::Opus => "opus",
+        },
+        "channels": match result.channels {
+            RecordChannels::Mixed => 1,
+            RecordChannels::Separate => 2,
+        },
+        "lost_packets": result.lost_packets,
+        "parties": [party(0), party(1)],
+        "error": failure(result.error),
     })
 }
 

@@ -171,7 +171,9 @@ fn open_media(
     link: &link::Link,
 ) -> Result<(Arc<Recordings>, Arc<Sounds>), Failure> {
     let media = &configuration.media;
-    let recordings = in_folder("media.recordings", &media.recordings, Recordings::open(&media.recordings))?;
+    let most_bytes = u64::from(media.manifest_megabytes) << 20;
+    let recordings = Recordings::open(&media.recordings, most_bytes);
+    let recordings = in_folder("media.recordings", &media.recordings, recordings)?;
     let longest = configuration.limits.prompt_seconds;
     let sounds = Sounds::open(&media.prompts, longest, link.clone());
     Ok((Arc::new(recordings), Arc::new(in_folder("media.prompts", &media.prompts, sounds)?)))

@@ -21,8 +21,8 @@ use crate::store::rows::{CdrRow, Change, EventRow, OpenResource, RecordingRow, R
 use crate::store::{Job, Store};
 use crate::{clock, json};
 
-/// What became of a recording that broke off: its duration in seconds and its size.
-type Rescued = HashMap<PathBuf, Option<(f64, u64)>>;
+/// What became of a recording that broke off.
+type Rescued = HashMap<PathBuf, Option<Length>>;
 
 /// The SIP status of a call that a dead process left: 500.
 pub(crate) const CAUSE: u16 = 500;
@@ -94,7 +94,7 @@ impl Estate {
         }
         let (recorded, others): (Vec<_>, Vec<_>) =
             open.into_iter().partition(|resource| !resource.recordings.is_empty());
-        release(&store, others, &Rescued::new(), clock::unix_milliseconds());
+        release(&store, others, &Rescued::new(), clock::unix_milliseconds(), &recordings);
         if recorded.is_empty() && files.is_empty() {
             return;
         }
@@ -102,9 +102,11 @@ impl Estate {
         let _ = timeout(GATEWAY, link.attached()).await;
         let paths = recorded.iter().flat_map(|resource| &resource.recordings);
         let owed: Vec<PathBuf> = paths.map(|recording| PathBuf::from(&recording.path)).collect();
-        let rescued = tokio::task::spawn_blocking(move || rescue(&recordings, files, owed)).await;
+        let folder = Arc::clone(&recordings);
+        let rescued = tokio::task::spawn_blocking(move || rescue(&folder, files, owed)).await;
         // It does not panic; if it did, the events would still be owed.
-        release(&store, recorded, &rescued.unwrap_or_default(), clock::unix_milliseconds());
+        let rescued = rescued.unwrap_or_default();
+        release(&store, recorded, &rescued, clock::unix_milliseconds(), &recordings);
     }
 }
 
@@ -121,7 +123,7 @@ fn rescue(recordings: &Recordings, files: Vec<PathBuf>, owed: Vec<PathBuf>) -> R
             Ok(Some(length)) => {
                 recordings.sync(&path);
                 tracing::warn!(path = %path.display(), "a recording that broke off was repaired");
-                Some(figures(length))
+                Some(length)
             }
             Ok(None) => None,
             Err(problem) => {
@@ -133,24 +135,23 @@ fn rescue(recordings: &Recordings, files: Vec<PathBuf>, owed: Vec<PathBuf>) -> R
         rescued.insert(path, kept);
     }
     for path in owed {
-        rescued.entry(path).or_insert_with_key(|path| recordings.named(path).map(figures));
+        rescued.entry(path).or_insert_with_key(|path| recordings.named(path));
     }
     rescued
 }
 
-fn figures(length: Length) -> (f64, u64) {
-    (length.duration.as_secs_f64(), length.bytes)
-}
-
 /// Releases what was left open, each resource with its events in one job.
-fn release(store: &Store, open: Vec<OpenResource>, rescued: &Rescued, now: i64) {
+fn release(store: &Store, open: Vec<OpenResource>, rescued: &Rescued, now: i64, recordings: &Recordings) {
     for resource in open {
+        let lines: Vec<Value> =
+            resource.recordings.iter().map(|recording| line(&resource, recording, rescued, now)).collect();
         let job = Job::keep(changes(resource, rescued, now));
         if store.submit(job).is_err() {
             // The row is still open: the next start tries again.
             tracing::error!("the store has no room to end what was left open");
             return;
         }
+        lines.iter().for_each(|line| recordings.list(line));
     }
 }
 
@@ -304,7 +305,7 @@ fn given(resource: &OpenResource, recording: &RecordingRow) -> (Value, Value) {
 
 fn recorded(resource: &OpenResource, recording: &RecordingRow, rescued: &Rescued, now: i64) -> Value {
     let kept = rescued.get(&PathBuf::from(&recording.path)).copied().flatten();
-    let (duration, bytes) = kept.unwrap_or((0.0, 0));
+    let (duration, bytes) = kept.map_or((0.0, 0), |kept| (kept.duration.as_secs_f64(), kept.bytes));
     let (record_file, begin_time) = given(resource, recording);
     json!({
         "error": failure(),
@@ -315,6 +316,34 @@ fn recorded(resource: &OpenResource, recording: &RecordingRow, rescued: &Rescued
         "bytes": bytes,
         // Only the gateway that died knew.
         "lost_packets": null,
+    })
+}
+
+/// The line of a recording in the manifest, with what the journal and the file tell of it.
+fn line(resource: &OpenResource, recording: &RecordingRow, rescued: &Rescued, now: i64) -> Value {
+    let told = recorded(resource, recording, rescued, now);
+    let kept = rescued.get(&PathBuf::from(&recording.path)).copied().flatten();
+    let party = |index: usize| {
+        json!({
+            "party": index + 1,
+            "to_uri": party(&resource.view, index)["to_uri"],
+            "packets_lost": null,
+            "gaps": null,
+            "silent_seconds": null,
+        })
+    };
+    json!({
+        "res_id": resource.res_id,
+        "record_file": recording.path,
+        "begin_time": told["begin_time"],
+        "end_time": told["end_time"],
+        "duration_seconds": told["duration_seconds"],
+        "bytes": told["bytes"],
+        "format": kept.map(|kept| kept.format),
+        "channels": kept.map(|kept| kept.channels),
+        "lost_packets": null,
+        "parties": [party(0), party(1)],
+        "error": told["error"],
     })
 }
 

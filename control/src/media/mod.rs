@@ -2,6 +2,7 @@
 
 mod decode;
 pub(crate) mod link;
+mod manifest;
 pub(crate) mod problem;
 pub(crate) mod recordings;
 mod roots;

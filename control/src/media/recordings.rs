@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use duogate_channel::identity::Recording;
+use serde_json::Value;
 
+use super::manifest::{self, Manifest};
 use super::problem::FileProblem;
 use super::roots::{PART, Root};
 use super::wav::{self, Length};
@@ -21,6 +23,7 @@ pub(crate) struct Recordings {
     root: Root,
     _lock: Option<OwnedFd>,
     next: AtomicU64,
+    manifest: Manifest,
 }
 
 /// A file that waits to be recorded into.
@@ -36,13 +39,14 @@ pub(crate) struct Claim {
 
 impl Recordings {
     /// Opens the root, making it if it is not there. It is this process's own from then on: a second control
-    /// plane would take recordings under way for left over.
-    pub(crate) fn open(path: &Path) -> std::io::Result<Self> {
+    /// plane would take recordings under way for left over. Its manifest may be so large; 0: none.
+    pub(crate) fn open(path: &Path, manifest_bytes: u64) -> std::io::Result<Self> {
         // Names are never used twice, also not by two lives of this process at one gateway.
         let base = u64::try_from(clock::unix_milliseconds()).unwrap_or(1) << 20;
         let root = Root::open(path)?;
         let lock = root.lock()?;
-        Ok(Self { root, _lock: lock, next: AtomicU64::new(base | 1) })
+        let manifest = Manifest::open(root.path(), manifest_bytes)?;
+        Ok(Self { root, _lock: lock, next: AtomicU64::new(base | 1), manifest })
     }
 
     /// Where the root is.
@@ -50,11 +54,19 @@ impl Recordings {
         self.root.path()
     }
 
+    /// Adds a line to the manifest, soon.
+    pub(crate) fn list(&self, line: &Value) {
+        self.manifest.add(line);
+    }
+
     /// Makes the file of a new recording. Blocking.
     pub(crate) fn claim(&self, text: &str) -> Result<Claim, FileProblem> {
         let path = self.root.relative(text)?;
         if path.as_os_str().as_encoded_bytes().ends_with(PART.as_bytes()) {
             return Err(FileProblem::BadName("ends in .part, which marks recordings under way"));
+        }
+        if [manifest::NAME, manifest::OLD].iter().any(|name| path == Path::new(name)) {
+            return Err(FileProblem::BadName("is that of the manifest"));
         }
         if self.root.exists(&path)? {
             return Err(FileProblem::Exists);
@@ -159,7 +171,7 @@ mod tests {
 
     fn recordings() -> (tempfile::TempDir, Recordings) {
         let folder = tempfile::tempdir().unwrap();
-        let recordings = Recordings::open(&folder.path().join("root")).unwrap();
+        let recordings = Recordings::open(&folder.path().join("root"), 1 << 20).unwrap();
         (folder, recordings)
     }
 
@@ -188,7 +200,16 @@ mod tests {
             assert!(matches!(recordings.claim(path), Err(FileProblem::LeavesRoot)), "{path}");
         }
         assert!(matches!(recordings.claim("link.wav"), Err(FileProblem::Exists)));
-        for path in ["", "a/", "a\r\nb.wav", "a.wav.part", &"x/".repeat(600), &"n".repeat(251)] {
+        for path in [
+            "",
+            "a/",
+            "a\r\nb.wav",
+            "a.wav.part",
+            "recordings.jsonl",
+            "./recordings.jsonl.1",
+            &"x/".repeat(600),
+            &"n".repeat(251),
+        ] {
             assert!(matches!(recordings.claim(path), Err(FileProblem::BadName(_))), "{path}");
         }
         assert!(folder.path().read_dir().unwrap().count() == 1, "only the root itself");

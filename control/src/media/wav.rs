@@ -12,6 +12,10 @@ pub(crate) struct Length {
     pub(crate) duration: Duration,
     /// Its size.
     pub(crate) bytes: u64,
+    /// How its samples are stored, as `record_format` names it.
+    pub(crate) format: &'static str,
+    /// How many channels it has.
+    pub(crate) channels: u64,
 }
 
 /// The longest header that the recorder writes: `fmt ` with its extension, `fact`, `data`.
@@ -104,6 +108,8 @@ struct Layout {
     block: u64,
     rate: u64,
     fact: Option<usize>,
+    format: &'static str,
+    channels: u64,
 }
 
 impl Layout {
@@ -115,13 +121,15 @@ impl Layout {
         let tag = u16::from_le_bytes(at(FORMAT_TAG, 2)?.try_into().ok()?);
         let block = u64::from(u16::from_le_bytes(at(BLOCK, 2)?.try_into().ok()?));
         let rate = u64::from(u32::from_le_bytes(at(RATE, 4)?.try_into().ok()?));
-        let (length, fact) = match tag {
-            1 => (44, None),
-            6 | 7 => (58, Some(46)),
+        let (length, fact, format, sample) = match tag {
+            1 => (44, None, "pcm16", 2),
+            6 => (58, Some(46), "alaw", 1),
+            7 => (58, Some(46), "ulaw", 1),
             _ => return None,
         };
         let is_ours = at(length - 8, 4)? == b"data" && (1..=8).contains(&block) && rate > 0;
-        is_ours.then_some(Self { header: length as u64, block, rate, fact })
+        let channels = block / sample;
+        is_ours.then_some(Self { header: length as u64, block, rate, fact, format, channels })
     }
 
     /// What the header says about its samples; `None` while they are being written.
@@ -133,7 +141,12 @@ impl Layout {
 
     fn length(&self, data: u64) -> Length {
         let nanoseconds = (data / self.block).saturating_mul(1_000_000_000) / self.rate;
-        Length { duration: Duration::from_nanos(nanoseconds), bytes: self.header + data + data % 2 }
+        Length {
+            duration: Duration::from_nanos(nanoseconds),
+            bytes: self.header + data + data % 2,
+            format: self.format,
+            channels: self.channels,
+        }
     }
 
     fn header_length(&self) -> usize {
@@ -192,7 +205,10 @@ mod tests {
     fn a_linear_file_is_readable_again_and_a_cut_frame_is_left_out() {
         let mut file = unfinished(1, 4, &[1; 16_003]);
         let length = repair(&mut file).unwrap().unwrap();
-        assert_eq!(length, Length { duration: Duration::from_millis(500), bytes: 16_044 });
+        assert_eq!(
+            length,
+            Length { duration: Duration::from_millis(500), bytes: 16_044, format: "pcm16", channels: 2 }
+        );
         assert_eq!(reread(&mut file).duration(), 4_000);
     }
 

@@ -1,5 +1,10 @@
 use super::*;
 
+/// A recording that was repaired.
+fn kept() -> Length {
+    Length { duration: Duration::from_millis(1_500), bytes: 24_058, format: "alaw", channels: 2 }
+}
+
 fn open() -> OpenResource {
     OpenResource {
         res_id: "n-ext.duo_callback-1".into(),
@@ -39,7 +44,7 @@ fn events(changes: &[Change]) -> Vec<Value> {
 
 #[test]
 fn every_owed_event_follows_in_order_without_a_hole() {
-    let rescued = HashMap::from([(PathBuf::from("a.wav"), Some((1.5, 24_058)))]);
+    let rescued = HashMap::from([(PathBuf::from("a.wav"), Some(kept()))]);
     let changes = changes(open(), &rescued, 10_000);
     let events = events(&changes);
     let names: Vec<&str> = events.iter().map(|event| event["method"].as_str().unwrap()).collect();
@@ -65,7 +70,7 @@ fn every_owed_event_follows_in_order_without_a_hole() {
 #[test]
 fn a_recording_that_had_its_name_is_told_with_what_it_holds() {
     let folder = tempfile::tempdir().unwrap();
-    let recordings = Recordings::open(folder.path()).unwrap();
+    let recordings = Recordings::open(folder.path(), 1 << 20).unwrap();
     let specification = hound::WavSpec {
         channels: 1,
         sample_rate: 8000,
@@ -78,7 +83,9 @@ fn a_recording_that_had_its_name_is_told_with_what_it_holds() {
     let bytes = std::fs::metadata(folder.path().join("a.wav")).unwrap().len();
     let owed = ["a.wav", "never.wav"].map(PathBuf::from);
     let rescued = rescue(&recordings, Vec::new(), owed.to_vec());
-    assert_eq!((rescued[&owed[0]], rescued[&owed[1]]), (Some((0.5, bytes)), None));
+    let duration = Duration::from_millis(500);
+    let length = Length { duration, bytes, format: "pcm16", channels: 1 };
+    assert_eq!((rescued[&owed[0]], rescued[&owed[1]]), (Some(length), None));
 }
 
 #[test]
@@ -135,4 +142,21 @@ fn what_was_told_already_is_not_told_again() {
     assert_eq!(events[0]["method"], "sys.on_chan_closed");
     let Some(Change::Resource(row)) = changes.last() else { panic!("the row comes last") };
     assert_eq!(row.view["error"], Value::Null, "its own end stays");
+}
+
+#[test]
+fn the_manifest_has_a_line_for_each_recording_that_broke_off() {
+    let rescued = HashMap::from([(PathBuf::from("a.wav"), Some(kept()))]);
+    let resource = open();
+    let said = line(&resource, &resource.recordings[0], &rescued, 10_000);
+    assert_eq!((&said["record_file"], &said["res_id"]), (&json!("a.wav"), &json!("n-ext.duo_callback-1")));
+    assert_eq!(
+        (&said["format"], &said["channels"], &said["bytes"]),
+        (&json!("alaw"), &json!(2), &json!(24_058))
+    );
+    assert_eq!((&said["duration_seconds"], &said["end_time"]), (&json!(1.5), &json!(10.0)));
+    assert_eq!(said["error"]["reason"], "interrupted");
+    assert_eq!((&said["parties"][0]["to_uri"], &said["parties"][1]["to_uri"]), (&json!("x"), &json!("y")));
+    let lost = line(&resource, &resource.recordings[0], &Rescued::new(), 10_000);
+    assert_eq!((&lost["bytes"], &lost["format"]), (&json!(0), &Value::Null));
 }

@@ -217,6 +217,7 @@ impl Calls {
             Event::RecordCompleted(result) => {
                 if let Some((recording, path)) = self.take_recording(&report.res_id, result.recording) {
                     self.finish_recording(recording, &path, result);
+                    self.recordings.list(&json::manifest(&report.res_id, &path.to_string_lossy(), result));
                     also = Some(recording_row(&report.res_id, &path, 0, Some(report.time.milliseconds())));
                 }
             }

@@ -37,7 +37,8 @@ impl Noise {
 }
 
 fn amplitude(level: f64) -> f64 {
-    32_256.0 * 10_f64.powf((level - 3.14) / 20.0)
+    // Full scale is +3.14 dBm0 (ITU-T G.711).
+    32_256.0 * 10_f64.powf((100.0 * level - 314.0) / 2_000.0)
 }
 
 impl Tone {

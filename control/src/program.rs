@@ -25,7 +25,7 @@ use crate::media::recordings::Recordings;
 use crate::media::sounds::Sounds;
 use crate::metrics::{CallMetrics, EndpointFigures, Pages, StoreMetrics, register};
 use crate::names::Finder;
-use crate::network::Network;
+use crate::network::{Network, Papers};
 use crate::store::rows::{EventRow, Keeping};
 use crate::store::{self, Opened, Store};
 use crate::switchboard::{self, Outside, Status, Switchboard};
@@ -100,7 +100,7 @@ async fn start(configuration: Configuration, file: PathBuf) -> Result<Running, F
     let registry = Registry::new();
     // First of all: a second process on the same ports or the same store must find out before it touches what
     // the first one works with.
-    let (outside, listener) = bind(&configuration, &registry).await?;
+    let (outside, papers, listener) = bind(&configuration, &registry).await?;
     let (commit, committed) = mpsc::channel(COMMITTED);
     let mut opened = open_store(&configuration, commit, &registry)?;
     let (events, link_events) = mpsc::channel(16);
@@ -150,20 +150,25 @@ async fn start(configuration: Configuration, file: PathBuf) -> Result<Running, F
         figures: EndpointFigures::new(&registry)?,
         registry,
         closing: closed.clone(),
+        papers,
         configuration: (configuration, file),
     });
     let server = tokio::spawn(serve(listener, api::router(Arc::clone(&interface)), closed));
     Ok(Running { interface, switchboard, store: opened.store, hub, closing, server, grace })
 }
 
-async fn bind(configuration: &Configuration, registry: &Registry) -> Result<(Outside, Bounded), Failure> {
+async fn bind(
+    configuration: &Configuration,
+    registry: &Registry,
+) -> Result<(Outside, Papers, Bounded), Failure> {
     let refused = IntCounter::new("duogate_sip_send_failures_total", "SIP messages that could not be sent");
     let (network, heard) = Network::bind(configuration, register(registry, refused)?)?;
     let listener = TcpListener::bind(configuration.http.listen)
         .await
         .map_err(|error| format!("http.listen: {}: {error}", configuration.http.listen))?;
+    let papers = network.papers();
     let outside = Outside { network, heard, finder: Finder::new(&configuration.sip) };
-    Ok((outside, Bounded::new(listener, configuration.limits.max_websockets as usize)))
+    Ok((outside, papers, Bounded::new(listener, configuration.limits.max_websockets as usize)))
 }
 
 fn open_media(

@@ -31,6 +31,7 @@ use crate::media::link::Link;
 use crate::media::recordings::Recordings;
 use crate::media::sounds::Sounds;
 use crate::metrics::{EndpointFigures, Pages};
+use crate::network::Papers;
 use crate::store::{Reader, Store};
 use crate::switchboard::Switchboard;
 use construct::Turns;
@@ -67,6 +68,7 @@ pub(crate) struct Interface {
     pub(crate) registry: Registry,
     /// Turns true when the program is about to end.
     pub(crate) closing: watch::Receiver<bool>,
+    papers: Papers,
     settings: ArcSwap<Configuration>,
     tokens: ArcSwap<Tokens>,
     file: PathBuf,
@@ -88,6 +90,8 @@ pub(crate) struct Parts {
     pub(crate) figures: EndpointFigures,
     pub(crate) registry: Registry,
     pub(crate) closing: watch::Receiver<bool>,
+    /// Certificates and keys of SIP.
+    pub(crate) papers: Papers,
     /// The configuration, and the file that it was read from.
     pub(crate) configuration: (Configuration, PathBuf),
 }
@@ -109,6 +113,7 @@ impl Interface {
             figures: parts.figures,
             registry: parts.registry,
             closing: parts.closing,
+            papers: parts.papers,
             settings: ArcSwap::from_pointee(configuration),
             tokens: ArcSwap::from_pointee(tokens),
             file,

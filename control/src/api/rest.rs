@@ -10,7 +10,7 @@ use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use duogate_configuration::{Configuration, Right};
-use duogate_signaling::endpoint::TrunkFigures;
+use duogate_signaling::endpoint::{POST_DIAL_BOUNDS, TrunkFigures};
 use serde_json::{Map, Value, json};
 use tower_http::services::ServeFile;
 
@@ -145,6 +145,7 @@ pub(super) async fn trunks(State(interface): Shared, who: Who) -> Outcome {
                 "failures": known.map_or_else(Map::new, failures),
                 "answer_seizure_ratio": known.and_then(|known| known.answer_seizure_ratio()),
                 "post_dial_delay_seconds": known.and_then(post_dial_delay),
+                "post_dial_delay_histogram": known.map_or_else(Vec::new, rang_within),
             })
         })
         .collect();
@@ -161,6 +162,12 @@ fn post_dial_delay(figures: &TrunkFigures) -> Option<f64> {
     let (count, sum) = figures.post_dial_delay;
     let count = u32::try_from(count).unwrap_or(u32::MAX);
     (count > 0).then(|| sum.as_secs_f64() / f64::from(count))
+}
+
+/// How many calls rang within each bound.
+fn rang_within(figures: &TrunkFigures) -> Vec<Value> {
+    let counted = POST_DIAL_BOUNDS.iter().zip(figures.rang_within);
+    counted.map(|(bound, calls)| json!({"within_seconds": bound.as_secs_f64(), "calls": calls})).collect()
 }
 
 /// `GET /v1/shards`.
@@ -221,7 +228,7 @@ pub(super) async fn end_drain(State(interface): Shared, who: Who) -> Outcome {
 }
 
 /// `POST /v1/reload`: reads the configuration again. Trunks, policy, limits, codecs and tokens take effect at
-/// once; addresses, folders and shards do so at the next start.
+/// once, certificates and keys for new connections; addresses, folders and shards do so at the next start.
 pub(super) async fn reload(State(interface): Shared, who: Who) -> Outcome {
     allow(&who, &[Right::Operate])?;
     interface.reload().await?;
@@ -232,14 +239,19 @@ pub(super) async fn reload(State(interface): Shared, who: Who) -> Outcome {
 impl Interface {
     /// Reads the configuration again. If it is wrong, nothing changes.
     pub(crate) async fn reload(&self) -> Result<(), Failure> {
-        let file = self.file.clone();
-        let read = tokio::task::spawn_blocking(move || Configuration::load(&file)).await;
-        let configuration = match read {
-            Ok(Ok(configuration)) => configuration,
-            Ok(Err(error)) => return Err(Failure::parameters(error.to_string())),
+        let (file, papers) = (self.file.clone(), self.papers.clone());
+        let read = tokio::task::spawn_blocking(move || {
+            let configuration = Configuration::load(&file).map_err(|error| error.to_string())?;
+            let renewed = papers.read_again(&configuration.sip).map_err(|error| error.to_string())?;
+            Ok::<_, String>((configuration, renewed))
+        });
+        let (configuration, renewed) = match read.await {
+            Ok(Ok(read)) => read,
+            Ok(Err(error)) => return Err(Failure::parameters(error)),
             Err(_) => return Err(Failure::parameters("the configuration cannot be read")),
         };
         self.switchboard.reload(settings::signaling(&configuration)).await?;
+        self.papers.renew(renewed);
         self.tokens.store(Arc::new(Tokens::new(configuration.http.tokens.clone())));
         self.settings.store(Arc::new(configuration));
         Ok(())

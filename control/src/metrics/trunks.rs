@@ -1,8 +1,9 @@
 //! Figures of the trunks.
 
-use duogate_signaling::endpoint::TrunkFigures;
+use duogate_signaling::endpoint::{POST_DIAL_BOUNDS, TrunkFigures};
 use prometheus::core::Collector;
-use prometheus::{CounterVec, GaugeVec, IntCounterVec, Opts};
+use prometheus::proto::{Bucket, Histogram, LabelPair, Metric, MetricFamily, MetricType};
+use prometheus::{GaugeVec, IntCounterVec, Opts};
 
 use super::calls::Families;
 
@@ -65,20 +66,42 @@ fn ratios(out: &mut Families, trunks: &[TrunkFigures]) -> prometheus::Result<()>
     let ratio =
         Opts::new("duogate_trunk_answer_seizure_ratio", "Answered calls among those decided, by trunk");
     let ratio = GaugeVec::new(ratio, &["trunk"])?;
-    let sum = "duogate_trunk_post_dial_delay_seconds_sum";
-    let sum = CounterVec::new(Opts::new(sum, "Time from INVITE to ringing, summed up by trunk"), &["trunk"])?;
-    let count = "duogate_trunk_post_dial_delay_seconds_count";
-    let count = IntCounterVec::new(Opts::new(count, "Calls that rang, by trunk"), &["trunk"])?;
     for trunk in trunks {
         if let Some(value) = trunk.answer_seizure_ratio() {
             ratio.with_label_values(&[&trunk.name]).set(value);
         }
-        let (rang, delay) = trunk.post_dial_delay;
-        sum.with_label_values(&[&trunk.name]).inc_by(delay.as_secs_f64());
-        count.with_label_values(&[&trunk.name]).inc_by(rang);
     }
     out.families.extend(ratio.collect());
-    out.families.extend(sum.collect());
-    out.families.extend(count.collect());
+    out.families.push(post_dial_delays(trunks));
     Ok(())
+}
+
+/// A histogram by trunk, of counts that the endpoint keeps.
+fn post_dial_delays(trunks: &[TrunkFigures]) -> MetricFamily {
+    let metric = |trunk: &TrunkFigures| {
+        let (rang, delay) = trunk.post_dial_delay;
+        let bucket = |(count, bound): (&u64, std::time::Duration)| {
+            let mut bucket = Bucket::default();
+            bucket.set_upper_bound(bound.as_secs_f64());
+            bucket.set_cumulative_count(*count);
+            bucket
+        };
+        let mut histogram = Histogram::default();
+        histogram.set_bucket(trunk.rang_within.iter().zip(POST_DIAL_BOUNDS).map(bucket).collect());
+        histogram.set_sample_count(rang);
+        histogram.set_sample_sum(delay.as_secs_f64());
+        let mut label = LabelPair::default();
+        label.set_name("trunk".to_owned());
+        label.set_value(trunk.name.clone());
+        let mut metric = Metric::default();
+        metric.set_label(vec![label]);
+        metric.set_histogram(histogram);
+        metric
+    };
+    let mut family = MetricFamily::default();
+    family.set_name("duogate_trunk_post_dial_delay_seconds".to_owned());
+    family.set_help("From INVITE to ringing by trunk".to_owned());
+    family.set_field_type(MetricType::HISTOGRAM);
+    family.set_metric(trunks.iter().map(metric).collect());
+    family
 }

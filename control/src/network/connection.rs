@@ -17,7 +17,7 @@ pub(super) const QUEUE: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Between two keep-alives on a connection of ours (RFC 5626 section 4.4.1: 95 to 120 s).
-const KEEP_ALIVE: Duration = Duration::from_secs(95);
+pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(95);
 
 /// How long the peer may take to take one message.
 const WRITING: Duration = Duration::from_secs(10);
@@ -79,8 +79,8 @@ pub(super) struct Work {
     pub(super) ends: Ends,
     pub(super) heard: mpsc::Sender<Heard>,
     pub(super) messages: mpsc::Receiver<Vec<u8>>,
-    /// Made by us: then we keep it alive.
-    pub(super) ours: bool,
+    /// Between two keep-alives, if it was made by us.
+    pub(super) keep_alive: Option<Duration>,
     /// How long no message may come or go.
     pub(super) idle: Duration,
 }
@@ -96,13 +96,13 @@ where
     let mut used = Instant::now();
     let mut first = true;
     let mut begun: Option<Instant> = None;
-    let mut alive = Instant::now() + KEEP_ALIVE;
+    let mut alive = work.keep_alive.map(|gap| Instant::now() + gap);
     loop {
-        let mut until = used + if first && !work.ours { PATIENCE } else { work.idle };
+        let mut until = used + if first && work.keep_alive.is_none() { PATIENCE } else { work.idle };
         if let Some(begun) = begun {
             until = until.min(begun + PATIENCE);
         }
-        let wake = if work.ours { until.min(alive) } else { until };
+        let wake = alive.map_or(until, |alive| until.min(alive));
         tokio::select! {
             read = reading.read(&mut chunk) => match read {
                 Ok(0) | Err(_) => return false,
@@ -132,7 +132,7 @@ where
                 if !write(&mut writing, b"\r\n\r\n").await {
                     return false;
                 }
-                alive = Instant::now() + KEEP_ALIVE;
+                alive = work.keep_alive.map(|gap| Instant::now() + gap);
             }
         }
     }

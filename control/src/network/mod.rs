@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 
 pub(crate) use connection::Heard;
 use streams::Streams;
-pub(crate) use tls::TlsError;
+pub(crate) use tls::{Papers, TlsError};
 pub(crate) use udp::BATCH;
 use udp::Datagrams;
 
@@ -62,6 +62,11 @@ impl Network {
         let datagrams = Datagrams::bind(listens.iter().enumerate().filter_map(udp), refused.clone())?;
         let (streams, heard) = Streams::bind(sip, refused)?;
         Ok((Self { datagrams, streams, listens }, heard))
+    }
+
+    /// Certificates and keys, to be renewed.
+    pub(crate) fn papers(&self) -> Papers {
+        self.streams.papers().clone()
     }
 
     /// Waits until a socket of datagrams has something. Safe to be dropped and called again.

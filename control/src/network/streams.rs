@@ -16,8 +16,8 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::NetworkError;
-use super::connection::{Ends, Heard, Number, QUEUE, Work, carry};
-use super::tls::Tls;
+use super::connection::{Ends, Heard, KEEP_ALIVE, Number, QUEUE, Work, carry};
+use super::tls::Papers;
 
 /// What connections have told and the switchboard has not yet heard.
 const HEARD: usize = 1_024;
@@ -45,7 +45,7 @@ struct Known {
 #[derive(Debug)]
 struct Shared {
     heard: mpsc::Sender<Heard>,
-    tls: Option<Tls>,
+    papers: Papers,
     idle: Duration,
     most: usize,
     open: AtomicUsize,
@@ -70,10 +70,9 @@ impl Streams {
         refused: IntCounter,
     ) -> Result<(Self, mpsc::Receiver<Heard>), NetworkError> {
         let (heard, receiver) = mpsc::channel(HEARD);
-        let encrypted = sip.listen.iter().any(|listen| listen.transport == Transport::Tls);
         let shared = Arc::new(Shared {
             heard,
-            tls: if encrypted { Some(Tls::new(sip)?) } else { None },
+            papers: Papers::read(sip)?,
             idle: Duration::from_secs(sip.idle_seconds.into()),
             most: sip.max_connections as usize,
             open: AtomicUsize::new(0),
@@ -90,6 +89,10 @@ impl Streams {
         }
         let listens = sip.listen.clone();
         Ok((Self { shared, listens, connections: HashMap::new(), names: HashMap::new(), refused }, receiver))
+    }
+
+    pub(super) fn papers(&self) -> &Papers {
+        &self.shared.papers
     }
 
     /// A name leads to an address.
@@ -231,16 +234,17 @@ async fn serve(place: Place, stream: TcpStream, ends: Ends, transport: Transport
     let _ = stream.set_nodelay(true);
     let opened = Heard::Opened { ends, number, messages };
     let work =
-        |messages| Work { ends, heard: shared.heard.clone(), messages, ours: false, idle: shared.idle };
-    let failed = match (transport, &shared.tls) {
-        (Transport::Tls, Some(tls)) => {
+        |messages| Work { ends, heard: shared.heard.clone(), messages, keep_alive: None, idle: shared.idle };
+    let tls = if transport == Transport::Tls { shared.papers.now() } else { None };
+    let failed = match tls {
+        Some(tls) => {
             let Ok(Ok(stream)) = timeout(CONNECTING, tls.accept(stream)).await else { return };
             if shared.heard.send(opened).await.is_err() {
                 return;
             }
             carry(stream, work(queue)).await
         }
-        _ => {
+        None => {
             if shared.heard.send(opened).await.is_err() {
                 return;
             }
@@ -260,20 +264,25 @@ async fn make(
     queue: mpsc::Receiver<Vec<u8>>,
 ) {
     let shared = Arc::clone(&place.shared);
-    let work = Work { ends, heard: shared.heard.clone(), messages: queue, ours: true, idle: shared.idle };
+    let work = Work {
+        ends,
+        heard: shared.heard.clone(),
+        messages: queue,
+        keep_alive: Some(KEEP_ALIVE),
+        idle: shared.idle,
+    };
+    let tls = if listen.transport == Transport::Tls { shared.papers.now() } else { None };
     let failed = match timeout(CONNECTING, connect(listen.address, ends.peer)).await {
-        Ok(Ok(stream)) => match (listen.transport, &shared.tls) {
-            (Transport::Tls, Some(tls)) => {
-                match timeout(CONNECTING, tls.connect(stream, ends.peer, name.as_deref())).await {
-                    Ok(Ok(stream)) => carry(stream, work).await,
-                    Ok(Err(error)) => {
-                        tracing::warn!(peer = %ends.peer, %error, "a TLS connection could not be made");
-                        true
-                    }
-                    Err(_) => true,
+        Ok(Ok(stream)) => match tls {
+            Some(tls) => match timeout(CONNECTING, tls.connect(stream, ends.peer, name.as_deref())).await {
+                Ok(Ok(stream)) => carry(stream, work).await,
+                Ok(Err(error)) => {
+                    tracing::warn!(peer = %ends.peer, %error, "a TLS connection could not be made");
+                    true
                 }
-            }
-            _ => carry(stream, work).await,
+                Err(_) => true,
+            },
+            None => carry(stream, work).await,
         },
         Ok(Err(error)) => {
             tracing::debug!(peer = %ends.peer, %error, "a connection could not be made");

@@ -1,6 +1,6 @@
 //! Streams between two networks, and between one and a peer that does not behave.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,11 +8,13 @@ use duogate_configuration::{Configuration, Sip, Transport};
 use duogate_signaling::endpoint::Listener;
 use prometheus::IntCounter;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::pki_types::pem::PemObject as _;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use super::connection::{Ends, KEEP_ALIVE, Work, carry};
 use super::{Heard, Network};
 
 const MESSAGE: &[u8] = b"OPTIONS sip:a SIP/2.0\r\nContent-Length: 4\r\n\r\nbody";
@@ -25,12 +27,19 @@ struct Node {
 }
 
 fn free() -> SocketAddr {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    free_at(IpAddr::V4(Ipv4Addr::LOCALHOST))
+}
+
+fn free_at(address: IpAddr) -> SocketAddr {
+    std::net::TcpListener::bind((address, 0)).unwrap().local_addr().unwrap()
 }
 
 impl Node {
     fn new(transport: Transport, change: impl FnOnce(&mut Sip)) -> Self {
-        let address = free();
+        Self::at(free(), transport, change)
+    }
+
+    fn at(address: SocketAddr, transport: Transport, change: impl FnOnce(&mut Sip)) -> Self {
         let mut sip = Sip {
             listen: vec![format!("{}:{address}", transport.name()).parse().unwrap()],
             ..Sip::default()
@@ -151,13 +160,16 @@ fn certificates(folder: &Path, names: &[&str]) {
     std::fs::write(folder.join("key.pem"), key.serialize_pem()).unwrap();
 }
 
+/// Certificate and key of one folder, the authority of another; who connects has to show a certificate.
+fn papers(sip: &mut Sip, folder: &Path, authority: &Path) {
+    sip.certificate = Some(folder.join("certificate.pem"));
+    sip.key = Some(folder.join("key.pem"));
+    sip.authorities = Some(authority.join("authority.pem"));
+    sip.client_certificates = true;
+}
+
 fn secure(folder: &Path, authority: &Path) -> Node {
-    Node::new(Transport::Tls, |sip| {
-        sip.certificate = Some(folder.join("certificate.pem"));
-        sip.key = Some(folder.join("key.pem"));
-        sip.authorities = Some(authority.join("authority.pem"));
-        sip.client_certificates = true;
-    })
+    Node::new(Transport::Tls, |sip| papers(sip, folder, authority))
 }
 
 #[tokio::test]
@@ -213,4 +225,144 @@ fn what_is_wrong_with_the_files_is_said() {
     };
     let error = super::tls::Tls::new(&sip).unwrap_err().to_string();
     assert!(error.starts_with("sip.key: ") && error.contains("key.pem"), "{error}");
+}
+
+/// A message goes to the other node, and one comes back over the same connection.
+async fn talk(one: &mut Node, two: &mut Node) {
+    one.send(two.address);
+    let (source, bytes) = two.message().await;
+    assert_eq!(bytes, MESSAGE);
+    two.send(source);
+    assert_eq!(one.message().await, (two.address, MESSAGE.to_vec()));
+}
+
+#[tokio::test]
+async fn rfc3261_18_streams_over_ipv6() {
+    let ours = IpAddr::V6(Ipv6Addr::LOCALHOST);
+    let mut one = Node::at(free_at(ours), Transport::Tcp, |_| {});
+    let mut two = Node::at(free_at(ours), Transport::Tcp, |_| {});
+    talk(&mut one, &mut two).await;
+
+    let folder = tempfile::tempdir().unwrap();
+    certificates(folder.path(), &["::1"]);
+    let mut one = Node::at(free_at(ours), Transport::Tls, |sip| papers(sip, folder.path(), folder.path()));
+    let mut two = Node::at(free_at(ours), Transport::Tls, |sip| papers(sip, folder.path(), folder.path()));
+    talk(&mut one, &mut two).await;
+}
+
+#[tokio::test]
+async fn rfc3261_18_several_addresses_at_once_each_with_its_own_connections() {
+    let six = free_at(IpAddr::V6(Ipv6Addr::LOCALHOST));
+    let second = free();
+    let mut node = Node::new(Transport::Tcp, |sip| {
+        sip.listen.push(format!("tcp:{second}").parse().unwrap());
+        sip.listen.push(format!("tcp:{six}").parse().unwrap());
+        sip.listen.push(format!("udp:{six}").parse().unwrap());
+    });
+    let mut others = [Node::new(Transport::Tcp, |_| {}), Node::at(free_at(six.ip()), Transport::Tcp, |_| {})];
+    for (listener, other) in [(0, 0), (1, 0), (2, 1)] {
+        let to = others[other].address;
+        node.network.send(Listener(listener), to, MESSAGE);
+        let (source, _) = others[other].message().await;
+        others[other].send(source);
+        let heard = loop {
+            let heard = timeout(Duration::from_secs(10), node.heard.recv()).await.unwrap().unwrap();
+            node.network.heard(&heard);
+            if let Heard::Message { listener, source, .. } = heard {
+                break (listener, source);
+            }
+        };
+        assert_eq!(heard, (Listener(listener), to), "what comes back is of the socket that was used");
+    }
+    let datagram = std::net::UdpSocket::bind("[::1]:0").unwrap();
+    datagram.send_to(MESSAGE, six).unwrap();
+    let index = timeout(Duration::from_secs(10), node.network.readable()).await.unwrap();
+    let (listener, source, bytes) = node.network.receive(index).unwrap();
+    let own = datagram.local_addr().unwrap();
+    assert_eq!((listener, source, bytes), (Listener(3), own, MESSAGE));
+}
+
+#[tokio::test]
+async fn rfc5626_3_5_1_our_idle_connections_are_kept_alive() {
+    assert!((95..=120).contains(&KEEP_ALIVE.as_secs()), "section 4.4.1");
+    let (ours, mut theirs) = tokio::io::duplex(1_024);
+    let (heard, mut hears) = mpsc::channel(1);
+    let (messages, queue) = mpsc::channel(1);
+    let ends = Ends { listener: Listener(0), peer: free() };
+    let gap = Duration::from_millis(20);
+    let work = Work { ends, heard, messages: queue, keep_alive: Some(gap), idle: Duration::from_secs(60) };
+    let carried = tokio::spawn(carry(ours, work));
+    for _ in 0..3 {
+        let mut ping = [0; 4];
+        timeout(Duration::from_secs(10), theirs.read_exact(&mut ping)).await.unwrap().unwrap();
+        assert_eq!(&ping, b"\r\n\r\n");
+        theirs.write_all(b"\r\n").await.unwrap();
+    }
+    // The answers are no messages, and messages still pass.
+    theirs.write_all(MESSAGE).await.unwrap();
+    let heard = timeout(Duration::from_secs(10), hears.recv()).await.unwrap().unwrap();
+    assert!(matches!(heard, Heard::Message { bytes, .. } if bytes == MESSAGE));
+    drop(messages);
+    assert!(!carried.await.unwrap(), "its end is no failure");
+}
+
+#[tokio::test]
+async fn new_connections_use_certificates_that_were_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    certificates(folder.path(), &["127.0.0.1"]);
+    let mut one = secure(folder.path(), folder.path());
+    let mut two = secure(folder.path(), folder.path());
+    talk(&mut one, &mut two).await;
+
+    // Another authority: who still has the old papers trusts nobody of it.
+    certificates(folder.path(), &["127.0.0.1"]);
+    let renew = |node: &Node| {
+        let mut sip = Sip { listen: node.network.listens.clone(), ..Sip::default() };
+        papers(&mut sip, folder.path(), folder.path());
+        let papers = node.network.papers();
+        papers.renew(papers.read_again(&sip).unwrap());
+    };
+    renew(&two);
+    talk(&mut one, &mut two).await; // over the connection that is open
+    let mut third = secure(folder.path(), folder.path());
+    talk(&mut third, &mut two).await;
+    third.send(one.address);
+    assert_eq!(third.failure().await, one.address, "it was not told");
+    renew(&one);
+    talk(&mut third, &mut one).await;
+
+    // What cannot be used changes nothing.
+    std::fs::write(folder.path().join("key.pem"), "nothing").unwrap();
+    let mut sip = Sip { listen: one.network.listens.clone(), ..Sip::default() };
+    papers(&mut sip, folder.path(), folder.path());
+    assert!(one.network.papers().read_again(&sip).is_err());
+    certificates(folder.path(), &["127.0.0.1"]);
+}
+
+#[tokio::test]
+async fn rfc3261_26_3_1_who_shows_no_certificate_is_refused_where_one_is_wanted() {
+    let folder = tempfile::tempdir().unwrap();
+    certificates(folder.path(), &["127.0.0.1"]);
+    let mut node = secure(folder.path(), folder.path());
+    let authority = folder.path().join("authority.pem");
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in rustls::pki_types::CertificateDer::pem_file_iter(authority).unwrap() {
+        roots.add(certificate.unwrap()).unwrap();
+    }
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let anonymous = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(anonymous));
+    let stream = TcpStream::connect(node.address).await.unwrap();
+    let name = rustls::pki_types::ServerName::IpAddress(node.address.ip().into());
+    // In TLS 1.3 the refusal comes after the client's part is done.
+    if let Ok(mut stream) = connector.connect(name, stream).await {
+        let _ = stream.write_all(MESSAGE).await;
+        let ended = timeout(Duration::from_secs(10), stream.read(&mut [0; 1])).await.unwrap();
+        assert!(matches!(ended, Ok(0) | Err(_)));
+    }
+    assert!(node.heard.try_recv().is_err(), "nothing of it is heard");
 }

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use duogate_configuration::Sip;
+use arc_swap::ArcSwap;
+use duogate_configuration::{Sip, Transport};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -36,6 +37,44 @@ pub(crate) enum TlsError {
     /// Client certificates are asked for, and nobody is there to vouch for them.
     #[error("sip.client_certificates: {0}")]
     Authorities(String),
+}
+
+/// The certificates and keys that are used for new connections; those that are open keep what they began with. A node
+/// without `tls:` has none.
+#[derive(Clone, Debug)]
+pub(crate) struct Papers(Option<Arc<ArcSwap<Tls>>>);
+
+/// Certificates and keys that were read again and found good.
+#[derive(Debug)]
+pub(crate) struct Renewed(Option<Tls>);
+
+impl Papers {
+    /// Reads the files that the settings name.
+    pub(super) fn read(sip: &Sip) -> Result<Self, TlsError> {
+        let encrypted = sip.listen.iter().any(|listen| listen.transport == Transport::Tls);
+        let tls = if encrypted { Some(Tls::new(sip)?) } else { None };
+        Ok(Self(tls.map(|tls| Arc::new(ArcSwap::from_pointee(tls)))))
+    }
+
+    /// Reads the files again; nothing changes yet. May wait for a disk.
+    ///
+    /// # Errors
+    /// A file cannot be used.
+    pub(crate) fn read_again(&self, sip: &Sip) -> Result<Renewed, TlsError> {
+        self.0.as_ref().map(|_| Tls::new(sip)).transpose().map(Renewed)
+    }
+
+    /// New connections use these from now on.
+    pub(crate) fn renew(&self, renewed: Renewed) {
+        if let (Some(papers), Renewed(Some(tls))) = (&self.0, renewed) {
+            papers.store(Arc::new(tls));
+        }
+    }
+
+    /// What to use for one connection.
+    pub(super) fn now(&self) -> Option<Arc<Tls>> {
+        self.0.as_ref().map(|papers| papers.load_full())
+    }
 }
 
 /// Makes encrypted streams of plain ones.

@@ -378,7 +378,7 @@ impl Task {
                 let _ = reply.send(());
             }
             Request::Reload(settings, reply) => {
-                self.endpoint.reload(*settings);
+                self.endpoint.reload(now, *settings);
                 let _ = reply.send(());
             }
             Request::Status(reply) => {

@@ -245,13 +245,13 @@ impl Endpoint {
 
     /// New settings for new calls: trunks, policy, limits, codecs, waits. Calls in progress go on as they were
     /// placed. Node name, listeners and media addresses stay what they were.
-    pub fn reload(&mut self, settings: Settings) {
+    pub fn reload(&mut self, now: Now, settings: Settings) {
         let node = core::mem::take(&mut self.settings.node);
         let listeners = core::mem::take(&mut self.settings.listeners);
         let media_addresses = core::mem::take(&mut self.settings.media_addresses);
         self.settings = Settings { node, listeners, media_addresses, ..settings };
         self.trunks.keep(&self.settings.trunks);
-        self.keep_peers();
+        self.keep_peers(now);
     }
 
     /// Calls in progress by trunk name.

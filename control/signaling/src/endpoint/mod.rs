@@ -52,8 +52,8 @@ use resting::Resting;
 pub use settings::{Admission, Limits, Local, Policy, Settings, Trunk};
 use shards::Shards;
 use slots::{LegSlot, Search, Slot};
-pub use trunks::TrunkFigures;
 use trunks::Trunks;
+pub use trunks::{POST_DIAL_BOUNDS, TrunkFigures};
 
 /// All of signaling: resources, legs, trunks, limits.
 pub struct Endpoint {
@@ -127,7 +127,7 @@ impl Endpoint {
             outputs: VecDeque::new(),
             draining: false,
         };
-        this.keep_peers();
+        this.keep_peers(now);
         this
     }
 

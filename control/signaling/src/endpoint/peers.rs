@@ -12,7 +12,7 @@ use super::Endpoint;
 use super::deadlines::Sleeper;
 use super::legs::call_id_of;
 use super::output::{Output, Place, Query};
-use super::settings::Trunk;
+use super::settings::{Credentials, Trunk};
 use crate::clock::Now;
 use crate::digest::{Login, Wallet};
 use crate::leg::Identity;
@@ -25,35 +25,77 @@ use crate::transaction::Path;
 pub(super) struct PeerSlot {
     keeper: Box<Keeper>,
     trunk: Arc<str>,
+    /// What it answers challenges with.
+    credentials: Option<Arc<Credentials>>,
     /// Its place among the deadlines.
     deadline: Option<Instant>,
     /// What it waits for.
     query: Option<Query>,
 }
 
+impl PeerSlot {
+    /// Does it do this errand for that trunk?
+    fn is(&self, trunk: &Trunk, errand: &Errand) -> bool {
+        let same = trunk.name == self.trunk && trunk.credentials == self.credentials;
+        same && errand == self.keeper.errand() && !self.keeper.is_leaving()
+    }
+
+    fn registers(&self, trunk: &Arc<str>) -> bool {
+        self.trunk == *trunk && matches!(self.keeper.errand(), Errand::Register(_))
+    }
+
+    /// May it end without another word: OPTIONS, and REGISTER if another keeper registers the same address of record
+    /// at the same trunk?
+    fn goes_over_to(&self, wanted: &[(Trunk, Errand)]) -> bool {
+        let Errand::Register(own) = self.keeper.errand() else { return true };
+        wanted.iter().any(|(trunk, errand)| {
+            trunk.name == self.trunk && matches!(errand, Errand::Register(other) if other.aor == own.aor)
+        })
+    }
+}
+
 impl Endpoint {
-    /// Makes the keepers what the trunks want: those that are as they were go on.
-    pub(super) fn keep_peers(&mut self) {
+    /// Makes the keepers what the trunks want: those that are as they were go on. A registration that nobody wants any
+    /// more is taken back (RFC 3261 section 10.2.2); one that is wanted in another way goes over to its successor.
+    pub(super) fn keep_peers(&mut self, now: Now) {
         let mut wanted = Vec::new();
         for trunk in &self.settings.trunks {
             wanted.extend(errands(trunk).into_iter().map(|errand| (trunk.clone(), errand)));
         }
-        let kept = |slot: &PeerSlot| {
-            let same = |(trunk, errand): &(Trunk, Errand)| {
-                trunk.name == slot.trunk && errand == slot.keeper.errand()
-            };
-            wanted.iter().any(same)
-        };
-        let gone: Vec<u128> =
-            self.peers.iter().filter(|(_, slot)| !kept(slot)).map(|(call_id, _)| *call_id).collect();
+        let kept = |slot: &PeerSlot| wanted.iter().any(|(trunk, errand)| slot.is(trunk, errand));
+        let gone: Vec<u128> = self
+            .peers
+            .iter()
+            .filter(|(_, slot)| !kept(slot) && !slot.keeper.is_leaving())
+            .map(|(call_id, _)| *call_id)
+            .collect();
         for call_id in gone {
-            self.forget_peer(call_id);
+            if self.peers.get(&call_id).is_some_and(|slot| slot.goes_over_to(&wanted)) {
+                self.forget_peer(call_id);
+            } else {
+                self.dismiss_peer(now, call_id);
+            }
         }
         for (trunk, errand) in wanted {
-            let there = |slot: &PeerSlot| slot.trunk == trunk.name && *slot.keeper.errand() == errand;
-            if !self.peers.values().any(there) {
+            if !self.peers.values().any(|slot| slot.is(&trunk, &errand)) {
                 self.add_peer(&trunk, errand);
             }
+        }
+    }
+
+    /// The keeper says what is to be said last, and is forgotten when that is over.
+    fn dismiss_peer(&mut self, now: Now, call_id: u128) {
+        if let Some(slot) = self.peers.get_mut(&call_id) {
+            slot.keeper.leave(now.instant);
+            self.settle_peer(now, call_id);
+        }
+        self.forget_if_over(call_id);
+    }
+
+    fn forget_if_over(&mut self, call_id: u128) {
+        if self.peers.get(&call_id).is_some_and(|slot| slot.keeper.is_over()) {
+            self.forget_peer(call_id);
+            self.trunks.keep(&self.settings.trunks);
         }
     }
 
@@ -63,6 +105,7 @@ impl Endpoint {
         match slot.keeper.errand() {
             // Nobody watches it any more: it counts as up.
             Errand::Ping { .. } => self.trunks.set_up(&slot.trunk, true),
+            Errand::Register(_) if self.peers.values().any(|other| other.registers(&slot.trunk)) => {}
             Errand::Register(_) => self.trunks.set_registered(&slot.trunk, None),
         }
     }
@@ -76,7 +119,8 @@ impl Endpoint {
         }
         let voice = Voice { user_agent: self.settings.user_agent.clone() };
         let keeper = Box::new(Keeper::new(errand, voice, identity, wallet, self.settings.timers));
-        let slot = PeerSlot { keeper, trunk: trunk.name.clone(), deadline: None, query: None };
+        let credentials = trunk.credentials.clone();
+        let slot = PeerSlot { keeper, trunk: trunk.name.clone(), credentials, deadline: None, query: None };
         self.peers.insert(identity.call_id, slot);
         self.schedule_peer(identity.call_id);
     }
@@ -107,10 +151,19 @@ impl Endpoint {
                 peer::Output::Send { path, bytes } => self.send(path.listener, path.address, bytes),
                 peer::Output::Find => self.find_peer(now, call_id, &trunk),
                 peer::Output::Up(up) => self.trunks.set_up(&trunk, up),
-                peer::Output::Registered(good) => self.trunks.set_registered(&trunk, Some(good)),
+                peer::Output::Registered(good) => self.registered(call_id, &trunk, good),
             }
         }
         self.schedule_peer(call_id);
+    }
+
+    /// One that takes its registration back says nothing of another's at the same trunk.
+    fn registered(&mut self, call_id: u128, trunk: &Arc<str>, good: bool) {
+        let others = |(id, slot): (&u128, &PeerSlot)| *id != call_id && slot.registers(trunk);
+        let leaving = self.peers.get(&call_id).is_some_and(|slot| slot.keeper.is_leaving());
+        if !(leaving && self.peers.iter().any(others)) {
+            self.trunks.set_registered(trunk, Some(good));
+        }
     }
 
     fn find_peer(&mut self, now: Now, call_id: u128, trunk: &Arc<str>) {
@@ -165,6 +218,7 @@ impl Endpoint {
         if let Some(slot) = self.peers.get_mut(&call_id) {
             slot.keeper.advance(now.instant);
             self.settle_peer(now, call_id);
+            self.forget_if_over(call_id);
         }
     }
 

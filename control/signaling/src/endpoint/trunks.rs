@@ -11,6 +11,20 @@ use duogate_channel::time::Instant;
 
 use super::settings::{Rate, Trunk};
 
+/// Upper bounds by which post-dial delays are counted; 3, 5 and 8 s are what ITU-T E.721 aims at for local, toll and
+/// international calls.
+pub const POST_DIAL_BOUNDS: [Duration; 9] = [
+    Duration::from_millis(100),
+    Duration::from_millis(250),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(3),
+    Duration::from_secs(5),
+    Duration::from_secs(8),
+    Duration::from_secs(20),
+];
+
 /// What became of the calls over one trunk, counted since the start.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct TrunkFigures {
@@ -34,6 +48,8 @@ pub struct TrunkFigures {
     pub skipped: u64,
     /// Calls that rang, and the time from their INVITEs to that, summed up.
     pub post_dial_delay: (u64, Duration),
+    /// Of these, how many rang within each of [`POST_DIAL_BOUNDS`].
+    pub rang_within: [u64; POST_DIAL_BOUNDS.len()],
     /// Calls begun in the last whole second.
     pub calls_per_second: u32,
 }
@@ -175,9 +191,12 @@ impl Trunks {
     }
 
     pub(super) fn rang(&mut self, name: &Arc<str>, after: Duration) {
-        let (count, sum) = &mut self.state(name).figures.post_dial_delay;
-        *count += 1;
-        *sum += after;
+        let figures = &mut self.state(name).figures;
+        figures.post_dial_delay.0 += 1;
+        figures.post_dial_delay.1 += after;
+        for (count, bound) in figures.rang_within.iter_mut().zip(POST_DIAL_BOUNDS) {
+            *count += u64::from(after <= bound);
+        }
     }
 
     pub(super) fn set_up(&mut self, name: &Arc<str>, up: bool) {

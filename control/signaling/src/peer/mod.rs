@@ -359,6 +359,18 @@ impl Keeper {
         }
     }
 
+    /// Does it say nothing any more, and wait for nothing?
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.state == State::Left && self.layer.is_empty()
+    }
+
+    /// Has it been told to leave?
+    #[must_use]
+    pub const fn is_leaving(&self) -> bool {
+        matches!(self.state, State::Leaving(_) | State::Left)
+    }
+
     /// The Call-ID of its requests, as a number.
     #[must_use]
     pub fn call_id(&self) -> u128 {

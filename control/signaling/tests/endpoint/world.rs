@@ -269,7 +269,7 @@ impl World {
         match tape.octet() % 3 {
             0 => drop(self.endpoint.cancel(now, &res_id)),
             1 => drop(self.endpoint.drop_call(now, &res_id, Some(603))),
-            _ => self.endpoint.reload(settings()),
+            _ => self.endpoint.reload(now, settings()),
         }
         self.drain();
     }

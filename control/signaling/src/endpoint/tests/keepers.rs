@@ -150,10 +150,68 @@ fn a_reload_ends_keepers_that_are_no_longer_wanted_and_begins_others() {
     let mut node = Node::new(pinging());
     node.wait(Duration::ZERO);
     assert_eq!(take(&mut node, Method::Options).len(), 1);
-    node.endpoint.reload(registering());
+    node.endpoint.reload(node.now, registering());
     pass(&mut node, 50);
     let sent = core::mem::take(&mut node.sent);
     let methods: Vec<bool> =
         sent.iter().map(|(_, bytes)| Message::parse(bytes).unwrap().method() == Method::Register).collect();
     assert!(!methods.is_empty() && methods.iter().all(|register| *register));
+}
+
+/// Settings in which the first trunk is gone.
+fn without_it() -> Settings {
+    let mut settings = settings();
+    settings.trunks.remove(0);
+    settings
+}
+
+#[test]
+fn rfc3261_10_2_2_a_trunk_that_a_reload_takes_away_is_unregistered() {
+    let mut node = Node::new(registering());
+    node.wait(Duration::ZERO);
+    let first = take(&mut node, Method::Register).remove(0);
+    answer(&mut node, &first, 200, &[]);
+    node.endpoint.reload(node.now, without_it());
+    node.drain();
+    let last = take(&mut node, Method::Register).remove(0);
+    assert_eq!(header(&last, Name::Expires), "0");
+    assert_eq!(header(&last, Name::CallId), header(&first, Name::CallId));
+    // Its registrar may ask for credentials once more.
+    let challenge = "Digest realm=\"carrier\", nonce=\"n2\", qop=\"auth\"";
+    answer(&mut node, &last, 401, &[(Name::WwwAuthenticate, challenge)]);
+    let again = take(&mut node, Method::Register).remove(0);
+    assert!(header(&again, Name::Authorization).contains("username=\"duo\""));
+    answer(&mut node, &again, 200, &[]);
+    pass(&mut node, 4_000);
+    assert!(node.sent.is_empty(), "nothing more is said");
+    assert_eq!(node.endpoint.next_deadline(), None, "and nothing is waited for");
+}
+
+#[test]
+fn the_pings_of_a_trunk_that_a_reload_takes_away_stop_at_once() {
+    let mut node = Node::new(pinging());
+    node.wait(Duration::ZERO);
+    assert_eq!(take(&mut node, Method::Options).len(), 1);
+    node.endpoint.reload(node.now, without_it());
+    pass(&mut node, 60);
+    assert!(node.sent.is_empty(), "not even the last one is repeated");
+}
+
+#[test]
+fn a_registration_that_changes_goes_over_and_new_credentials_are_used() {
+    let mut node = Node::new(registering());
+    node.wait(Duration::ZERO);
+    let first = take(&mut node, Method::Register).remove(0);
+    answer(&mut node, &first, 200, &[]);
+    let mut changed = registering();
+    changed.trunks[0].credentials =
+        Some(Arc::new(Credentials { username: "other".into(), password: "word".into(), realm: None }));
+    node.endpoint.reload(node.now, changed);
+    node.wait(Duration::ZERO);
+    let next = take(&mut node, Method::Register);
+    assert_eq!(next.len(), 1, "the old one is not taken back: it would take the new one along");
+    assert_eq!(header(&next[0], Name::Expires), "3600");
+    answer(&mut node, &next[0], 401, &[(Name::WwwAuthenticate, "Digest realm=\"carrier\", nonce=\"n\"")]);
+    let again = take(&mut node, Method::Register).remove(0);
+    assert!(header(&again, Name::Authorization).contains("username=\"other\""));
 }

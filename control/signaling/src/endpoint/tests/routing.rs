@@ -155,7 +155,7 @@ fn a_reload_changes_trunks_and_limits_but_not_who_we_are() {
     other.node = "n2".into();
     other.trunks = vec![trunk("c", "192.0.2.9")];
     other.policy.allow_any_destination = false;
-    node.endpoint.reload(other);
+    node.endpoint.reload(node.now, other);
     let refused = node.construct(&["1@192.0.2.1"], &["2@192.0.2.9"]).unwrap_err();
     assert_eq!(refused.parameter(), Some("to1_uri"));
     let view = node.construct(&["1@192.0.2.9"], &["2@192.0.2.9"]).unwrap();

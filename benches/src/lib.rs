@@ -21,6 +21,7 @@ pub mod rows;
 pub mod rtp;
 pub mod rtpengine;
 pub mod shard;
+pub mod stalls;
 pub mod table;
 pub mod timer;
 mod uring;

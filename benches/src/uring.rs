@@ -20,6 +20,9 @@ const LENGTH: usize = 256;
 const GATHER: usize = 256;
 const PATIENCE_NANOSECONDS: u32 = 500_000;
 
+/// How long it waits for the first packet after a pause: it costs others nothing while it has nothing to do.
+const IDLE_NANOSECONDS: u32 = 100_000_000;
+
 /// Tells sends apart from receives, should one of them fail.
 const SEND: u64 = 1 << 63;
 
@@ -97,8 +100,11 @@ pub(crate) fn forward(sockets: &[OwnedFd], duration: Duration) -> io::Result<()>
     let end = Instant::now() + duration;
     let mut used = Vec::with_capacity(usize::from(BUFFERS));
     let mut batch: Vec<cqueue::Entry> = Vec::with_capacity(usize::from(BUFFERS));
+    let idle = Timespec::new().nsec(IDLE_NANOSECONDS);
+    let mut rests = true;
     while Instant::now() < end {
-        match ring.submitter().submit_with_args(GATHER, &SubmitArgs::new().timespec(&patience)) {
+        let (wanted, patience) = if rests { (1, &idle) } else { (GATHER, &patience) };
+        match ring.submitter().submit_with_args(wanted, &SubmitArgs::new().timespec(patience)) {
             Ok(_) => {}
             Err(error) if error.raw_os_error() == Some(libc::ETIME) => {}
             Err(error) => return Err(error),
@@ -107,6 +113,7 @@ pub(crate) fn forward(sockets: &[OwnedFd], duration: Duration) -> io::Result<()>
         used.drain(..).for_each(|buffer| buffers.give(buffer));
         buffers.publish();
         batch.extend(ring.completion());
+        rests = batch.is_empty();
         for completion in batch.drain(..) {
             serve(&mut ring, &buffers, &completion, &mut used)?;
         }

@@ -43,12 +43,12 @@ enum Row {
         /// Pairs: 100 packets a second in, and as many out, each.
         #[arg(long, default_value_t = 1000)]
         pairs: u16,
-        /// Length of each run.
-        #[arg(long, default_value_t = 4)]
-        seconds: u64,
-        /// Runs of each forwarder.
-        #[arg(long, default_value_t = 3)]
-        repeats: usize,
+        /// Length of each slice, in milliseconds.
+        #[arg(long, default_value_t = 1000)]
+        slice: u64,
+        /// Slices of each forwarder.
+        #[arg(long, default_value_t = 9)]
+        rounds: usize,
         /// Without its opponents: to profile it.
         #[arg(long)]
         alone: bool,
@@ -132,12 +132,12 @@ fn main() -> ExitCode {
 
 /// All rows, the quickest to answer first.
 fn all() -> Vec<Row> {
-    let relay = |pairs, repeats| Row::Relay { pairs, seconds: 4, repeats, alone: false };
+    let relay = |pairs, rounds| Row::Relay { pairs, slice: 1000, rounds, alone: false };
     vec![
-        relay(1000, 3),
-        relay(250, 1),
-        relay(500, 1),
-        relay(2000, 1),
+        relay(1000, 9),
+        relay(250, 3),
+        relay(500, 3),
+        relay(2000, 3),
         Row::Capacity { subjects: Vec::new() },
         Row::Growth { subjects: Vec::new() },
         Row::Prompts { count: 1000, seconds: 4, repeats: 5 },
@@ -195,9 +195,9 @@ fn run(arguments: Arguments) -> io::Result<bool> {
 
 fn measure(row: &Row, folder: &Path) -> io::Result<Table> {
     match row {
-        Row::Relay { pairs, seconds, repeats, alone } => {
-            let duration = Duration::from_secs(*seconds);
-            relay::run(relay::Load { pairs: *pairs, duration, repeats: *repeats, alone: *alone }, folder)
+        Row::Relay { pairs, slice, rounds, alone } => {
+            let slice = Duration::from_millis(*slice);
+            relay::run(relay::Load { pairs: *pairs, slice, rounds: *rounds, alone: *alone }, folder)
         }
         Row::Capacity { subjects } => cable::run(or_all(subjects, &Subject::ALL), folder),
         Row::Growth { subjects } => {

@@ -1,4 +1,7 @@
 //! Connected pairs through one shard, beside rtpengine and bare forwarders under the same load.
+//!
+//! All of them run at once, and each is given the load in turn for a short slice, so that whatever the host does befalls
+//! all alike; what is judged is the median of the quotients of slices that follow each other.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -9,11 +12,12 @@ use duogate_channel::counters::Counter;
 
 use crate::awake::Awake;
 use crate::floor::{self, Kind};
-use crate::gateway::Gateway;
-use crate::generator::{Generator, Outcome, Route, Streams};
+use crate::gateway::{Gateway, Pair};
+use crate::generator::{Generator, Route, Streams};
 use crate::process::{Process, kernel_drops, remark};
 use crate::rows::MEASURED_CORE;
 use crate::rtpengine::{self, Rtpengine};
+use crate::stalls::{Lateness, Stalls};
 use crate::table::{Table, median, microseconds, quantile, thousands};
 
 /// What to run.
@@ -21,17 +25,23 @@ use crate::table::{Table, median, microseconds, quantile, thousands};
 pub struct Load {
     /// Connected pairs.
     pub pairs: u16,
-    /// Length of each run.
-    pub duration: Duration,
-    /// Runs of each forwarder.
-    pub repeats: usize,
+    /// Length of each slice.
+    pub slice: Duration,
+    /// Slices of each forwarder.
+    pub rounds: usize,
     /// Without the opponents.
     pub alone: bool,
 }
 
-/// One forwarder's run.
+/// Every slice begins so long before it is measured.
+const WARM_UP: Duration = Duration::from_millis(300);
+
+/// Slices that are measured once more because the host stood still, at most, for each that is not.
+const REPEATS: usize = 1;
+
+/// One forwarder's slice.
 #[derive(Clone, Debug)]
-struct Run {
+struct Slice {
     /// Processor time of the forwarder for each packet that came back, in microseconds.
     cost: f64,
     /// Packets lost between the generator's sending and its receiving queue.
@@ -40,73 +50,153 @@ struct Run {
     astray: u64,
     /// Nanoseconds there and back: p50, p99, p99.9.
     latency: [u64; 3],
+    /// Of the bare timer beside it.
+    timer: Lateness,
 }
 
-/// Runs all forwarders in turn, `repeats` times, and compares their medians.
+/// A process that forwards.
+enum Running {
+    Gateway(Box<Gateway>, Vec<Pair>),
+    Engine(Rtpengine),
+    Floor(Process),
+}
+
+impl Running {
+    const fn process(&self) -> &Process {
+        match self {
+            Self::Gateway(gateway, _) => &gateway.process,
+            Self::Engine(engine) => &engine.process,
+            Self::Floor(process) => process,
+        }
+    }
+}
+
+/// A forwarder, its streams, and its slices.
+struct Subject {
+    /// Its place in [`NAMES`].
+    place: usize,
+    running: Running,
+    /// Where it forwards.
+    address: Ipv4Addr,
+    streams: Streams,
+    slices: Vec<Slice>,
+}
+
+/// Runs all forwarders in turn, a slice each, and compares slices that follow each other.
 ///
 /// # Errors
 /// The system's, and Duogate's absence; an opponent that is not there is told and left out.
 pub fn run(load: Load, folder: &Path) -> io::Result<Table> {
     let mut generator = Generator::new(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0))?;
     let _awake = Awake::keep(MEASURED_CORE)?;
-    let warm_up = Duration::from_secs(1).min(load.duration);
-    let mut runs: [Vec<Run>; 4] = Default::default();
-    for number in 1..=load.repeats {
-        remark(&format!("loopback, {} pairs, round {number} of {}", load.pairs, load.repeats));
-        match duogate(&mut generator, load, warm_up, folder) {
-            Ok(run) => runs[0].push(run),
-            Err(error) => remark(&format!("duogate left out: {error}")),
-        }
-        if load.alone {
-            continue;
-        }
-        match opponent(&mut generator, load, warm_up, folder) {
-            Ok(run) => runs[1].push(run),
-            Err(error) => remark(&format!("rtpengine left out: {error}")),
-        }
-        for (place, kind) in [(2, Kind::Uring), (3, Kind::Epoll)] {
-            match bare(kind, &mut generator, load, warm_up, folder) {
-                Ok(run) => runs[place].push(run),
-                Err(error) => remark(&format!("{} left out: {error}", kind.name())),
-            }
+    let stalls = Stalls::watch(MEASURED_CORE)?;
+    let mut subjects = Vec::new();
+    for place in 0..if load.alone { 1 } else { NAMES.len() } {
+        match start(place, &generator, load, folder) {
+            Ok(subject) => subjects.push(subject),
+            Err(error) => remark(&format!("{} left out: {error}", NAMES[place].0)),
         }
     }
-    Ok(report(load, &runs))
+    let mut repeats = load.rounds * REPEATS;
+    for number in 1..=load.rounds {
+        remark(&format!("loopback, {} pairs, round {number} of {}", load.pairs, load.rounds));
+        for subject in &mut subjects {
+            let slice = loop {
+                let slice = measure(&mut generator, subject, load.slice, &stalls)?;
+                if !slice.timer.is_stall() || repeats == 0 {
+                    break slice;
+                }
+                remark(&format!("{}: once more, the host stood still: {slice:?}", NAMES[subject.place].0));
+                repeats -= 1;
+            };
+            remark(&format!("{}: {slice:?}", NAMES[subject.place].0));
+            subject.slices.push(slice);
+        }
+    }
+    let mut slices: [Vec<Slice>; 4] = Default::default();
+    for subject in subjects {
+        let place = subject.place;
+        slices[place] = subject.stop()?;
+    }
+    Ok(report(load, &slices))
 }
 
-/// Warms up, then measures one run over the routes against the process that forwards them.
+fn start(place: usize, generator: &Generator, load: Load, folder: &Path) -> io::Result<Subject> {
+    let far_end = generator.address()?;
+    let (running, address, routes) = match place {
+        0 => {
+            let mut gateway = Gateway::start(MEASURED_CORE, u32::from(load.pairs), folder)?;
+            let pairs = gateway.open(usize::from(load.pairs), far_end)?;
+            let routes = gateway.join(&pairs)?;
+            let address = gateway.address;
+            (Running::Gateway(Box::new(gateway), pairs), address, routes)
+        }
+        1 => {
+            let mut engine = Rtpengine::start(MEASURED_CORE, folder)?;
+            let routes = engine.pairs(usize::from(load.pairs), far_end)?;
+            (Running::Engine(engine), rtpengine::ADDRESS, routes)
+        }
+        _ => bare(if place == 2 { Kind::Uring } else { Kind::Epoll }, far_end, load, folder)?,
+    };
+    Ok(Subject { place, running, address, streams: Streams::new(routes), slices: Vec::new() })
+}
+
+/// A floor that outlives the row by far; it ends with the rig.
+fn bare(
+    kind: Kind,
+    far_end: SocketAddrV4,
+    load: Load,
+    folder: &Path,
+) -> io::Result<(Running, Ipv4Addr, Vec<Route>)> {
+    const LIFETIME: Duration = Duration::from_secs(600);
+    let address = kind.address();
+    let process = floor::start(None, kind, address, load.pairs, far_end, LIFETIME, folder)?;
+    Ok((Running::Floor(process), address, floor::routes(address, load.pairs)))
+}
+
+/// Warms up, then measures one slice.
 fn measure(
     generator: &mut Generator,
-    routes: Vec<Route>,
-    load: Load,
-    warm_up: Duration,
-    process: &Process,
-) -> io::Result<Run> {
+    subject: &mut Subject,
+    length: Duration,
+    stalls: &Stalls,
+) -> io::Result<Slice> {
     let address = generator.address()?;
-    let mut streams = Streams::new(routes);
-    generator.run(&mut streams, warm_up)?;
+    let process = subject.running.process();
+    generator.warm(&mut subject.streams, WARM_UP)?;
+    let _warm = stalls.take();
     let (cpu, drops) = (process.cpu()?, kernel_drops(*address.ip(), address.port()));
-    let outcome: Outcome = generator.run(&mut streams, load.duration)?;
+    let outcome = generator.run(&mut subject.streams, length)?;
+    let timer = stalls.take();
     let (cpu, drops) =
         (process.cpu()? - cpu, kernel_drops(*address.ip(), address.port()).saturating_sub(drops));
     #[allow(clippy::cast_precision_loss)] // A quotient for people.
     let cost = cpu as f64 / 1e3 / outcome.received.max(1) as f64;
-    Ok(Run {
+    Ok(Slice {
         cost,
         lost: outcome.lost().saturating_sub(drops),
         sent: outcome.sent,
         astray: outcome.astray,
         latency: [0.5, 0.99, 0.999].map(|share| quantile(&outcome.latencies, share)),
+        timer,
     })
 }
 
-fn duogate(generator: &mut Generator, load: Load, warm_up: Duration, folder: &Path) -> io::Result<Run> {
-    let mut gateway = Gateway::start(MEASURED_CORE, u32::from(load.pairs), folder)?;
-    let pairs = gateway.open(usize::from(load.pairs), generator.address()?)?;
-    let routes = gateway.join(&pairs)?;
-    let drops = kernel_drops(gateway.address, 0);
-    let run = measure(generator, routes, load, warm_up, &gateway.process)?;
-    let drops = kernel_drops(gateway.address, 0).saturating_sub(drops);
+impl Subject {
+    /// Ends it, and tells what was dropped where; gives its slices.
+    fn stop(self) -> io::Result<Vec<Slice>> {
+        let drops = kernel_drops(self.address, 0);
+        remark(&format!("{}: kernel drops at its sockets {drops}", NAMES[self.place].0));
+        if let Running::Gateway(mut gateway, pairs) = self.running {
+            told(&mut gateway);
+            gateway.close(&pairs)?;
+        }
+        Ok(self.slices)
+    }
+}
+
+/// What Duogate itself says, for whoever looks into a figure.
+fn told(gateway: &mut Gateway) {
     let page = &gateway.shard().page;
     let figures = [
         Counter::PacketsReceived,
@@ -121,38 +211,16 @@ fn duogate(generator: &mut Generator, load: Load, warm_up: Duration, folder: &Pa
     ];
     let told: Vec<String> =
         figures.iter().map(|which| format!("{} {}", which.name(), page.get(*which))).collect();
-    remark(&format!("duogate: {run:?}, kernel drops at its sockets {drops}; {}", told.join(", ")));
-    gateway.close(&pairs)?;
-    Ok(run)
+    remark(&format!("Duogate: {}", told.join(", ")));
 }
 
-fn opponent(generator: &mut Generator, load: Load, warm_up: Duration, folder: &Path) -> io::Result<Run> {
-    let mut engine = Rtpengine::start(MEASURED_CORE, folder)?;
-    let routes = engine.pairs(usize::from(load.pairs), generator.address()?)?;
-    let drops = kernel_drops(rtpengine::ADDRESS, 0);
-    let run = measure(generator, routes, load, warm_up, &engine.process)?;
-    let drops = kernel_drops(rtpengine::ADDRESS, 0).saturating_sub(drops);
-    remark(&format!("rtpengine: {run:?}, kernel drops at its sockets {drops}"));
-    Ok(run)
+fn cost(slices: &[Slice]) -> f64 {
+    median(slices.iter().map(|slice| slice.cost).collect())
 }
 
-fn bare(
-    kind: Kind,
-    generator: &mut Generator,
-    load: Load,
-    warm_up: Duration,
-    folder: &Path,
-) -> io::Result<Run> {
-    let lifetime = load.duration + warm_up + Duration::from_secs(5);
-    let (address, far_end) = (kind.address(), generator.address()?);
-    let process = floor::start(None, kind, address, load.pairs, far_end, lifetime, folder)?;
-    let run = measure(generator, floor::routes(address, load.pairs), load, warm_up, &process)?;
-    remark(&format!("{}: {run:?}", kind.name()));
-    Ok(run)
-}
-
-fn cost(runs: &[Run]) -> f64 {
-    median(runs.iter().map(|run| run.cost).collect())
+/// The median of the quotients of slices that followed each other.
+fn paired(ours: &[Slice], theirs: &[Slice]) -> f64 {
+    median(ours.iter().zip(theirs).map(|(ours, theirs)| ours.cost / theirs.cost).collect())
 }
 
 /// Who runs, for people and for the raw figures.
@@ -166,7 +234,7 @@ const JUDGED: u16 = 1000;
 /// Goal of the added delay: the latency budget (500 µs where nothing else is set) and a little.
 const GOAL_DELAY_NANOSECONDS: u64 = 600_000;
 
-fn report(load: Load, runs: &[Vec<Run>; 4]) -> Table {
+fn report(load: Load, runs: &[Vec<Slice>; 4]) -> Table {
     let duogate = &runs[0];
     let pairs = load.pairs;
     let mut table = Table::default();
@@ -175,7 +243,7 @@ fn report(load: Load, runs: &[Vec<Run>; 4]) -> Table {
         if others.is_empty() || duogate.is_empty() {
             continue;
         }
-        let ratio = cost(duogate) / cost(others);
+        let ratio = paired(duogate, others);
         let what = format!("loopback, {pairs} pairs: CPU a packet, Duogate / {name}");
         match goal.filter(|_| pairs == JUDGED) {
             Some(goal) => table.ratio(&what, format!("{ratio:.2}"), &format!("≤ {goal:.2}"), ratio <= goal),
@@ -213,8 +281,8 @@ fn report(load: Load, runs: &[Vec<Run>; 4]) -> Table {
     table
 }
 
-/// The middle run's delay at a place of [`Run::latency`].
-fn delay(runs: &[Run], place: usize) -> u64 {
+/// The middle slice's delay at a place of [`Slice::latency`].
+fn delay(runs: &[Slice], place: usize) -> u64 {
     let mut values: Vec<u64> = runs.iter().map(|run| run.latency[place]).collect();
     values.sort_unstable();
     quantile(&values, 0.5)

@@ -20,8 +20,10 @@ use crate::rows::MEASURED_CORE;
 pub enum Kind {
     /// One epoll wait, then a receive and a send call for each packet.
     Epoll,
-    /// Multishot receives, sends without completions, coalesced waits.
+    /// Multishot receives, sends without completions, coalesced waits of up to 500 µs.
     Uring,
+    /// The same with waits of up to 200 µs, for the delay that Duogate promises.
+    Prompt,
 }
 
 impl Kind {
@@ -31,6 +33,7 @@ impl Kind {
         match self {
             Self::Epoll => "epoll",
             Self::Uring => "uring",
+            Self::Prompt => "prompt",
         }
     }
 
@@ -41,6 +44,7 @@ impl Kind {
         match self {
             Self::Epoll => Ipv4Addr::new(127, 0, 0, 4),
             Self::Uring => Ipv4Addr::new(127, 0, 0, 5),
+            Self::Prompt => Ipv4Addr::new(127, 0, 0, 6),
         }
     }
 }
@@ -59,7 +63,8 @@ pub fn run(
     let sockets = sockets(address, pairs, far_end)?;
     match kind {
         Kind::Epoll => epoll(&sockets, duration),
-        Kind::Uring => crate::uring::forward(&sockets, duration),
+        Kind::Uring => crate::uring::forward(&sockets, crate::uring::PATIENT, duration),
+        Kind::Prompt => crate::uring::forward(&sockets, crate::uring::PROMPT, duration),
     }
 }
 

@@ -46,6 +46,8 @@ pub struct Outcome {
     pub latencies: Vec<u64>,
     /// Seconds that it lasted.
     pub seconds: f64,
+    /// The longest time between two looks at what is due, in nanoseconds: for so long the generator itself was held up.
+    pub longest_gap: u64,
 }
 
 impl Outcome {
@@ -133,9 +135,11 @@ impl Generator {
         let mut outcome = Outcome::default();
         let (number, start) = (streams.routes.len() as u64, clock::monotonic());
         let end = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        let mut done = 0;
+        let (mut done, mut before) = (0, 0);
         loop {
             let now = clock::monotonic() - start;
+            outcome.longest_gap = outcome.longest_gap.max(now - before);
+            before = now;
             if now >= end {
                 break;
             }

@@ -16,9 +16,12 @@ const BUFFERS: u16 = 8192;
 /// Length of a buffer; an RTP packet fits.
 const LENGTH: usize = 256;
 
-/// Completions that a wait gathers, and how long it waits for them.
+/// Completions that a wait gathers.
 const GATHER: usize = 256;
-const PATIENCE_NANOSECONDS: u32 = 500_000;
+
+/// How long a wait gathers, in nanoseconds: for the least cost, and for a delay of half a millisecond at most.
+pub(crate) const PATIENT: u32 = 500_000;
+pub(crate) const PROMPT: u32 = 200_000;
 
 /// How long it waits for the first packet after a pause: it costs others nothing while it has nothing to do.
 const IDLE_NANOSECONDS: u32 = 100_000_000;
@@ -81,7 +84,7 @@ fn push(ring: &mut IoUring, entry: &squeue::Entry) -> io::Result<()> {
 }
 
 /// Forwards between neighbors in `sockets` (0 and 1, 2 and 3, ...) until `duration` is over.
-pub(crate) fn forward(sockets: &[OwnedFd], duration: Duration) -> io::Result<()> {
+pub(crate) fn forward(sockets: &[OwnedFd], patience: u32, duration: Duration) -> io::Result<()> {
     let mut buffers = Buffers::new()?;
     let mut ring: IoUring =
         IoUring::builder().setup_single_issuer().setup_defer_taskrun().setup_cqsize(16_384).build(4096)?;
@@ -96,7 +99,7 @@ pub(crate) fn forward(sockets: &[OwnedFd], duration: Duration) -> io::Result<()>
     for socket in 0..u32::try_from(sockets.len()).unwrap_or(0) {
         push(&mut ring, &receive(socket))?;
     }
-    let patience = Timespec::new().nsec(PATIENCE_NANOSECONDS);
+    let patience = Timespec::new().nsec(patience);
     let end = Instant::now() + duration;
     let mut used = Vec::with_capacity(usize::from(BUFFERS));
     let mut batch: Vec<cqueue::Entry> = Vec::with_capacity(usize::from(BUFFERS));

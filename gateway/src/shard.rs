@@ -419,7 +419,7 @@ impl Shard {
         self.tap.flush();
         self.page.heartbeat(now);
         for session in &self.touched {
-            self.page.show(now, &self.core, session.slot);
+            let _shown = self.page.show(now, &self.core, session.slot);
         }
         let Some((slots, last)) = self.page.slice(now, self.core.limits().sessions) else { return };
         if slots.start == 0 {
@@ -427,8 +427,8 @@ impl Shard {
         }
         let count = slots.len();
         for slot in slots {
-            self.page.show(now, &self.core, slot);
-            for leg in self.core.snapshot(slot).iter().flat_map(|snapshot| &snapshot.legs) {
+            let shown = self.page.show(now, &self.core, slot);
+            for leg in shown.iter().flat_map(|snapshot| &snapshot.legs) {
                 if let Source::Sound { sound, .. } = leg.hears {
                     self.sounds.heard(sound);
                 }
@@ -459,7 +459,7 @@ fn show(page: &Page, now: Instant, core: &Core<ShardPath>, event: &Event) {
         | Event::Fault { session, .. }
         | Event::Unauthentic { session, .. }
         | Event::Recorded { session, .. }
-        | Event::Closed { session, .. } => page.show(now, core, session.slot),
+        | Event::Closed { session, .. } => drop(page.show(now, core, session.slot)),
         Event::Refused { .. } => {}
     }
 }

@@ -44,7 +44,7 @@ enum Row {
         #[arg(long, default_value_t = 1000)]
         pairs: u16,
         /// Length of each slice, in milliseconds.
-        #[arg(long, default_value_t = 1000)]
+        #[arg(long, default_value_t = 300)]
         slice: u64,
         /// Slices of each forwarder.
         #[arg(long, default_value_t = 9)]
@@ -132,12 +132,12 @@ fn main() -> ExitCode {
 
 /// All rows, the quickest to answer first.
 fn all() -> Vec<Row> {
-    let relay = |pairs, rounds| Row::Relay { pairs, slice: 1000, rounds, alone: false };
+    let relay = |pairs, rounds| Row::Relay { pairs, slice: 300, rounds, alone: false };
     vec![
         relay(1000, 9),
-        relay(250, 3),
-        relay(500, 3),
-        relay(2000, 3),
+        relay(250, 5),
+        relay(500, 5),
+        relay(2000, 5),
         Row::Capacity { subjects: Vec::new() },
         Row::Growth { subjects: Vec::new() },
         Row::Prompts { count: 1000, seconds: 4, repeats: 5 },

@@ -97,6 +97,9 @@ impl Shard {
             last_port: 65_533,
             rest: Duration::from_secs(5),
             silence_timeout: Duration::from_secs(60),
+            report_ports: 0,
+            report_interval: Duration::ZERO,
+            epoch: Duration::ZERO,
             seed: 1,
         };
         let now = Instant::from_nanoseconds(1_000_000_000);

@@ -92,6 +92,13 @@ counters! {
     EventsPending, Gauge, "events_pending", "Terminal events that wait for room in the ring.";
     KeysPressed, Counter, "keys_pressed", "Keys that parties pressed.";
     EventPacketsSent, Counter, "event_packets_sent", "Packets of telephone-events sent for the application.";
+    ReportsSent, Counter, "reports_sent", "RTCP packets sent to parties.";
+    ReportsReceived, Counter, "reports_received", "RTCP packets of parties that were read.";
+    ReportsMalformed, Counter, "reports_malformed", "Packets of parties that came as RTCP and are none.";
+    ReportsUnheard, Counter, "reports_unheard", "RTCP packets sent to parties that have nobody at the port for it.";
+    ReportPortsRefused, Counter, "report_ports_refused", "Legs without RTCP because no port could be had for it.";
+    FoundAbsent, Counter, "found_absent", "Times that nothing came from a connected party for seconds: one-way sound.";
+    FoundMute, Counter, "found_mute", "Times that nothing but silence came from a connected party while the other talked.";
     PathForwarded, Counter, "path_forwarded", "Packets that the fast path forwarded, whichever shard's (shard 0 tells for all).";
     PathOctets, Counter, "path_octets", "Octets of RTP payload in packets that the fast path forwarded (shard 0 tells for all).";
     PathDuplicates, Counter, "path_duplicates", "Packets that were there before, dropped by the fast path (shard 0 tells for all).";

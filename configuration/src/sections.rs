@@ -79,6 +79,9 @@ pub struct Media {
     /// A connected party that should send and does not for so long ends the callback; 0: never.
     #[serde(deserialize_with = "within::<_, 0, 86_400>")]
     pub silence_timeout_seconds: u32,
+    /// How often a party gets an RTCP report, on average; 0: no RTCP.
+    #[serde(deserialize_with = "within::<_, 0, 60>")]
+    pub rtcp_seconds: u32,
     /// How long calls wait for the next gateway when one dies; 0: they end at once.
     #[serde(deserialize_with = "within::<_, 0, 60>")]
     pub recovery_seconds: u32,
@@ -114,6 +117,7 @@ impl Default for Media {
             latency_budget_microseconds: 500,
             realtime_priority: 0,
             silence_timeout_seconds: 60,
+            rtcp_seconds: 5,
             recovery_seconds: 5,
             rest_seconds: 5,
             dscp: 46,

@@ -274,6 +274,9 @@ fuzz_target!(|input: &[u8]| {
         last_port: 21,
         rest: Duration::from_secs(3),
         silence_timeout: Duration::from_secs(9),
+        report_ports: 0,
+        report_interval: Duration::ZERO,
+        epoch: Duration::ZERO,
         seed: 1,
     };
     let now = Instant::from_nanoseconds(1_000_000);

@@ -28,6 +28,8 @@ pub struct ShellFigures {
     pub no_buffer: u64,
     /// Packets that the kernel refused to send.
     pub send_failed: u64,
+    /// RTCP packets that met an ICMP error of an earlier one.
+    pub reports_unheard: u64,
     /// Of those: packets that met an ICMP error of an earlier one.
     pub send_refused: u64,
     /// Datagrams that the kernel dropped.
@@ -166,9 +168,25 @@ impl Page {
         ] {
             page.set(counter, value);
         }
+        self.count_quality(core_counters, shell);
         self.count_path(core_counters);
         let free = u64::from(core.free_ports()) + u64::from(core.active_sessions()) * 2;
         page.set(Counter::PortsResting, u64::from(core.limits().sockets()).saturating_sub(free));
+    }
+
+    /// Writes what RTCP and the watch over the parties' sound have come to.
+    fn count_quality(&self, core: &Counters, shell: &ShellFigures) {
+        for (counter, value) in [
+            (Counter::ReportsSent, core.reports_sent),
+            (Counter::ReportsReceived, core.reports_received),
+            (Counter::ReportsMalformed, core.reports_malformed),
+            (Counter::ReportsUnheard, shell.reports_unheard),
+            (Counter::ReportPortsRefused, core.report_ports_refused),
+            (Counter::FoundAbsent, core.found_absent),
+            (Counter::FoundMute, core.found_mute),
+        ] {
+            self.writer.set(counter, value);
+        }
     }
 
     /// Writes what the core has put on the fast path; its packets are counted by [`crate::xdp::Xdp::count`].

@@ -31,15 +31,28 @@ pub struct Share {
     pub sessions: u32,
     /// RTP ports (even ones) on all media addresses together, in use and resting.
     pub ports: u32,
+    /// Ports for RTCP (odd ones) at once: of parties that have it not on the port of RTP.
+    pub report_ports: u32,
 }
 
 /// Fits a shard's share to the descriptors that the process may open. Each RTP port is one, in use or at rest, and
-/// each session may have one recording.
+/// each session may have one recording. Ports for RTCP get what is left: calls go on without them.
 #[must_use]
 pub fn fit(wanted: Share, shards: u32, descriptors: u64) -> Share {
-    let shards = u64::from(shards.max(1));
-    let mine = descriptors.saturating_sub(HOUSE) / shards;
-    let mine = mine.saturating_sub(EACH_SHARD);
+    let share = fit_calls(wanted, shards, descriptors);
+    let used = u64::from(share.ports) + u64::from(share.sessions);
+    let left = for_each(shards, descriptors).saturating_sub(used);
+    Share { report_ports: u32::try_from(left).unwrap_or(u32::MAX).min(wanted.report_ports), ..share }
+}
+
+/// Descriptors of one shard for its sessions.
+fn for_each(shards: u32, descriptors: u64) -> u64 {
+    let mine = descriptors.saturating_sub(HOUSE) / u64::from(shards.max(1));
+    mine.saturating_sub(EACH_SHARD)
+}
+
+fn fit_calls(wanted: Share, shards: u32, descriptors: u64) -> Share {
+    let mine = for_each(shards, descriptors);
     let need = |share: Share| u64::from(share.ports) + u64::from(share.sessions);
     if need(wanted) <= mine {
         return wanted;
@@ -51,7 +64,7 @@ pub fn fit(wanted: Share, shards: u32, descriptors: u64) -> Share {
     }
     let sessions = u32::try_from(mine / 5).unwrap_or(u32::MAX).min(wanted.sessions);
     let ports = u32::try_from(mine - u64::from(sessions)).unwrap_or(u32::MAX).min(wanted.ports);
-    Share { sessions, ports }
+    Share { sessions, ports, ..wanted }
 }
 
 #[cfg(test)]
@@ -60,24 +73,34 @@ mod tests {
 
     #[test]
     fn what_fits_is_left_alone() {
-        let wanted = Share { sessions: 1000, ports: 10_000 };
+        let wanted = Share { sessions: 1000, ports: 10_000, report_ports: 5_000 };
         assert_eq!(fit(wanted, 1, 20_000), wanted);
     }
 
     #[test]
     fn ports_that_only_rest_go_first() {
-        let wanted = Share { sessions: 1000, ports: 10_000 };
+        let wanted = Share { sessions: 1000, ports: 10_000, report_ports: 5_000 };
         let fitted = fit(wanted, 1, 8_000);
         assert_eq!(fitted.sessions, 1000);
         assert!(fitted.ports < 10_000 && fitted.ports >= 4_000);
     }
 
     #[test]
+    fn ports_for_rtcp_get_what_is_left() {
+        let wanted = Share { sessions: 1000, ports: 10_000, report_ports: 10_000 };
+        let house = HOUSE + EACH_SHARD;
+        assert_eq!(fit(wanted, 1, house + 13_000), Share { report_ports: 2_000, ..wanted });
+        assert_eq!(fit(wanted, 1, house + 11_000), Share { report_ports: 0, ..wanted });
+    }
+
+    #[test]
     fn whatever_the_limit_the_sum_fits() {
         for descriptors in [0, 100, 256, 1024, 4096, 65_536] {
             for shards in [1, 2, 16] {
-                let fitted = fit(Share { sessions: 4000, ports: 10_000 }, shards, descriptors);
-                let each = u64::from(fitted.sessions) + u64::from(fitted.ports) + EACH_SHARD;
+                let fitted =
+                    fit(Share { sessions: 4000, ports: 10_000, report_ports: 10_000 }, shards, descriptors);
+                let sockets = u64::from(fitted.ports) + u64::from(fitted.report_ports);
+                let each = u64::from(fitted.sessions) + sockets + EACH_SHARD;
                 assert!(fitted.sessions == 0 || each * u64::from(shards) + HOUSE <= descriptors);
                 assert!(fitted.ports >= fitted.sessions * 2 || fitted.sessions == 0);
             }

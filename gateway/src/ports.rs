@@ -1,4 +1,4 @@
-//! The shard's RTP ports: one place for each even port of its range, as the core counts them.
+//! The shard's ports: one place for each even port of its range, and places for ports of RTCP, as the core counts them.
 //!
 //! ```text
 //!           bind                connect                      1 ms later

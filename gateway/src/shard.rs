@@ -121,9 +121,9 @@ impl Shard {
     /// The system's, and limits that contradict each other.
     pub fn new(setup: Setup, now: Instant) -> io::Result<Self> {
         let core = Core::with_path(setup.limits, now, setup.path).map_err(io::Error::other)?;
-        let mut uring = Uring::new(setup.limits.sockets())?;
+        let mut uring = Uring::new(setup.limits.places())?;
         uring.watch(setup.inbox.bell().as_fd(), INBOX_BELL)?;
-        let ports = Ports::new(setup.addresses, setup.traffic_class, setup.limits.sockets());
+        let ports = Ports::new(setup.addresses, setup.traffic_class, setup.limits.places());
         let page = Page::new(setup.page, &core);
         page.heartbeat(now);
         Ok(Self {
@@ -216,6 +216,13 @@ impl Shard {
                 self.figures.no_buffer += u64::from(errno == libc::ENOBUFS);
                 self.ports.rearm(&mut self.uring, place, epoch)
             }
+            // The party has nobody at its port for RTCP, as many do.
+            Completion::SendFailed { place, errno: libc::ECONNREFUSED }
+                if place >= self.core.limits().sockets() =>
+            {
+                self.figures.reports_unheard += 1;
+                Ok(())
+            }
             Completion::SendFailed { errno, .. } => {
                 self.figures.send_failed += 1;
                 self.figures.send_refused += u64::from(errno == libc::ECONNREFUSED);
@@ -291,7 +298,7 @@ impl Shard {
     /// # Errors
     /// The system's.
     pub fn close(mut self) -> io::Result<()> {
-        for place in 0..self.core.limits().sockets() {
+        for place in 0..self.core.limits().places() {
             self.ports.release(&mut self.uring, Socket(place))?;
         }
         let mut batch = Vec::with_capacity(BATCH);

@@ -255,7 +255,8 @@ fn share(configuration: &Configuration) -> Result<Share, GatewayError> {
     let descriptors = limits::raise_descriptors();
     let each = (0..media.shards()).map(|index| media.shard_ports(index).rtp_ports()).min().unwrap_or(0);
     let ports = each.saturating_mul(u32::from(address_count(configuration)));
-    let wanted = Share { sessions: media.sessions_per_shard(), ports };
+    let report_ports = if media.rtcp_seconds == 0 { 0 } else { ports };
+    let wanted = Share { sessions: media.sessions_per_shard(), ports, report_ports };
     let share = limits::fit(wanted, u32::from(media.shards()), descriptors);
     if share.sessions == 0 {
         return Err(GatewayError::NoDescriptors(descriptors));
@@ -267,6 +268,8 @@ fn share(configuration: &Configuration) -> Result<Share, GatewayError> {
             of_sessions = wanted.sessions,
             rtp_ports = share.ports,
             of_rtp_ports = wanted.ports,
+            rtcp_ports = share.report_ports,
+            of_rtcp_ports = wanted.report_ports,
             "too few open descriptors are allowed for media.sessions and media.ports: each shard has fewer. Raise \
              RLIMIT_NOFILE (systemd: LimitNOFILE=), or ask for less"
         );
@@ -293,6 +296,9 @@ fn shard_limits(configuration: &Configuration, index: u16, share: Share) -> Resu
         last_port: ports.last.min(first_port.saturating_add(span)),
         rest: seconds(media.rest_seconds, Duration::from_millis(1)),
         silence_timeout: seconds(media.silence_timeout_seconds, NEVER),
+        report_ports: share.report_ports,
+        report_interval: Duration::from_secs(u64::from(media.rtcp_seconds)),
+        epoch: clock::epoch(),
         seed: random().map_err(system("/dev/urandom"))?,
     })
 }

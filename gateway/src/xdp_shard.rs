@@ -185,6 +185,9 @@ mod tests {
             last_port: 20_007,
             rest: Duration::from_secs(1),
             silence_timeout: Duration::from_secs(1),
+            report_ports: 0,
+            report_interval: Duration::ZERO,
+            epoch: Duration::ZERO,
             seed: 1,
         }
     }

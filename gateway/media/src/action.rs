@@ -4,9 +4,11 @@ use ::core::net::SocketAddr;
 
 use duogate_channel::identity::LocalPort;
 
-/// Place of an RTP socket in the shard's socket table. There is one place for every even port of the shard's
+/// Place of a socket in the shard's socket table. There is one place for every even port of the shard's
 /// range on every media address, whether a socket is open there or not: with `k` such ports on each, place
-/// `a k + n` is port `first_port + 2 n` of address `a` ([`crate::Limits::port`]). The shell may use it as the index
+/// `a k + n` is port `first_port + 2 n` of address `a` ([`crate::Limits::port`]). Behind all of those follow
+/// [`crate::Limits::report_ports`] places for ports of RTCP, each of which stands for one odd port while it is bound. The
+/// shell may use it as the index
 /// of its registered files and as the token of its completions.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Socket(pub u32);
@@ -19,7 +21,7 @@ pub enum Action {
     Bind {
         /// Its place.
         socket: Socket,
-        /// The port, even, with its address.
+        /// The port, with its address: even for RTP, odd for RTCP.
         port: LocalPort,
     },
     /// Connect the socket to the far end, drain what strangers queued before, then receive on. Comes again,
@@ -28,7 +30,7 @@ pub enum Action {
     Connect {
         /// Its place.
         socket: Socket,
-        /// Where the party receives RTP.
+        /// Where the party receives RTP, or RTCP.
         address: SocketAddr,
     },
     /// Close the socket; its rest is over. The place may be bound again later.

@@ -182,6 +182,8 @@ pub(crate) struct Figures {
     /// Sixteen times the jitter in samples.
     jitter: u32,
     worst: u32,
+    /// What had been expected and received before the sender that sends now.
+    before: (u64, u64),
 }
 
 impl Figures {
@@ -195,7 +197,10 @@ impl Figures {
         }
         self.last = now;
         match order {
-            Order::First => self.expected += 1,
+            Order::First => {
+                self.before = (self.expected, self.received - 1);
+                self.expected += 1;
+            }
             Order::Next(step) => self.expected += u64::from(step),
             Order::Late(_) | Order::Duplicate | Order::Probation => {}
         }
@@ -214,6 +219,28 @@ impl Figures {
             self.jitter = self.jitter + difference - ((self.jitter + 8) >> 4);
             self.worst = self.worst.max(self.jitter);
         }
+    }
+
+    /// Packets that the numbers say were sent, and packets that came, of all senders.
+    pub(crate) const fn counts(&self) -> (u64, u64) {
+        (self.expected, self.received)
+    }
+
+    /// The present sender's highest sequence number with its cycles, and how many of its packets are missing (RFC 3550
+    /// A.3). `highest` is the number itself.
+    pub(crate) fn extended(&self, highest: u16) -> (u32, i64) {
+        let (expected, received) =
+            (self.expected.wrapping_sub(self.before.0), self.received.wrapping_sub(self.before.1));
+        // Counted from the first one; only its cycles matter.
+        let behind_first = (expected.wrapping_sub(1) & 0xffff_ffff) as u32;
+        let first = highest.wrapping_sub((behind_first & 0xffff) as u16);
+        let extended = u32::from(first).wrapping_add(behind_first);
+        (extended, expected.wrapping_sub(received).cast_signed())
+    }
+
+    /// The jitter now, in microseconds.
+    pub(crate) fn jitter_microseconds(&self) -> u32 {
+        microseconds(self.jitter)
     }
 
     /// Transit time, jitter, and the largest jitter, as they go on.
@@ -242,6 +269,8 @@ impl Figures {
         let standing = &numbers.standing;
         (self.transit, self.jitter, self.worst) = (standing.transit, standing.jitter, standing.worst);
         self.last = self.last.max(numbers.last);
+        // The highest number that is there counts as the sender's first.
+        self.before = (self.expected.wrapping_sub(1), self.received.wrapping_sub(1));
     }
 
     /// Packets that the numbers say are missing; negative if duplicates outnumber losses.
@@ -251,11 +280,6 @@ impl Figures {
 
     /// As reported, together with what was sent.
     pub(crate) fn statistics(&self, packets_sent: u64, octets_sent: u64) -> LegStatistics {
-        /// Microseconds of a sixteenth of a sample, as 125 / 16.
-        fn microseconds(jitter: u32) -> u32 {
-            let exact = u64::from(jitter) * 125 / 16;
-            u32::try_from(exact).unwrap_or(u32::MAX)
-        }
         LegStatistics {
             packets_received: self.received,
             octets_received: self.octets,
@@ -270,4 +294,9 @@ impl Figures {
             quality: Quality::default(),
         }
     }
+}
+
+/// Microseconds of so many sixteenths of a sample, each 125 / 16.
+fn microseconds(jitter: u32) -> u32 {
+    u32::try_from(u64::from(jitter) * 125 / 16).unwrap_or(u32::MAX)
 }

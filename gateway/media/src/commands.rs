@@ -98,6 +98,7 @@ impl<P: Path> Core<P> {
         }
         self.pause_if_held(now, session.slot);
         self.set_search(session.slot, party, far_end.in_band && far_end.codec.is_g711());
+        self.direct_reports(now, session.slot, party);
         Ok(())
     }
 
@@ -151,6 +152,7 @@ impl<P: Path> Core<P> {
             self.set_source(now, session.slot, party, Source::Peer);
             self.watch(now, session.slot, party);
         }
+        self.begin_vigil(now, session.slot);
         self.inherit(now, session.slot);
         self.pause_if_held(now, session.slot);
         let slot = &mut self.table.slots[session.slot as usize];
@@ -161,10 +163,10 @@ impl<P: Path> Core<P> {
     /// From now on the party is expected to send.
     fn watch(&mut self, now: Instant, place: u32, party: Party) {
         let leg = self.table.slots[place as usize].leg(party);
+        leg.watched_since = now;
         if leg.silent_told {
             return;
         }
-        leg.watched_since = now;
         self.wheel.arm(self.timers.watch(place, party), tick_from(now + self.limits.silence_timeout));
     }
 
@@ -241,6 +243,8 @@ impl<P: Path> Core<P> {
             self.end_acts(now, place, party);
             self.wheel.cancel(self.timers.watch(place, party));
         }
+        self.end_vigil(place);
+        self.end_reports(now, place);
         self.leave_ports(now, place, true);
         let slot = &mut self.table.slots[place as usize];
         self.events.tell(place, slot, pending::CLOSED);

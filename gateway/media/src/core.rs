@@ -1,7 +1,7 @@
 //! The one face of the data plane's core.
 
 use ::core::time::Duration;
-use duogate_channel::command::Command;
+use duogate_channel::command::{Command, Rtcp};
 use duogate_channel::event::{Event, RecordOutcome};
 use duogate_channel::time::Instant;
 
@@ -18,6 +18,7 @@ use crate::pacing::Timers;
 use crate::path::{NoPath, Path};
 use crate::player::Phases;
 use crate::recordings::Recordings;
+use crate::reports::Reports;
 use crate::snapshot::Snapshot;
 use crate::sockets::{Sockets, Told};
 use crate::table::Table;
@@ -37,6 +38,7 @@ pub struct Core<P = NoPath> {
     pub(crate) wheel: Wheel,
     pub(crate) timers: Timers,
     pub(crate) phases: Phases,
+    pub(crate) reports: Reports,
     /// Directions whose packets are copied on the path.
     pub(crate) tapped: u32,
 }
@@ -59,18 +61,19 @@ impl<P: Path> Core<P> {
     /// If the limits contradict each other.
     pub fn with_path(limits: Limits, now: Instant, path: P) -> Result<Self, LimitsError> {
         limits.check()?;
-        let timers = Timers::new(limits.sessions, limits.sockets());
+        let timers = Timers::new(limits.sessions, limits.places());
         Ok(Self {
             path,
             limits,
             counters: Counters::default(),
             table: Table::new(limits.sessions, limits.seed),
-            sockets: Sockets::new(limits.addresses, limits.sockets_each()),
+            sockets: Sockets::new(limits.addresses, limits.sockets_each(), limits.report_ports),
             recordings: Recordings::new(limits.recordings),
             events: Events::new(limits.sessions, limits.recordings),
             wheel: Wheel::new(timers.count(), now),
             timers,
             phases: Phases::default(),
+            reports: Reports::new(limits.sessions, limits.seed),
             tapped: 0,
         })
     }
@@ -171,16 +174,30 @@ impl<P: Path> Core<P> {
     pub fn poll_action(&mut self) -> Option<Action> {
         loop {
             let (socket, told) = self.sockets.poll()?;
+            let for_reports = self.sockets.is_for_reports(socket);
             return Some(match told {
-                Told::Bind => Action::Bind { socket, port: self.limits.port(socket) },
+                Told::Bind(name) if for_reports => {
+                    let (place, party) = leg_of(name);
+                    // The leg still has the RTP port for which this one was claimed.
+                    let Some(port) = self.report_port(place, party) else { continue };
+                    Action::Bind { socket, port }
+                }
+                Told::Bind(_) => Action::Bind { socket, port: self.limits.port(socket) },
                 Told::Release => Action::Release { socket },
                 Told::Connect(name) => {
                     let (place, party) = leg_of(name);
                     let Some(far_end) = self.table.slots[place as usize].leg(party).far_end else { continue };
-                    if !is_somewhere(far_end.address) {
+                    let mut address = far_end.address;
+                    match far_end.rtcp {
+                        Rtcp::Port(port) if for_reports => address.set_port(port),
+                        // Where it was last.
+                        Rtcp::Off | Rtcp::Muxed if for_reports => continue,
+                        Rtcp::Off | Rtcp::Muxed | Rtcp::Port(_) => {}
+                    }
+                    if !is_somewhere(address) {
                         continue;
                     }
-                    Action::Connect { socket, address: far_end.address }
+                    Action::Connect { socket, address }
                 }
             });
         }
@@ -228,12 +245,20 @@ mod tests {
     use ::core::mem::size_of;
 
     use crate::table::Slot;
-    use crate::{sockets, wheel};
+    use crate::{reports, sockets, wheel};
 
     #[test]
-    fn a_session_without_recordings_takes_at_most_1408_octets() {
+    fn a_session_without_recordings_takes_at_most_1424_octets() {
         // Its slot, two ports, and eight timers: a player, a watch and a press for each party, a rest for each port.
         let session = size_of::<Slot>() + 2 * sockets::PORT_OCTETS + 8 * wheel::TIMER_OCTETS;
-        assert!(session <= 1408, "{session}");
+        assert!(session <= 1424, "{session}");
+    }
+
+    #[test]
+    fn the_quality_of_a_session_takes_at_most_1024_octets_apart_from_what_packets_touch() {
+        // Both legs', three timers, and two ports for RTCP with the timers of their rest.
+        let port = sockets::PORT_OCTETS + wheel::TIMER_OCTETS;
+        let quality = 2 * reports::DOSSIER_OCTETS + 3 * wheel::TIMER_OCTETS + 2 * port;
+        assert!(quality <= 1024, "{quality}");
     }
 }

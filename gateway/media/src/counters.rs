@@ -35,6 +35,18 @@ pub struct Counters {
     pub closed: u64,
     /// Times that a party was found silent for too long.
     pub silent: u64,
+    /// Times that a connected party was found to send nothing.
+    pub found_absent: u64,
+    /// Times that a connected party was found to send nothing but silence.
+    pub found_mute: u64,
+    /// RTCP packets sent.
+    pub reports_sent: u64,
+    /// RTCP packets of parties that were read.
+    pub reports_received: u64,
+    /// What came from a party as RTCP and is none.
+    pub reports_malformed: u64,
+    /// Legs that do without RTCP because no port could be had for it.
+    pub report_ports_refused: u64,
     /// Recordings begun.
     pub recordings: u64,
     /// Blocks of recordings left out because the pool was empty.

@@ -104,6 +104,11 @@ impl<P: Path> Core<P> {
             let (sound, outcome) = slot.legs[party.index()].played?;
             Some(Event::Played { session, party, sound, outcome })
         };
+        // As it is now: what has passed meanwhile need not be told.
+        let fault = |party: Party| {
+            let fault = self.reports.of(place, party).vigil.fault();
+            Event::Fault { session, party, fault }
+        };
         match 1 << slot.pending.trailing_zeros() {
             pending::REFUSED => Some(Event::Refused { tag, reason: slot.refusal }),
             pending::OPENED => Some(Event::Opened { tag, session, ports: Party::BOTH.map(port) }),
@@ -112,10 +117,12 @@ impl<P: Path> Core<P> {
             pending::JOINED => Some(Event::Joined { session }),
             bit if bit == pending::SILENT => Some(Event::Silent { session, party: Party::One }),
             bit if bit == pending::SILENT << 1 => Some(Event::Silent { session, party: Party::Two }),
+            bit if bit == pending::FAULT => Some(fault(Party::One)),
+            bit if bit == pending::FAULT << 1 => Some(fault(Party::Two)),
             pending::CLOSED => Some(Event::Closed {
                 session,
                 tag,
-                statistics: self.consulted(slot).map(|leg| leg.statistics()),
+                statistics: self.consulted(place).map(|leg| leg.statistics()),
             }),
             bit => Party::BOTH
                 .into_iter()

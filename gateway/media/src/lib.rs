@@ -47,12 +47,14 @@ mod presses;
 mod recordings;
 mod reel;
 mod relay;
+mod reports;
 mod snapshot;
 mod sockets;
 mod stream;
 mod table;
 mod tones;
 mod verdict;
+mod vigil;
 mod wheel;
 
 pub use crate::action::{Action, BindError, Socket};

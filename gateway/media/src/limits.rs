@@ -8,6 +8,7 @@ use thiserror::Error;
 use crate::action::Socket;
 use crate::events::ANSWERS_OCTETS;
 use crate::recordings::RECORDING_OCTETS;
+use crate::reports::DOSSIER_OCTETS;
 use crate::sockets::PORT_OCTETS;
 use crate::table::Slot;
 use crate::wheel::{TIMER_OCTETS, WHEEL_OCTETS};
@@ -25,10 +26,16 @@ pub struct Limits {
     pub first_port: u16,
     /// Last port of the shard; an RTP port may not lie above it.
     pub last_port: u16,
+    /// Ports for RTCP at the same time, beside the RTP ports: only legs that do not share a port for both need one.
+    pub report_ports: u32,
     /// How long the ports of a closed session stay bound and drained before they are used again.
     pub rest: Duration,
     /// How long a joined party that should send may send nothing before `Event::Silent` is raised.
     pub silence_timeout: Duration,
+    /// How often a party gets an RTCP report, on average of RFC 3550 section 6.3.1's random intervals; zero: no RTCP.
+    pub report_interval: Duration,
+    /// The wall clock when the monotonic one was zero, as time since 1900 (the NTP timestamps of RTCP).
+    pub epoch: Duration,
     /// Start of the random numbers for SSRC, first sequence number and first timestamp (RFC 3550 section 5.1):
     /// from the system's source in production, fixed in a replay.
     pub seed: u64,
@@ -60,12 +67,12 @@ pub enum LimitsError {
     #[error("at least one session is needed")]
     NoSessions,
     /// A time that the timer wheel cannot hold.
-    #[error("rest and silence timeout must be at least 1 ms and at most 30 days")]
+    #[error("rest, silence timeout and RTCP interval must be at least 1 ms and at most 30 days")]
     Times,
 }
 
 impl Limits {
-    /// RTP ports of the range on all addresses, which is the size of the socket table.
+    /// RTP ports of the range on all addresses, which have the first places of the socket table.
     #[must_use]
     pub const fn sockets(&self) -> u32 {
         // Widening cast: `u32::from` is not const.
@@ -73,6 +80,12 @@ impl Limits {
         {
             self.addresses as u32 * self.sockets_each()
         }
+    }
+
+    /// Places of the socket table: of RTP ports, and behind them of ports for RTCP.
+    #[must_use]
+    pub const fn places(&self) -> u32 {
+        self.sockets() + self.report_ports
     }
 
     /// RTP ports of the range on one address.
@@ -91,14 +104,15 @@ impl Limits {
     /// Bytes that [`crate::Core::new`] takes for these limits, nearly: a shard never takes more afterwards.
     #[must_use]
     pub const fn memory(&self) -> usize {
-        // A slot, its places in the queues of free slots and of events, and three timers for each of its two legs.
-        let session = size_of::<Slot>() + 4 + 8 + 6 * TIMER_OCTETS;
+        // A slot, its places in the queues of free slots and of events, four timers for each of its two legs, one for
+        // both, and what is known of their quality.
+        let session = size_of::<Slot>() + 4 + 8 + 9 * TIMER_OCTETS + 2 * DOSSIER_OCTETS;
         // A port, and the timer of its rest.
         let port = PORT_OCTETS + TIMER_OCTETS;
         // A place in the table and one in the queue of events. Its blocks are the shell's.
         let recording = RECORDING_OCTETS + 8;
         self.sessions as usize * session
-            + self.sockets() as usize * port
+            + self.places() as usize * port
             + self.recordings as usize * recording
             + WHEEL_OCTETS
             + ANSWERS_OCTETS
@@ -140,6 +154,11 @@ impl Limits {
             return Err(LimitsError::TooFewPorts { sessions: self.sessions, sockets: self.sockets() });
         }
         let fits = |time: Duration| (SHORTEST..=LONGEST).contains(&time);
-        if fits(self.rest) && fits(self.silence_timeout) { Ok(()) } else { Err(LimitsError::Times) }
+        let reports = self.report_interval.is_zero() || fits(self.report_interval);
+        if fits(self.rest) && fits(self.silence_timeout) && reports {
+            Ok(())
+        } else {
+            Err(LimitsError::Times)
+        }
     }
 }

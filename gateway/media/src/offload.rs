@@ -6,12 +6,11 @@
 //! forwarded by two at the same time.
 
 use duogate_channel::command::Command;
-use duogate_channel::event::LegStatistics;
 use duogate_channel::identity::{Party, Session};
 use duogate_channel::time::Instant;
 
 use crate::action::Socket;
-use crate::arrival::{Figures, Order};
+use crate::arrival::Order;
 use crate::block::Tap;
 use crate::commands::is_somewhere;
 use crate::core::Core;
@@ -21,9 +20,10 @@ use crate::recordings::NONE;
 use crate::reel::Said;
 use crate::relay::examine;
 use crate::rtp::Packet;
-use crate::stream::Stream;
+use crate::snapshot::Consulted;
 use crate::table::{Leg, Slot, State};
 use crate::verdict::{Origin, Verdict};
+use crate::vigil::is_loud;
 
 /// Packets of sound that a direction waits at most before the path is tried again: 82 s of them.
 const LONGEST_PAUSE: u16 = 4096;
@@ -110,15 +110,16 @@ impl Way {
     }
 }
 
-/// What a leg carried and where its stream stands, with what the path has noted.
-pub(crate) struct Consulted {
-    figures: Figures,
-    pub(crate) stream: Stream,
-}
+impl Leg {
+    fn go(&mut self, input: Input) {
+        self.way = self.way.after(input);
+        self.beside = self.listening || self.way != Way::Sockets;
+    }
 
-impl Consulted {
-    pub(crate) fn statistics(&self) -> LegStatistics {
-        self.figures.statistics(self.stream.packets, self.stream.octets)
+    /// Look at its next packets, or no more.
+    pub(crate) fn listen(&mut self, listening: bool) {
+        self.listening = listening;
+        self.beside = listening || self.way != Way::Sockets;
     }
 }
 
@@ -182,7 +183,7 @@ impl<P: Path> Core<P> {
             let input =
                 if there && fits(slot, party, self.path.taps()) { Input::Fits } else { Input::Misfits };
             let leg = slot.leg(party);
-            leg.way = leg.way.after(input);
+            leg.go(input);
             self.enter_path(place, party);
         }
     }
@@ -205,21 +206,23 @@ impl<P: Path> Core<P> {
             return self.judge_by_socket(now, name, origin, datagram, tap);
         }
         // What is not a packet of the sender changes nothing about its direction.
-        let (packet, ..) = match examine(speaker, origin, datagram) {
+        let (packet, content, _) = match examine(speaker, origin, datagram) {
             Ok(examined) => examined,
-            Err(reason) => {
-                speaker.figures.refused += u64::from(reason.is_refusal());
-                return Verdict::Drop(reason);
-            }
+            Err(reason) => return Verdict::Drop(self.turned_away(now, name, reason, datagram)),
         };
         let sound = is_plain(speaker, &packet, datagram);
+        let loud = speaker.listening && is_loud(speaker, content, &datagram[packet.payload.clone()]);
         if let Way::OnPath { .. } = speaker.way {
             self.leave_path(place, party, if sound { Input::Futile } else { Input::Passed }, tap);
         }
         let verdict = self.judge_by_socket(now, name, origin, datagram, tap);
+        if loud {
+            self.table.slots[place as usize].leg(party).listen(false);
+            self.reports.of_mut(place, party).vigil.hear(now);
+        }
         if sound && matches!(verdict, Verdict::Forward { .. }) {
             let leg = self.table.slots[place as usize].leg(party);
-            leg.way = leg.way.after(Input::Sound);
+            leg.go(Input::Sound);
             self.enter_path(place, party);
         }
         verdict
@@ -231,9 +234,13 @@ impl<P: Path> Core<P> {
         let recorded = slot.recordings != NONE;
         let (speaker, listener) = slot.speaker_and_listener(party.index());
         let Way::Waiting { left: 0 | 1, .. } = speaker.way else { return };
+        // Whoever has said nothing yet but silence is read on: on the path it could not be.
+        if speaker.listening {
+            return;
+        }
         let Some((socket, flow)) = flow(speaker, listener, recorded) else { return };
         let taken = self.path.on(socket, &flow);
-        speaker.way = speaker.way.after(if taken { Input::Taken } else { Input::Refused });
+        speaker.go(if taken { Input::Taken } else { Input::Refused });
         self.counters.offloaded += u64::from(taken);
         self.counters.path_moves += u64::from(taken);
         self.counters.path_refused += u64::from(!taken);
@@ -258,7 +265,7 @@ impl<P: Path> Core<P> {
         }
         let why = if carried && why == Input::Futile { Input::Passed } else { why };
         let leg = self.table.slots[place as usize].leg(party);
-        leg.way = leg.way.after(why);
+        leg.go(why);
         self.counters.offloaded -= 1;
     }
 
@@ -311,6 +318,8 @@ impl<P: Path> Core<P> {
             {
                 let same = is_same(speaker, listener, &left);
                 if same {
+                    // It talked there, and goes back there at once.
+                    speaker.listen(false);
                     speaker.arrival.adopt(left.ssrc, &numbers.standing);
                     speaker.figures.adopt(&numbers);
                 }
@@ -340,7 +349,7 @@ impl<P: Path> Core<P> {
             for party in Party::BOTH {
                 self.leave_path(place, party, Input::Off, tap);
                 let leg = self.table.slots[place as usize].leg(party);
-                leg.way = leg.way.after(Input::Misfits);
+                leg.go(Input::Misfits);
             }
         }
         self.disown(0..self.limits.sockets());
@@ -354,9 +363,13 @@ impl<P: Path> Core<P> {
     }
 
     /// Legs of a session with what the path has noted for them so far.
-    pub(crate) fn consulted(&self, slot: &Slot) -> [Consulted; 2] {
-        let mut legs =
-            [0, 1].map(|leg| Consulted { figures: slot.legs[leg].figures, stream: slot.legs[leg].stream });
+    pub(crate) fn consulted(&self, place: u32) -> [Consulted; 2] {
+        let slot = &self.table.slots[place as usize];
+        let mut legs = Party::BOTH.map(|party| Consulted {
+            figures: slot.legs[party.index()].figures,
+            stream: slot.legs[party.index()].stream,
+            quality: self.reports.of(place, party).quality(),
+        });
         for party in Party::BOTH {
             let leg = &slot.legs[party.index()];
             if let (Way::OnPath { absorbed, .. }, Some(socket)) = (leg.way, leg.socket)

@@ -23,6 +23,7 @@ impl<P: Path> Core<P> {
             self.events.answer(Event::Refused { tag, reason: Refusal::NoSlot });
             return;
         };
+        self.begin_reports(place);
         for (leg, opening) in self.table.slots[place as usize].legs.iter_mut().zip(legs) {
             leg.choice = opening.port;
             if let Some(beginning) = opening.beginning {
@@ -69,6 +70,12 @@ impl<P: Path> Core<P> {
     pub(crate) fn port_bound(&mut self, socket: Socket, result: Result<(), BindError>) {
         match self.sockets.bound(socket, result) {
             Bound::Nobody => {}
+            Bound::Used(name) if self.sockets.is_for_reports(socket) => {
+                self.report_port_bound(name, socket, Ok(()));
+            }
+            Bound::Failed(name, error) if self.sockets.is_for_reports(socket) => {
+                self.report_port_bound(name, socket, Err(error));
+            }
             Bound::Used(name) => self.port_opened(name),
             Bound::Failed(name, error) => self.port_failed(name, error),
         }

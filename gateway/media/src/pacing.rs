@@ -15,10 +15,11 @@ use crate::rtp::HEADER_BYTES;
 use crate::table::{State, pending};
 use crate::wheel::{tick_at, tick_from, tick_time};
 
-/// The names of the wheel's timers: three for every leg, and one for every port.
+/// The names of the wheel's timers: four for every leg, one for every session, and one for every port.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timers {
     legs: u32,
+    sessions: u32,
     sockets: u32,
 }
 
@@ -27,18 +28,20 @@ enum Timer {
     Player(u32, Party),
     Watch(u32, Party),
     Press(u32, Party),
+    Report(u32, Party),
+    Look(u32),
     Rest(Socket),
 }
 
 impl Timers {
     pub(crate) const fn new(sessions: u32, sockets: u32) -> Self {
-        Self { legs: sessions * 2, sockets }
+        Self { legs: sessions * 2, sessions, sockets }
     }
 
     /// How many there are.
     pub(crate) const fn count(self) -> usize {
-        // A player, a silence watch and a press a leg, a rest a port.
-        (self.legs * 3 + self.sockets) as usize
+        // A player, a silence watch, a press and a report a leg, a look a session, a rest a port.
+        (self.rests() + self.sockets) as usize
     }
 
     pub(crate) const fn player(self, place: u32, party: Party) -> u32 {
@@ -53,8 +56,21 @@ impl Timers {
         self.legs * 2 + crate::opening::leg_name(place, party)
     }
 
+    pub(crate) const fn report(self, place: u32, party: Party) -> u32 {
+        self.legs * 3 + crate::opening::leg_name(place, party)
+    }
+
+    pub(crate) const fn look(self, place: u32) -> u32 {
+        self.legs * 4 + place
+    }
+
+    /// The first of the ports'.
+    const fn rests(self) -> u32 {
+        self.legs * 4 + self.sessions
+    }
+
     pub(crate) const fn rest(self, socket: Socket) -> u32 {
-        self.legs * 3 + socket.0
+        self.rests() + socket.0
     }
 
     fn meaning(self, timer: u32) -> Timer {
@@ -67,8 +83,13 @@ impl Timers {
         } else if timer < self.legs * 3 {
             let (place, party) = leg_of(timer - self.legs * 2);
             Timer::Press(place, party)
+        } else if timer < self.legs * 4 {
+            let (place, party) = leg_of(timer - self.legs * 3);
+            Timer::Report(place, party)
+        } else if timer < self.rests() {
+            Timer::Look(timer - self.legs * 4)
         } else {
-            Timer::Rest(Socket(timer - self.legs * 3))
+            Timer::Rest(Socket(timer - self.rests()))
         }
     }
 }
@@ -80,6 +101,8 @@ impl<P: Path> Core<P> {
                 Timer::Player(place, party) => self.play(now, tick, place, party, sounds, outlet),
                 Timer::Watch(place, party) => self.check_silence(now, place, party),
                 Timer::Press(place, party) => self.press_lost(place, party),
+                Timer::Report(place, party) => self.report(now, place, party, outlet),
+                Timer::Look(place) => self.look(now, place),
                 Timer::Rest(socket) => self.sockets.rested(socket),
             }
         }

@@ -9,7 +9,6 @@ use crate::action::Socket;
 use crate::arrival::Order;
 use crate::block::Tap;
 use crate::core::Core;
-use crate::offload::Way;
 use crate::path::Path;
 use crate::presses::EventPacket;
 use crate::recordings::NONE;
@@ -64,9 +63,10 @@ impl<P: Path> Core<P> {
         let name = match self.sockets.user(socket) {
             Ok(name) => name,
             Err(sockets::State::Resting) => return Verdict::Drop(DropReason::Resting),
+            Err(sockets::State::Reporting) => return self.judge_report(now, socket, origin, datagram),
             Err(_) => return Verdict::Drop(DropReason::NotOpen),
         };
-        if self.table.slots[name as usize / 2].legs[name as usize % 2].way != Way::Sockets {
+        if self.table.slots[name as usize / 2].legs[name as usize % 2].beside {
             return self.judge_beside(now, name, origin, datagram, tap);
         }
         self.judge_by_socket(now, name, origin, datagram, tap)
@@ -87,10 +87,7 @@ impl<P: Path> Core<P> {
         let (speaker, listener) = slot.speaker_and_listener(party);
         let accepted = match accept(now, speaker, origin, datagram) {
             Ok(accepted) => accepted,
-            Err(reason) => {
-                speaker.figures.refused += u64::from(reason.is_refusal());
-                return Verdict::Drop(reason);
-            }
+            Err(reason) => return Verdict::Drop(self.turned_away(now, name, reason, datagram)),
         };
         let epoch = speaker.arrival.epoch;
         if recordings != NONE && accepted.content == Content::Sound {

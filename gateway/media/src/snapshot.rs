@@ -3,13 +3,15 @@
 use duogate_channel::command::{FarEnd, Source};
 use duogate_channel::event::LegStatistics;
 use duogate_channel::identity::{LocalPort, Session, Sound, Tag};
+use duogate_channel::quality::Quality;
 use duogate_channel::srtp::Heard;
 use duogate_channel::time::Instant;
 
+use crate::arrival::Figures;
 use crate::core::Core;
 use crate::limits::Limits;
-use crate::offload::Consulted;
 use crate::path::Path;
+use crate::stream::Stream;
 use crate::table::{Leg, State};
 
 /// How far a session has come.
@@ -67,6 +69,20 @@ pub struct LegSnapshot {
     pub statistics: LegStatistics,
 }
 
+/// What a leg carried and where its stream stands, with what the path has noted.
+pub(crate) struct Consulted {
+    pub(crate) figures: Figures,
+    pub(crate) stream: Stream,
+    pub(crate) quality: Quality,
+}
+
+impl Consulted {
+    pub(crate) fn statistics(&self) -> LegStatistics {
+        let carried = self.figures.statistics(self.stream.packets, self.stream.octets);
+        LegStatistics { quality: self.quality, ..carried }
+    }
+}
+
 impl<P: Path> Core<P> {
     pub(crate) fn session_snapshot(&self, place: u32) -> Option<Snapshot> {
         let slot = self.table.slots.get(place as usize)?;
@@ -77,7 +93,7 @@ impl<P: Path> Core<P> {
             State::Joined => Phase::Joined,
             State::Ended => Phase::Ended,
         };
-        let consulted = self.consulted(slot);
+        let consulted = self.consulted(place);
         let running = self.recordings.running(slot.recordings).count();
         Some(Snapshot {
             session: self.table.session(place),

@@ -1,4 +1,7 @@
-//! The RTP ports of a shard: who uses them, which are free, and which rest.
+//! The ports of a shard: who uses them, which are free, and which rest.
+//!
+//! Behind the places of all RTP ports follow those for ports of RTCP. They have no port of their own: one that is
+//! claimed stands for the odd port above its leg's RTP port, and lives as that one does.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -33,6 +36,8 @@ pub(crate) enum State {
     Abandoned,
     /// Open and a leg's.
     Used,
+    /// The same, of a port for RTCP: not for packets of sound.
+    Reporting,
     /// Open, drained, nobody's.
     Resting,
     /// To be closed; the shell has not been told yet.
@@ -58,7 +63,8 @@ pub(crate) const PORT_OCTETS: usize = size_of::<Port>();
 /// What the shell is to be told about a port.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Told {
-    Bind,
+    /// For this leg.
+    Bind(u32),
     /// For this leg.
     Connect(u32),
     Release,
@@ -88,27 +94,35 @@ struct Queue {
 #[derive(Debug)]
 pub(crate) struct Sockets {
     ports: Box<[Port]>,
-    /// Ports of each address.
+    /// RTP ports of all addresses; the places from here on are for RTCP.
+    count: u32,
+    /// RTP ports of each address.
     each: u32,
-    free: [Queue; MOST_ADDRESSES as usize],
+    /// By address; the last for RTCP.
+    free: [Queue; QUEUES],
     first_told: u32,
     last_told: u32,
 }
 
+/// Queues of free places: one for each address, one for RTCP.
+const QUEUES: usize = MOST_ADDRESSES as usize + 1;
+const RTCP_QUEUE: usize = MOST_ADDRESSES as usize;
+
 impl Sockets {
-    pub(crate) fn new(addresses: u8, each: u32) -> Self {
+    pub(crate) fn new(addresses: u8, each: u32, report_ports: u32) -> Self {
         let count = u32::from(addresses) * each;
         let port =
             Port { leg: NONE, next: NONE, previous: NONE, state: State::Free, listed: false, connect: false };
-        let ports: Vec<Port> = (0..count).map(|_| port).collect();
+        let ports: Vec<Port> = (0..count + report_ports).map(|_| port).collect();
         let mut sockets = Self {
             ports: ports.into_boxed_slice(),
+            count,
             each: each.max(1),
-            free: [Queue { first: NONE, last: NONE, length: 0 }; MOST_ADDRESSES as usize],
+            free: [Queue { first: NONE, last: NONE, length: 0 }; QUEUES],
             first_told: NONE,
             last_told: NONE,
         };
-        for place in 0..count {
+        for place in 0..count + report_ports {
             sockets.make_free(place);
         }
         sockets
@@ -124,16 +138,32 @@ impl Sockets {
         }
     }
 
-    /// Free ports of all addresses.
+    /// The leg that has a port for RTCP, while that is open and used.
+    pub(crate) fn reporter(&self, socket: Socket) -> Option<u32> {
+        let port = self.ports.get(socket.0 as usize)?;
+        (port.state == State::Reporting).then_some(port.leg)
+    }
+
+    /// Is this a place for a port of RTCP?
+    pub(crate) const fn is_for_reports(&self, socket: Socket) -> bool {
+        socket.0 >= self.count
+    }
+
+    /// Free RTP ports of all addresses.
     pub(crate) fn free(&self) -> u32 {
-        self.free.iter().map(|queue| queue.length).sum()
+        self.free[..RTCP_QUEUE].iter().map(|queue| queue.length).sum()
+    }
+
+    /// Claims a place for the RTCP port of a leg.
+    pub(crate) fn claim_for_reports(&mut self, leg: u32) -> Option<Socket> {
+        self.claim_place(self.free[RTCP_QUEUE].first, leg)
     }
 
     /// Claims the port that has been free longest, of that address among `addresses` which has most.
     pub(crate) fn claim(&mut self, addresses: u8, leg: u32) -> Option<Socket> {
         let suits = |(address, _): &(usize, &Queue)| addresses >> address & 1 == 1;
         let mut most = Queue { first: NONE, last: NONE, length: 0 };
-        for (_, queue) in self.free.iter().enumerate().filter(suits) {
+        for (_, queue) in self.free[..RTCP_QUEUE].iter().enumerate().filter(suits) {
             if queue.length > most.length {
                 most = *queue;
             }
@@ -143,7 +173,8 @@ impl Sockets {
 
     /// The queue of a place's address.
     fn queue(&mut self, place: u32) -> &mut Queue {
-        &mut self.free[(place / self.each) as usize]
+        let queue = if place < self.count { (place / self.each) as usize } else { RTCP_QUEUE };
+        &mut self.free[queue]
     }
 
     /// Claims one port, if it is free.
@@ -166,7 +197,7 @@ impl Sockets {
         let leg = port.leg;
         match (port.state, result) {
             (State::Asked, Ok(())) => {
-                port.state = State::Used;
+                port.state = if socket.0 < self.count { State::Used } else { State::Reporting };
                 Bound::Used(leg)
             }
             (State::Asked, Err(error)) => {
@@ -183,7 +214,13 @@ impl Sockets {
             }
             // Nobody asked: an error of the shell, without consequence.
             (
-                State::Free | State::Wanted | State::Dropped | State::Used | State::Resting | State::Over,
+                State::Free
+                | State::Wanted
+                | State::Dropped
+                | State::Used
+                | State::Reporting
+                | State::Resting
+                | State::Over,
                 _,
             ) => Bound::Nobody,
         }
@@ -191,7 +228,7 @@ impl Sockets {
 
     /// The far end of a used port is new.
     pub(crate) fn connect(&mut self, socket: Socket) {
-        if self.user(socket).is_ok() {
+        if self.user(socket).is_ok() || self.reporter(socket).is_some() {
             self.ports[socket.0 as usize].connect = true;
             self.tell(socket.0);
         }
@@ -204,11 +241,11 @@ impl Sockets {
         match port.state {
             State::Wanted => port.state = State::Dropped,
             State::Asked => port.state = State::Abandoned,
-            State::Used if rest => {
+            State::Used | State::Reporting if rest => {
                 port.state = State::Resting;
                 return true;
             }
-            State::Used => self.end(socket),
+            State::Used | State::Reporting => self.end(socket),
             State::Free | State::Dropped | State::Abandoned | State::Resting | State::Over => {}
         }
         false
@@ -239,9 +276,9 @@ impl Sockets {
             let told = match port.state {
                 State::Wanted => {
                     port.state = State::Asked;
-                    Told::Bind
+                    Told::Bind(port.leg)
                 }
-                State::Used if port.connect => {
+                State::Used | State::Reporting if port.connect => {
                     port.connect = false;
                     Told::Connect(port.leg)
                 }
@@ -253,7 +290,12 @@ impl Sockets {
                     self.make_free(place);
                     continue;
                 }
-                State::Free | State::Asked | State::Abandoned | State::Used | State::Resting => continue,
+                State::Free
+                | State::Asked
+                | State::Abandoned
+                | State::Used
+                | State::Reporting
+                | State::Resting => continue,
             };
             return Some((Socket(place), told));
         }

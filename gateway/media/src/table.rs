@@ -52,8 +52,10 @@ pub(crate) mod pending {
     pub(crate) const PLAY_ENDED: u16 = 1 << 9;
     /// Of party 1; of party 2 one bit higher.
     pub(crate) const KEYS_ENDED: u16 = 1 << 11;
+    /// Of party 1; of party 2 one bit higher.
+    pub(crate) const FAULT: u16 = 1 << 13;
     /// The last that a session has to tell.
-    pub(crate) const CLOSED: u16 = 1 << 13;
+    pub(crate) const CLOSED: u16 = 1 << 15;
 }
 
 /// One party's side.
@@ -77,6 +79,10 @@ pub(crate) struct Leg {
     pub(crate) way: Way,
     /// Its packets are copied on the path.
     pub(crate) tapped: bool,
+    /// Its next packets are looked at: is there anything but silence in them?
+    pub(crate) listening: bool,
+    /// Its packets are not judged by the straight way, for one of those reasons.
+    pub(crate) beside: bool,
     /// Since when the party is expected to send.
     pub(crate) watched_since: Instant,
     /// The last sound that ended, and how, while its event is pending.
@@ -109,6 +115,8 @@ impl Leg {
             player: None,
             way: Way::Sockets,
             tapped: false,
+            listening: true,
+            beside: true,
             watched_since: Instant::ZERO,
             played: None,
             acts: Acts::new(),
@@ -239,7 +247,11 @@ impl Table {
 pub(crate) struct Random(u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    pub(crate) const fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub(crate) const fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);

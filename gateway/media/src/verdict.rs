@@ -60,8 +60,10 @@ drop_reasons! {
     Held => "held",
     /// Not RTP version 2, or its lengths do not fit (RFC 3550 section 5.1).
     Malformed => "malformed",
-    /// RTCP on the RTP port (RFC 5761 section 4); not spoken.
+    /// RTCP (RFC 5761 section 4) from one with whom it was not agreed, or not here.
     Rtcp => "rtcp",
+    /// The party's RTCP: read, and meant for nobody else.
+    Report => "report",
     /// A payload type that was not negotiated.
     PayloadType => "payload_type",
     /// The sequence number jumped, or a sender came back; one more packet in sequence and it is believed (RFC 3550 A.1).

@@ -119,6 +119,9 @@ impl Gateway {
             last_port: LAST_PORT,
             rest: Duration::from_secs(1),
             silence_timeout: Duration::from_secs(8),
+            report_ports: 0,
+            report_interval: Duration::ZERO,
+            epoch: Duration::ZERO,
             // Another life has other chances: streams that go on do so because they were told to.
             seed: seed ^ (u64::from(life) << 32),
         };

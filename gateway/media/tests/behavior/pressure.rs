@@ -5,6 +5,7 @@ use std::time::Duration;
 use duogate_channel::command::{Command, LegOpening, Repeat};
 use duogate_channel::event::{Event, PlayOutcome, RecordOutcome};
 use duogate_channel::identity::{Party, Recording, Tag};
+use duogate_channel::quality::Fault;
 use duogate_channel::sound::{Codec, RecordChannels, RecordFormat, RecordHold};
 use duogate_media::Limits;
 
@@ -47,6 +48,8 @@ fn a_whole_session_waits_for_room_and_comes_in_order() {
         Event::Joined { .. },
         Event::Silent { party: Party::One, .. },
         Event::Silent { party: Party::Two, .. },
+        Event::Fault { party: Party::One, fault: Some(Fault::Absent), .. },
+        Event::Fault { party: Party::Two, fault: Some(Fault::Absent), .. },
         Event::Closed { tag: Tag(9), .. },
         Event::Recorded { recording: Recording(5), outcome: RecordOutcome::Saved, bytes: 99, .. },
     ] = world.events[..]

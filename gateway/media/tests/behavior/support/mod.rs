@@ -36,6 +36,9 @@ pub(crate) fn limits() -> Limits {
         last_port: 20_021,
         rest: Duration::from_secs(2),
         silence_timeout: Duration::from_secs(5),
+        report_ports: 0,
+        report_interval: Duration::ZERO,
+        epoch: Duration::ZERO,
         seed: 7,
     }
 }

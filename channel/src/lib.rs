@@ -12,6 +12,7 @@ pub mod event;
 pub mod g711;
 pub mod identity;
 pub mod message;
+pub mod ogg;
 pub mod quality;
 pub mod record;
 pub mod snapshot;

@@ -6,16 +6,19 @@
 //!                                          io_uring: RTP in and out
 //! ```
 //! `supervisor` is the main thread, `attach` takes control planes in, `worker` is a shard's thread and its loop,
-//! `shard` what one turn of the loop does, `recorder` the thread that writes. `uring` alone knows io_uring, and
+//! `shard` what one turn of the loop does, `recorder` the thread that writes, `encoding` the one
+//! that encodes for it. `uring` alone knows io_uring, and
 //! `recorder` alone tokio-uring. `xdp` brings the fast path up, `xdp_shard` is what a shard has of it.
 
 pub mod attach;
 pub mod buffers;
 pub mod clock;
+pub mod encoding;
 pub mod figures;
 pub mod inbox;
 pub mod limits;
 pub mod load;
+pub mod opus;
 pub mod ports;
 pub mod recorder;
 pub mod schedule;

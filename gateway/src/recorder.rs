@@ -27,9 +27,12 @@ use std::time::{Duration, Instant};
 use crossbeam::queue::ArrayQueue;
 use duogate_channel::event::RecordOutcome;
 use duogate_channel::identity::Recording;
+use duogate_channel::sound::RecordFormat;
 use duogate_media::Take;
 use tokio_uring::fs::File;
 
+use crate::encoding::Encoder;
+use crate::opus::OpusFile;
 use crate::tap::{Finished, Line, Message, RecorderBell};
 use crate::timeline::Timeline;
 use crate::wav::{Layout, RATE};
@@ -106,9 +109,10 @@ pub fn finish(desk: &Desk, recorder: JoinHandle<io::Result<()>>, limit: Duration
 /// The system's, at start only.
 pub fn run(desk: &Arc<Desk>) -> io::Result<()> {
     let bell = desk.bell.file()?;
+    let encoder = Encoder::start()?;
     tokio_uring::builder().entries(WRITES).start(async {
         let bell = File::from_std(bell.into());
-        let mut recorder = Recorder::new(Arc::clone(desk));
+        let mut recorder = Recorder::new(Arc::clone(desk), encoder);
         loop {
             if recorder.turn() {
                 // Lets writes that have completed go on.
@@ -132,6 +136,7 @@ type Shelf = Rc<RefCell<HashMap<(usize, Take), Rc<RefCell<Running>>>>>;
 
 struct Recorder {
     desk: Arc<Desk>,
+    encoder: Encoder,
     handed: HashMap<Recording, StandardFile>,
     running: Shelf,
 }
@@ -155,8 +160,8 @@ impl Running {
 }
 
 impl Recorder {
-    fn new(desk: Arc<Desk>) -> Self {
-        Self { desk, handed: HashMap::new(), running: Rc::default() }
+    fn new(desk: Arc<Desk>, encoder: Encoder) -> Self {
+        Self { desk, encoder, handed: HashMap::new(), running: Rc::default() }
     }
 
     fn is_idle(&self) -> bool {
@@ -227,9 +232,14 @@ impl Recorder {
         let running = Rc::new(RefCell::new(running));
         self.running.borrow_mut().insert((shard, take), Rc::clone(&running));
         let (shelf, line, desk) = (Rc::clone(&self.running), Arc::clone(line), Arc::clone(&self.desk));
+        let encoder = (layout.format == RecordFormat::Opus).then(|| self.encoder.clone());
         desk.open.fetch_add(1, Ordering::Relaxed);
         tokio_uring::spawn(async move {
-            let finished = write_out(take, &File::from_std(file), &running).await;
+            let file = File::from_std(file);
+            let finished = match encoder {
+                Some(encoder) => write_opus(take, &file, &running, &encoder).await,
+                None => write_out(take, &file, &running).await,
+            };
             shelf.borrow_mut().remove(&(shard, take));
             desk.open.fetch_sub(1, Ordering::Relaxed);
             line.finish(finished);
@@ -258,7 +268,18 @@ async fn write_out(take: Take, file: &File, running: &RefCell<Running>) -> Finis
     if let Err(error) = close(file, layout, data).await {
         failure.get_or_insert(error);
     }
-    let outcome = match &failure {
+    let frames = data / u64::from(layout.frame_octets());
+    finished(take, failure.as_ref(), running, (frames, start + data + data % 2))
+}
+
+/// What came of a recording of so many samples and octets.
+fn finished(
+    take: Take,
+    failure: Option<&io::Error>,
+    running: &RefCell<Running>,
+    (frames, bytes): (u64, u64),
+) -> Finished {
+    let outcome = match failure {
         Some(error) => {
             tracing::warn!(recording = take.recording.0, %error, "a recording cannot be written; the call goes on");
             RecordOutcome::WriteFailed { errno: error.raw_os_error().unwrap_or(libc::EIO) }
@@ -266,9 +287,44 @@ async fn write_out(take: Take, file: &File, running: &RefCell<Running>) -> Finis
         None if running.borrow().lost > 0 || running.borrow().timeline.lost() => RecordOutcome::Overrun,
         None => RecordOutcome::Saved,
     };
-    let frames = data / u64::from(layout.frame_octets());
     let duration = Duration::from_micros(frames * (1_000_000 / u64::from(RATE)));
-    Finished { take, outcome, duration, bytes: start + data + data % 2 }
+    Finished { take, outcome, duration, bytes }
+}
+
+/// The same for one in Opus. What was written before a failure can be played as it is.
+async fn write_opus(take: Take, file: &File, running: &RefCell<Running>, encoder: &Encoder) -> Finished {
+    let mut written = (0, 0);
+    let outcome = write_pages(take, file, running, (encoder, &mut written)).await;
+    finished(take, outcome.err().as_ref(), running, written)
+}
+
+/// Writes page after page; `written` counts samples and octets that are in the file.
+async fn write_pages(
+    take: Take,
+    file: &File,
+    running: &RefCell<Running>,
+    (encoder, written): (&Encoder, &mut (u64, u64)),
+) -> io::Result<()> {
+    let channels = running.borrow().timeline.layout().channels;
+    // The lower half counts; it sets the streams of files apart that somebody joins.
+    let serial = u32::try_from(take.recording.0 & u64::from(u32::MAX)).unwrap_or(0);
+    let (mut opus, mut octets) = encoder.header(OpusFile::new(channels, serial)?).await?;
+    let mut more = true;
+    while more {
+        let length = octets.len() as u64;
+        write(file, octets, written.1).await?;
+        *written = (opus.given(), written.1 + length);
+        let chunk = poll_fn(|context| next_chunk(&mut running.borrow_mut(), context)).await;
+        more = chunk.is_some();
+        (opus, octets) = match chunk {
+            Some(samples) => encoder.samples(opus, samples).await?,
+            None => encoder.end(opus).await?,
+        };
+    }
+    let length = octets.len() as u64;
+    write(file, octets, written.1).await?;
+    *written = (opus.given(), written.1 + length);
+    file.sync_data().await
 }
 
 /// The sizes into the header, an octet of padding after an odd number of samples, and all of it to the disk.
@@ -303,7 +359,7 @@ mod tests {
     use std::io::{PipeReader, Read, Write};
     use std::os::fd::OwnedFd;
 
-    use duogate_channel::sound::{RecordChannels, RecordFormat};
+    use duogate_channel::sound::RecordChannels;
     use duogate_media::Tap;
 
     use super::*;

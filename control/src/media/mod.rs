@@ -3,6 +3,7 @@
 mod decode;
 pub(crate) mod link;
 mod manifest;
+mod ogg;
 pub(crate) mod problem;
 pub(crate) mod recordings;
 mod roots;

@@ -9,6 +9,7 @@ use duogate_channel::identity::Recording;
 use serde_json::Value;
 
 use super::manifest::{self, Manifest};
+use super::ogg;
 use super::problem::FileProblem;
 use super::roots::{PART, Root};
 use super::wav::{self, Length};
@@ -96,7 +97,7 @@ impl Recordings {
     /// Keeps what there is of a recording that broke off: repaired and named. None: there was no sound in it.
     pub(crate) fn rescue(&self, path: &Path) -> Result<Option<Length>, FileProblem> {
         let mut file = self.root.edit(&part(path))?;
-        match wav::repair(&mut file).map_err(FileProblem::Io)? {
+        match repair(&mut file).map_err(FileProblem::Io)? {
             Some(length) => self.complete(path).map(|()| Some(length)),
             None => {
                 self.dispose(path);
@@ -109,7 +110,7 @@ impl Recordings {
     /// no such file. Blocking.
     pub(crate) fn named(&self, path: &Path) -> Option<Length> {
         let mut file = self.root.edit(path).ok()?;
-        wav::repair(&mut file).ok().flatten()
+        repair(&mut file).ok().flatten()
     }
 
     /// Opens a recording for reading; its path is one that was claimed before.
@@ -128,7 +129,7 @@ impl Recordings {
     /// Is a gateway writing this recording, or was one until it died? Blocking.
     pub(crate) fn is_open(&self, path: &Path) -> bool {
         let file = self.root.edit(&part(path));
-        file.is_ok_and(|mut file| wav::is_open(&mut file).unwrap_or(false))
+        file.is_ok_and(|mut file| is_open(&mut file).unwrap_or(false))
     }
 
     /// Every file that a former process left unfinished, if asked before the first [`Recordings::claim`].
@@ -138,6 +139,15 @@ impl Recordings {
         left_over(self.root.path(), Path::new(""), 0, &mut found);
         found
     }
+}
+
+/// Completes a recording of either kind that was not closed, and tells its length. None: it holds no sound.
+fn repair(file: &mut File) -> std::io::Result<Option<Length>> {
+    if ogg::is_one(file)? { ogg::repair(file) } else { wav::repair(file) }
+}
+
+fn is_open(file: &mut File) -> std::io::Result<bool> {
+    if ogg::is_one(file)? { ogg::is_open(file) } else { wav::is_open(file) }
 }
 
 fn part(path: &Path) -> PathBuf {

@@ -154,3 +154,54 @@ fn the_end_of_the_gateway_finishes_recordings() {
     let wav = hound::WavReader::open(&kept).unwrap();
     assert!(wav.duration() > 3000, "{}", wav.duration());
 }
+
+/// Flags and position of every page of an Ogg file; what is cut at its end is left out.
+fn pages(file: &[u8]) -> Vec<(u8, u64)> {
+    let (mut pages, mut rest) = (Vec::new(), file);
+    while rest.len() > 27 {
+        assert_eq!(&rest[..5], b"OggS\0");
+        let segments = usize::from(rest[26]);
+        let body: usize = rest[27..].iter().take(segments).map(|segment| usize::from(*segment)).sum();
+        let Some((page, behind)) = rest.split_at_checked(27 + segments + body) else { break };
+        assert_eq!(page[22..26], duogate_channel::ogg::checksum(page).to_le_bytes());
+        pages.push((page[5], u64::from_le_bytes(page[6..14].try_into().unwrap())));
+        rest = behind;
+    }
+    pages
+}
+
+#[test]
+fn a_recording_in_opus_is_an_ogg_file_of_its_length() {
+    let (gateway, mut control, session, mut phones) = call([Codec::Pcma, Codec::Pcma]);
+    let path = gateway.folder.path().join("d.opus.part");
+    let recording = control.recording(&path);
+    record(&mut control, session, recording, RecordFormat::Opus, RecordChannels::Separate);
+    talk(&mut phones, [0xaa, 0x2a], 120);
+    control.send(Command::RecordStop { session, recording });
+    let (outcome, duration, bytes) = recorded(&mut control);
+    assert_eq!(outcome, RecordOutcome::Saved);
+    let file = std::fs::read(&path).unwrap();
+    assert_eq!(file.len() as u64, bytes);
+    let skip = u64::from(u16::from_le_bytes([file[38], file[39]]));
+    let pages = pages(&file);
+    let (flags, end) = *pages.last().unwrap();
+    assert_eq!(flags, duogate_channel::ogg::END);
+    let samples = u64::try_from(duration.as_micros()).unwrap() * 48 / 1000;
+    assert_eq!(end, samples + skip);
+    assert!(duration > Duration::from_millis(2_300), "{duration:?}");
+    assert!(pages.len() >= 2 + 2 && file.len() < 20_000, "{} pages, {} octets", pages.len(), file.len());
+}
+
+#[test]
+fn what_was_recorded_in_opus_can_be_played_when_the_gateway_is_killed() {
+    let (gateway, mut control, session, mut phones) = call([Codec::Pcma, Codec::Pcma]);
+    let path = gateway.folder.path().join("e.opus.part");
+    let recording = control.recording(&path);
+    record(&mut control, session, recording, RecordFormat::Opus, RecordChannels::Mixed);
+    talk(&mut phones, [0xaa, 0x2a], 250);
+    rustix::process::kill_process(gateway.pid(), rustix::process::Signal::KILL).unwrap();
+    let pages = pages(&std::fs::read(&path).unwrap());
+    let (flags, position) = *pages.last().unwrap();
+    // Of five seconds, up to two are on their way into a page and to the file.
+    assert!(flags == 0 && position >= 2 * 48_000, "{position}");
+}

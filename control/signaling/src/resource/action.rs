@@ -48,7 +48,7 @@ pub struct ActionParameters {
     pub record_file: Option<String>,
     /// Longest recording.
     pub max_seconds: Option<i64>,
-    /// "alaw" (default), "ulaw", "pcm16".
+    /// "alaw" (default), "ulaw", "pcm16": in a WAV file; "opus": in Ogg.
     pub record_format: Option<String>,
     /// 1 or 2 (default).
     pub record_channels: Option<i64>,

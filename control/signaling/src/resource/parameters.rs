@@ -29,7 +29,7 @@ pub struct Parameters {
     pub user_data: Option<String>,
     /// 0..2, default 0.
     pub record_mode: Option<i64>,
-    /// "alaw" (default), "ulaw", "pcm16".
+    /// "alaw" (default), "ulaw", "pcm16": in a WAV file; "opus": in Ogg.
     pub record_format: Option<String>,
     /// 1 or 2 (default).
     pub record_channels: Option<i64>,

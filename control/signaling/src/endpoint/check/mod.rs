@@ -82,7 +82,11 @@ fn format_and_channels(
         None | Some("alaw") => RecordFormat::Alaw,
         Some("ulaw") => RecordFormat::Ulaw,
         Some("pcm16") => RecordFormat::Pcm16,
-        Some(_) => return Err(ApiError::invalid("record_format", "is not \"alaw\", \"ulaw\" or \"pcm16\"")),
+        Some("opus") => RecordFormat::Opus,
+        Some(_) => {
+            let what = "is not \"alaw\", \"ulaw\", \"pcm16\" or \"opus\"";
+            return Err(ApiError::invalid("record_format", what));
+        }
     };
     let channels = match fields::within("record_channels", channels, 1..=2, 2)? {
         1 => RecordChannels::Mixed,

@@ -5,10 +5,12 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use duogate_phone::sdp::Direction;
 use duogate_phone::tone::{Heard, Sound, Tone, listen, time_of};
 use duogate_phone::wave::Wave;
 use duogate_phone::{Script, Step};
-use duogate_tests::duogate::Duogate;
+use duogate_tests::duogate::{Changes, Duogate};
+use duogate_tests::patience;
 use duogate_tests::story::Story;
 use duogate_tests::talk::{
     EARLY, PROMPT, Talk, VOICES, about, at_least, demand, ms, party, tones, total, without_edges,
@@ -24,6 +26,11 @@ const FORMATS: [(&str, u16, usize); 3] = [("alaw", 6, 1), ("ulaw", 7, 1), ("pcm1
 
 /// Checks what is told of a recording against its file, and reads it.
 fn saved(duogate: &Duogate, story: &Story, name: &str, octets_a_sample: usize) -> Wave {
+    saved_as(duogate, story, name, octets_a_sample, true)
+}
+
+/// The same; `whole`: it covers all the time from its beginning to its end.
+fn saved_as(duogate: &Duogate, story: &Story, name: &str, octets_a_sample: usize, whole: bool) -> Wave {
     assert_eq!(story.count("on_record_completed"), 1, "{story:#?}");
     let told = |field| story.field("on_record_completed", field);
     assert!(told("error").is_null(), "{name}: {story:#?}");
@@ -37,7 +44,7 @@ fn saved(duogate: &Duogate, story: &Story, name: &str, octets_a_sample: usize) -
     let duration = told("duration_seconds").as_f64().expect("a number");
     assert!((length.as_secs_f64() - duration).abs() <= 0.02, "{name}: {length:?} long, {duration} told");
     let [begin, end] = ["begin_time", "end_time"].map(|field| told(field).as_f64().expect("a time"));
-    assert!((end - begin - duration).abs() < 0.5, "{name}: {duration} s between {begin} and {end}");
+    assert!(!whole || (end - begin - duration).abs() < 0.5, "{name}: {duration} s between {begin} and {end}");
     let sound = wave.channels.len() * wave.channels[0].len() * octets_a_sample;
     assert!((sound..sound + 128).contains(&usize::try_from(size).expect("a size")), "{name}: {size} octets");
     wave
@@ -75,7 +82,82 @@ fn every_format_holds_one_party_a_channel() {
         let [first, second] = [said(&wave.channels[0]), said(&wave.channels[1])];
         demand(&name, &spoken(&first), &[(VOICE[0], at_least(1600))]);
         demand(&name, &spoken(&second), &[(VOICE[1], about(700)), (SILENCE, at_least(600))]);
+        listed(&duogate, &told.story, &name);
     }
+}
+
+/// The manifest's line of a recording of a callback between parties of which the second fell silent.
+fn listed(duogate: &Duogate, story: &Story, name: &str) {
+    let told = |field| story.field("on_record_completed", field);
+    let mut line = Value::Null;
+    patience::until("the manifest has it", Duration::from_secs(5), || {
+        let text = fs::read_to_string(duogate.recording("recordings.jsonl")).unwrap_or_default();
+        let mut lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("a line of JSON"));
+        line = lines.find(|line| line["record_file"] == name).unwrap_or_default();
+        !line.is_null()
+    });
+    for field in ["begin_time", "end_time", "duration_seconds", "bytes", "lost_packets", "error", "res_id"] {
+        assert_eq!(&line[field], told(field), "{field}: {line}");
+    }
+    assert_eq!((&line["format"], &line["channels"]), (&json!(name.split('.').next()), &json!(2)));
+    for (index, party) in [(0, "one"), (1, "two")] {
+        let track = &line["parties"][index];
+        assert!(track["to_uri"].as_str().is_some_and(|uri| uri.contains(party)), "{line}");
+        assert_eq!((&track["party"], &track["packets_lost"]), (&json!(index + 1), &json!(0)), "{line}");
+    }
+    let silent = |index: usize| line["parties"][index]["silent_seconds"].as_f64().expect("a number");
+    assert!(silent(1) > silent(0) + 0.5, "party 2 fell silent: {line}");
+}
+
+#[test]
+fn a_recording_in_opus_is_saved_with_its_length() {
+    let duogate = Duogate::start();
+    let more = json!({"record_file": "opus.ogg", "record_format": "opus"});
+    let told = half_silent(&duogate, &more).finish();
+    let field = |field| told.story.field("on_record_completed", field);
+    assert!(field("error").is_null(), "{:#?}", told.story);
+    let file = fs::read(duogate.recording("opus.ogg")).expect("the file");
+    assert_eq!(field("bytes").as_u64(), Some(file.len() as u64));
+    assert!(file.starts_with(b"OggS") && file[28..].starts_with(b"OpusHead\x01\x02"));
+    let last = file.windows(5).rposition(|window| window == b"OggS\0").expect("a page");
+    assert_eq!(file[last + 5], 4, "it has an end");
+    let position = u64::from_le_bytes(file[last + 6..last + 14].try_into().expect("eight octets"));
+    let seconds = Duration::from_micros(position * 1_000_000 / 48_000).as_secs_f64();
+    let duration = field("duration_seconds").as_f64().expect("a number");
+    assert!((seconds - duration).abs() < 0.02 && duration > 1.5, "{seconds} s, {duration} s told");
+    listed(&duogate, &told.story, "opus.ogg");
+}
+
+/// Nobody hears the other.
+const INACTIVE: Direction = Direction { send: false, receive: false };
+
+/// A recording of a callback that is held for 0.8 s.
+fn held(hold: &str) -> f64 {
+    let changes = Changes::none().with("media", &format!("record_hold = \"{hold}\""));
+    let duogate = Duogate::start_with(&changes);
+    let first = party(0).answers_at(50).at(600, Step::Direct(INACTIVE)).at(1400, Step::Resume);
+    let more = json!({"record_file": "held.wav", "max_answer_seconds": 2});
+    let told = Talk::begin(&duogate, [first, party(1).answers_at(100)], &more).finish();
+    let wave = saved_as(&duogate, &told.story, "held.wav", 1, hold == "silence");
+    let [first, second] = [said(&wave.channels[0]), said(&wave.channels[1])];
+    if hold == "silence" {
+        demand(
+            "the one who holds",
+            &spoken(&first),
+            &[(VOICE[0], at_least(300)), (SILENCE, about(800)), (VOICE[0], at_least(300))],
+        );
+    } else {
+        assert!(total(&first, VOICES[0]) > ms(800), "{first:?}");
+        assert!(total(&second, VOICES[1]) > ms(800), "{second:?}");
+    }
+    time_of(wave.channels[0].len() as u64).as_secs_f64()
+}
+
+#[test]
+fn hold_is_in_a_recording_or_left_out_as_the_setting_says() {
+    let whole = held("silence");
+    let paused = held("pause");
+    assert!((0.5..1.2).contains(&(whole - paused)), "{whole} s, without hold {paused} s");
 }
 
 /// Without the short time before the first packet of who is recorded, and the one after his last.
@@ -191,13 +273,14 @@ fn who_is_held_or_moves_stays_in_his_place_of_the_recording() {
     assert!(first.iter().all(|said| said.sound == VOICE[0] || said.sound == SILENCE), "{first:?}");
 }
 
-/// All files beneath a folder, but the hidden ones that are Duogate's own.
+/// All recordings beneath a folder: not the manifest, nor the hidden files that are Duogate's own.
 fn files(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).expect("a folder").flatten();
     entries
         .flat_map(|entry| {
             let path = entry.path();
-            let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
+            let name = entry.file_name();
+            let hidden = name.as_encoded_bytes().starts_with(b".") || name == "recordings.jsonl";
             match (path.is_dir(), hidden) {
                 (true, _) => files(&path),
                 (false, true) => Vec::new(),

@@ -81,16 +81,24 @@ struct Book {
 
 impl Book {
     fn write(mut self, lines: &Receiver<String>) {
-        while let Ok(line) = lines.recv() {
-            match (self.add(&line), self.failed) {
-                (Ok(()), _) => self.failed = false,
-                // Once, not for each of thousands.
-                (Err(error), false) => {
-                    tracing::error!(path = %self.path.display(), %error, "the manifest of recordings cannot be written");
-                    (self.failed, self.open) = (true, None);
-                }
-                (Err(_), true) => self.open = None,
+        while let Ok(first) = lines.recv() {
+            for line in std::iter::once(first).chain(lines.try_iter()) {
+                self.note(&line);
             }
+            // Nobody keeps a file open in which nothing is written.
+            self.open = None;
+        }
+    }
+
+    fn note(&mut self, line: &str) {
+        match (self.add(line), self.failed) {
+            (Ok(()), _) => self.failed = false,
+            // Once, not for each of thousands.
+            (Err(error), false) => {
+                tracing::error!(path = %self.path.display(), %error, "the manifest of recordings cannot be written");
+                (self.failed, self.open) = (true, None);
+            }
+            (Err(_), true) => self.open = None,
         }
     }
 

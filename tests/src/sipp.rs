@@ -82,7 +82,7 @@ impl Party {
         for _ in 0..STARTS {
             let port = if tcp { ports::free_tcp_port() } else { ports::free_udp_port() };
             let mut party = Self::launch(port, tcp, steps);
-            if party.is_bound() {
+            if wait_until_bound(&mut party.process, port, tcp) {
                 return party;
             }
         }
@@ -109,23 +109,6 @@ impl Party {
         command.stdin(Stdio::null()).stdout(output).stderr(Stdio::null()).current_dir(folder.path());
         let process = Process::start("sipp", &mut command);
         Self { port, tcp, folder, process }
-    }
-
-    /// Is it there to be called? Not if SIPp ended because another program took one of its ports meanwhile.
-    fn is_bound(&mut self) -> bool {
-        let deadline = std::time::Instant::now() + Duration::from_secs(5);
-        while self.process.ended().is_none() && std::time::Instant::now() < deadline {
-            let address = ("127.0.0.1", self.port);
-            let bound = match self.tcp {
-                true => std::net::TcpListener::bind(address).is_err(),
-                false => std::net::UdpSocket::bind(address).is_err(),
-            };
-            if bound {
-                return true;
-            }
-            std::thread::sleep(crate::process::POLL);
-        }
-        false
     }
 
     /// The party's SIP URI.
@@ -161,6 +144,79 @@ impl Party {
         let text = fs::read(path.join(name)).unwrap_or_default();
         String::from_utf8_lossy(&text).into_owned()
     }
+}
+
+/// Any number of parties at one SIPp, over UDP: each rings, answers and waits for the end. It answers OPTIONS, too.
+pub struct Crowd {
+    port: u16,
+    /// Its scenarios live as long as it does.
+    _folder: TempDir,
+    process: Option<Process>,
+}
+
+impl Crowd {
+    /// Starts SIPp on a free port.
+    ///
+    /// # Panics
+    /// If SIPp is not installed, or lost its ports to other programs [`STARTS`] times.
+    #[must_use]
+    pub fn start() -> Self {
+        for _ in 0..STARTS {
+            let folder = tempfile::tempdir().expect("a temporary folder");
+            let scenario = folder.path().join("crowd.xml");
+            fs::write(&scenario, crowd_xml()).expect("a file in the temporary folder");
+            let port = ports::free_udp_port();
+            let mut command = Command::new("sipp");
+            command.args(["-sf".as_ref(), scenario.as_os_str()]);
+            command.args(["-i", "127.0.0.1", "-p", &port.to_string(), "-t", "u1", "-nostdin"]);
+            command.args(["-mp", &ports::free_udp_port().to_string(), "-deadcall_wait", "0"]);
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+            let mut process = Process::start("sipp", command.current_dir(folder.path()));
+            if wait_until_bound(&mut process, port, false) {
+                return Self { port, _folder: folder, process: Some(process) };
+            }
+        }
+        panic!("sipp did not bind its ports in {STARTS} tries");
+    }
+
+    /// `HOST:PORT`.
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Ends it as `kill -9` does; nobody is at its port any more.
+    pub fn kill(&mut self) {
+        self.process = None;
+    }
+}
+
+/// A call, or else OPTIONS: SIPp takes both for calls, and goes on at another place for OPTIONS.
+fn crowd_xml() -> String {
+    let call = scenario_xml(&[Step::Provisional(180), Step::Answer, Step::ExpectBye]);
+    let ping = "<recv request=\"OPTIONS\" optional=\"true\" next=\"1\"/>\n<recv request=\"INVITE\"";
+    let mut xml = call.replacen("<recv request=\"INVITE\"", ping, 1).replace("</scenario>\n", "");
+    xml.push_str("<nop next=\"2\"/>\n<label id=\"1\"/>\n");
+    send(&mut xml, &accept(), "");
+    xml.push_str("<label id=\"2\"/>\n<pause milliseconds=\"1\"/>\n</scenario>\n");
+    xml
+}
+
+/// Is a process there to be called? Not if it ended because another program took one of its ports meanwhile.
+fn wait_until_bound(process: &mut Process, port: u16, tcp: bool) -> bool {
+    let deadline = std::time::Instant::now() + Duration::from_secs(5);
+    while process.ended().is_none() && std::time::Instant::now() < deadline {
+        let address = ("127.0.0.1", port);
+        let bound = match tcp {
+            true => std::net::TcpListener::bind(address).is_err(),
+            false => std::net::UdpSocket::bind(address).is_err(),
+        };
+        if bound {
+            return true;
+        }
+        std::thread::sleep(crate::process::POLL);
+    }
+    false
 }
 
 fn scenario_xml(steps: &[Step]) -> String {

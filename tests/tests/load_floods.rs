@@ -1,12 +1,13 @@
 //! Floods of what nobody asked for, while calls are up: those calls notice nothing, and memory stays bounded.
 
 use std::fmt::Write as _;
-use std::io::Read as _;
-use std::net::{TcpStream, UdpSocket};
-use std::time::Duration;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::time::{Duration, Instant};
 
 use duogate_phone::phone::Phone;
 use duogate_phone::{Step, What};
+use duogate_tests::certificates::Certificates;
 use duogate_tests::duogate::Changes;
 use duogate_tests::patience::until;
 use duogate_tests::ports;
@@ -14,8 +15,8 @@ use duogate_tests::process::resident_kibibytes;
 use duogate_tests::scene::{STEP, Scene, answers, phone};
 use serde_json::json;
 
-/// Callbacks that are up during the floods, beside that of the scene.
-const PAIRS: usize = 9;
+/// Callbacks that are up during the floods, beside that of the scene: 100 calls in all.
+const PAIRS: usize = 49;
 
 /// Datagrams of each kind.
 const DATAGRAMS: u32 = 5_000;
@@ -23,11 +24,22 @@ const DATAGRAMS: u32 = 5_000;
 /// Datagrams that go out before the answers to them are read.
 const BURST: u32 = 50;
 
-/// Connections that say nothing; more than one address may have.
+/// Connections of each kind that come to nothing; more than one address may have.
 const CONNECTIONS: usize = 150;
 
-/// What may be added to a process's memory, in KiB: buffers that fill once, no state for strangers.
-const GROWTH: u64 = 4_096;
+/// What one address may have.
+const SHARE: usize = 64;
+
+/// How long an answer to a request inside a dialog may take in the midst of a flood: T1, so that nobody has to ask twice
+/// (RFC 3261 section 17.1.2.2).
+const IN_TIME: Duration = Duration::from_millis(500);
+
+/// What may be added to a process's memory, in KiB: 192 connections with their buffers, of which 64 are in the midst of a
+/// handshake, and buffers that fill once. No state for strangers.
+const GROWTH: u64 = 8_192;
+
+/// What a second flood may add to that.
+const AGAIN: u64 = 1_024;
 
 /// A stranger with one socket.
 struct Stranger {
@@ -95,8 +107,27 @@ fn pairs(scene: &mut Scene) -> Vec<[Phone; 2]> {
     pairs
 }
 
-fn connect(port: u16) -> Vec<TcpStream> {
-    (0..CONNECTIONS).filter_map(|_| TcpStream::connect(("127.0.0.1", port)).ok()).collect()
+/// Connections from one address of loopback that say this and no more.
+fn connect(source: u8, port: u16, words: &[u8]) -> Vec<TcpStream> {
+    let one = || {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).ok()?;
+        socket.bind(&SocketAddr::from((Ipv4Addr::new(127, 0, 0, source), 0)).into()).ok()?;
+        socket.connect(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into()).ok()?;
+        let mut stream = TcpStream::from(socket);
+        // One that was closed at once takes nothing; that is what is counted later.
+        let _ = stream.write_all(words);
+        Some(stream)
+    };
+    (0..CONNECTIONS).filter_map(|_| one()).collect()
+}
+
+/// Connections that say nothing, that begin a message, and that begin a handshake; each kind from an address of its own.
+fn half_connections(tcp: u16, tls: u16) -> [Vec<TcpStream>; 3] {
+    let half =
+        b"OPTIONS sip:127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.3\r\nContent-Length: 65000\r\n\r\nhalf";
+    // The head of a ClientHello of 512 octets, of which none follows.
+    let hello = [0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00, 0x01, 0xfc];
+    [connect(2, tcp, b""), connect(3, tcp, half), connect(4, tls, &hello)]
 }
 
 /// How many of the connections are still open.
@@ -110,11 +141,38 @@ fn open(connections: &mut [TcpStream]) -> usize {
     connections.iter_mut().map(still).filter(|still| *still).count()
 }
 
+/// Puts the scene's call on hold and takes it back: in a call that is up, the control plane answers in time.
+fn demand_service(scene: &Scene) {
+    let changes = || {
+        let events = scene.phones[0].events();
+        events.iter().filter(|event| event.what == What::ChangeAnswered(200)).count()
+    };
+    for step in [Step::Hold, Step::Resume] {
+        let (before, asked) = (changes(), Instant::now());
+        scene.phones[0].act(step);
+        until("the change is taken", STEP, || changes() > before);
+        assert!(asked.elapsed() < IN_TIME, "answered after {:?}", asked.elapsed());
+    }
+    scene.demand_sound();
+}
+
+/// A scene that listens at all three transports, and its ports.
+fn scene(folder: &std::path::Path) -> (Scene, [u16; 3]) {
+    let all = [ports::free_udp_port(), ports::free_tcp_port(), ports::free_tcp_port()];
+    let [udp, tcp, tls] = all;
+    let listen =
+        format!("listen = [\"udp:127.0.0.1:{udp}\", \"tcp:127.0.0.1:{tcp}\", \"tls:127.0.0.1:{tls}\"]");
+    let mut changes = Changes::none().with("sip", &listen);
+    for setting in Certificates::write(folder).settings() {
+        changes = changes.with("sip", &setting);
+    }
+    (Scene::with(&changes, [answers(0), answers(1)]), all)
+}
+
 #[test]
-fn calls_that_are_up_notice_nothing_of_floods() {
-    let (udp, tcp) = (ports::free_udp_port(), ports::free_tcp_port());
-    let listen = format!("listen = [\"udp:127.0.0.1:{udp}\", \"tcp:127.0.0.1:{tcp}\"]");
-    let mut scene = Scene::with(&Changes::none().with("sip", &listen), [answers(0), answers(1)]);
+fn a_hundred_calls_that_are_up_notice_nothing_of_floods() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (mut scene, [udp, tcp, tls]) = scene(folder.path());
     scene.connect(&json!({}));
     let pairs = pairs(&mut scene);
     let pids = [scene.duogate.gateway().id(), scene.duogate.control().id()];
@@ -123,22 +181,31 @@ fn calls_that_are_up_notice_nothing_of_floods() {
     stranger.flood("OPTIONS");
     let before = pids.map(resident_kibibytes);
 
-    let mut connections = connect(tcp);
-    until("no more connections than one address may have", STEP, || open(&mut connections) <= 64);
+    let mut connections = half_connections(tcp, tls);
+    for connections in &mut connections {
+        until("no more connections than one address may have", STEP, || open(connections) <= SHARE);
+    }
+    demand_service(&scene);
     for kind in ["INVITE", "OPTIONS", "BYE", "response"] {
         stranger.flood(kind);
         // In the midst of it, a call in progress is served.
-        let changes = || {
-            let events = scene.phones[0].events();
-            events.iter().filter(|event| event.what == What::ChangeAnswered(200)).count()
-        };
-        let before = changes();
-        scene.phones[0].act(Step::Hold);
-        until("the hold is taken", STEP, || changes() == before + 1);
-        scene.phones[0].act(Step::Resume);
-        until("and its end", STEP, || changes() == before + 2);
-        scene.demand_sound();
+        demand_service(&scene);
     }
+    // Who has no part in it still gets a connection.
+    let mut honest = connect(5, tcp, b"\r\n\r\n");
+    honest.truncate(1);
+    let mut pong = [0; 2];
+    honest[0].set_read_timeout(Some(STEP)).expect("a socket can wait");
+    honest[0].read_exact(&mut pong).expect("its keep-alive is answered");
+    let between = pids.map(resident_kibibytes);
+    for kind in ["INVITE", "OPTIONS", "BYE", "response"] {
+        stranger.flood(kind);
+    }
+    let last = pids.map(resident_kibibytes);
+    assert!(
+        last.iter().zip(between).all(|(last, between)| *last <= between + AGAIN),
+        "{between:?}, {last:?}"
+    );
     scene.demand_new_callback();
     stranger.read();
 

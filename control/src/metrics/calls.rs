@@ -149,6 +149,7 @@ impl EndpointFigures {
                 ("malformed", counters.datagrams_malformed),
                 ("stray_response", counters.stray_responses),
                 ("stray_request", counters.stray_requests),
+                ("stranger_unanswered", counters.strangers_unanswered),
             ],
         )?;
         out.media(counters)?;

@@ -35,6 +35,9 @@ pub struct Counters {
     pub stray_responses: u64,
     /// Requests that belong to no dialog of ours.
     pub stray_requests: u64,
+    /// Requests of strangers, malformed ones too, that were dropped: they had been answered often enough in that
+    /// second.
+    pub strangers_unanswered: u64,
     /// Sessions that a new gateway took over from one that died.
     pub resumed: u64,
     /// Times that a connected party was found absent: nothing came from it for seconds.

@@ -138,8 +138,10 @@ impl Endpoint {
                 // Empty lines keep a binding alive (RFC 5626 section 3.5.1); they are nobody's mistake.
                 if bytes.iter().any(|byte| !matches!(byte, b'\r' | b'\n' | 0)) {
                     self.counters.datagrams_malformed += 1;
-                    let answer = crate::message::refusal(bytes, &error, source);
-                    self.answer(listener, answer.map(|bytes| (source, bytes)));
+                    if self.answers_strangers(now, source) {
+                        let answer = crate::message::refusal(bytes, &error, source);
+                        self.answer(listener, answer.map(|bytes| (source, bytes)));
+                    }
                 }
                 return;
             }
@@ -153,6 +155,9 @@ impl Endpoint {
             None if self.receive_peer(now, path, &message) => self.work_off(now),
             None if message.is_request() => {
                 self.counters.stray_requests += 1;
+                if !self.answers_strangers(now, source) {
+                    return;
+                }
                 let answer = leg::outside::answer(&message, source, self.secret);
                 // Over a connection the answer goes back over it, whatever Via says (RFC 3261 section 18.2.2).
                 let answer = match path.transport.is_reliable() {
@@ -163,6 +168,12 @@ impl Endpoint {
             }
             None => self.counters.stray_responses += 1,
         }
+    }
+
+    fn answers_strangers(&mut self, now: Now, source: SocketAddr) -> bool {
+        let may = self.strangers.may_be_answered(now.instant, source.ip());
+        self.counters.strangers_unanswered += u64::from(!may);
+        may
     }
 
     fn answer(&mut self, listener: Listener, answer: Option<(SocketAddr, Vec<u8>)>) {

@@ -26,6 +26,7 @@ mod routing;
 pub mod settings;
 mod shards;
 mod slots;
+mod strangers;
 #[cfg(test)]
 mod tests;
 mod trunks;
@@ -52,6 +53,7 @@ use resting::Resting;
 pub use settings::{Admission, Limits, Local, Policy, Settings, Trunk};
 use shards::Shards;
 use slots::{LegSlot, Search, Slot};
+use strangers::Strangers;
 use trunks::Trunks;
 pub use trunks::{POST_DIAL_BOUNDS, TrunkFigures};
 
@@ -77,6 +79,7 @@ pub struct Endpoint {
     /// While a gateway has died and not all that it carried goes on with the next one.
     recovery: Option<Recovery>,
     trunks: Trunks,
+    strangers: Strangers,
     bucket: Bucket,
     /// Places that are not to be asked for a while.
     resting: Resting,
@@ -115,6 +118,7 @@ impl Endpoint {
             shards: Shards::default(),
             recovery: None,
             trunks: Trunks::default(),
+            strangers: Strangers::default(),
             bucket,
             resting: Resting::default(),
             deadlines: Deadlines::default(),

@@ -124,7 +124,7 @@ async fn rfc3261_8_1_3_1_a_peer_that_is_not_there_is_told_of() {
 }
 
 #[tokio::test]
-async fn connections_that_say_nothing_take_a_bounded_share() {
+async fn rfc3261_26_3_2_4_connections_that_say_nothing_take_a_bounded_share() {
     let mut node = Node::new(Transport::Tcp, |sip| sip.max_connections = 3);
     let mut silent = Vec::new();
     for _ in 0..3 {

@@ -31,7 +31,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn any_bytes_of_strangers_leave_calls_and_memory_as_they_were(
+    fn rfc3261_26_3_2_4_any_bytes_of_strangers_leave_calls_and_memory_as_they_were(
         noise in vec(vec(any::<u8>(), 0..200), 0..8),
         program in vec(any::<u8>(), 0..1_500),
     ) {
@@ -58,7 +58,7 @@ proptest! {
 }
 
 #[test]
-fn a_flood_of_strangers_keeps_no_memory_and_makes_no_call_wait() {
+fn rfc3261_26_3_2_4_a_flood_of_strangers_keeps_no_memory_and_makes_no_call_wait() {
     let mut world = World::with_calls(50);
     let programs: Vec<Vec<u8>> = (0..=255_u8).map(|octet| vec![octet; 40]).collect();
     let flood = |world: &mut World| {

@@ -87,7 +87,7 @@ fn rfc3261_9_1_party_1_hangs_up_before_party_2_says_anything() {
 }
 
 #[test]
-fn two_183s_then_200_of_party_2_keep_its_port() {
+fn rfc3264_5_1_two_183s_then_200_of_party_2_keep_its_port() {
     let (mut node, _) = Node::calling_two();
     let two = node.one(TWO, "INVITE");
     node.answer(TWO, &two, 183, "left", &text::sdp("192.0.2.31", 41_000, "8 101", "sendrecv"));
@@ -137,7 +137,7 @@ fn rfc3261_17_1_1_2_nobody_answers_party_1s_invite() {
 }
 
 #[test]
-fn hold_of_one_party_leaves_the_other_undisturbed() {
+fn rfc3725_7_hold_of_one_party_leaves_the_other_undisturbed() {
     let (mut node, one) = Node::calling_two();
     let two = node.one(TWO, "INVITE");
     node.answer(TWO, &two, 200, "two", &plain_sdp());

@@ -271,7 +271,7 @@ fn only_challenges_of_a_known_kind_and_size_are_answered() {
 
 /// A party may lead the requests of a dialog to where it likes, and challenge them there, or speak from elsewhere.
 #[test]
-fn challenges_of_another_address_are_never_answered() {
+fn rfc3261_22_2_challenges_of_another_address_are_never_answered() {
     let (mut call, invite) = dial();
     let elsewhere = "sip:thief@203.0.113.66:5060";
     call.deliver(&text::response(

@@ -81,7 +81,7 @@ fn rfc3261_13_2_1_early_media_of_another_branch_is_no_answer() {
 }
 
 #[test]
-fn the_latest_early_media_of_a_fork_is_heard() {
+fn rfc3261_13_2_2_1_the_latest_early_media_of_a_fork_is_heard() {
     let (mut call, invite) = Call::dial();
     call.answer(&invite, 183, "one", &sdp_at(40_000));
     call.answer(&invite, 183, "two", &sdp_at(40_002));

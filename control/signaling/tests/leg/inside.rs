@@ -141,7 +141,7 @@ fn requests_in_an_early_dialog_are_answered() {
 }
 
 #[test]
-fn a_flood_of_requests_is_bounded_and_leaves_room_for_our_own() {
+fn rfc3261_26_3_2_4_a_flood_of_requests_is_bounded_and_leaves_room_for_our_own() {
     let (mut call, invite) = Call::answered();
     for number in 1..=500 {
         call.deliver(&text::request(&invite, "OPTIONS", number, "one", &[], ""));

@@ -29,7 +29,7 @@ fn answer(bytes: &[u8]) -> Option<Text> {
 }
 
 #[test]
-fn each_method_outside_a_dialog_gets_its_answer() {
+fn rfc3261_8_2_1_each_method_outside_a_dialog_gets_its_answer() {
     let expected = [
         ("INVITE", "403"),
         ("OPTIONS", "200"),

@@ -39,7 +39,7 @@ fn a_response_says_what_stands_in_it() {
 }
 
 #[test]
-fn compact_forms_and_any_case_are_the_same_header() {
+fn rfc3261_7_3_3_compact_forms_and_any_case_are_the_same_header() {
     // RFC 3261 sections 7.3.1, 7.3.3.
     let bytes = wire(
         "BYE sip:b@192.0.2.2 SIP/2.0\nv: SIP/2.0/UDP h;branch=z9hG4bK1\nF: <sip:a@h>;tag=1\nt: <sip:b@h>;tag=2\n\
@@ -54,7 +54,7 @@ fn compact_forms_and_any_case_are_the_same_header() {
 }
 
 #[test]
-fn comma_joined_values_are_as_good_as_lines() {
+fn rfc3261_7_3_1_comma_joined_values_are_as_good_as_lines() {
     // RFC 3261 section 7.3.1.
     let extra = "Record-Route: <sip:p1;lr>, \"a, b\" <sip:p2,x@h;lr>\nRecord-Route: <sip:p3;lr>\nAllow: INVITE,ACK , BYE\n";
     let bytes = message("INVITE sip:b@h SIP/2.0", extra, "");
@@ -66,7 +66,7 @@ fn comma_joined_values_are_as_good_as_lines() {
 }
 
 #[test]
-fn vias_come_in_their_order() {
+fn rfc3261_8_2_6_2_vias_come_in_their_order() {
     let bytes =
         message("INVITE sip:b@h SIP/2.0", "Via: SIP/2.0/TCP [2001:db8::1]:5061;branch=z9hG4bKx\n", "");
     let message = Message::parse(&bytes).expect("valid");
@@ -76,7 +76,7 @@ fn vias_come_in_their_order() {
 }
 
 #[test]
-fn folds_are_white_space() {
+fn rfc3261_7_3_1_folds_are_white_space() {
     let bytes = message("INVITE sip:b@h SIP/2.0", "Subject: one\n two\n\t three\n", "");
     let message = Message::parse(&bytes).expect("valid");
     let raw = message.header(Name::Subject).expect("there");
@@ -104,7 +104,7 @@ fn the_smaller_headers() {
 }
 
 #[test]
-fn a_body_ends_where_content_length_says() {
+fn rfc3261_18_3_a_body_ends_where_content_length_says() {
     // RFC 3261 section 18.3.
     let mut bytes = message("INVITE sip:b@h SIP/2.0", "", "v=0\n");
     bytes.extend_from_slice(b"more");
@@ -122,7 +122,7 @@ fn bodies_are_bytes() {
 }
 
 #[test]
-fn empty_lines_before_the_message_are_skipped_and_alone_are_none() {
+fn rfc3261_7_5_empty_lines_before_the_message_are_skipped_and_alone_are_none() {
     // RFC 3261 section 7.5; RFC 5626 section 3.5.1.
     let mut bytes = b"\r\n\r\n".to_vec();
     bytes.extend(message("BYE sip:b@h SIP/2.0", "", ""));

@@ -26,7 +26,7 @@ fn a_request_in_print() {
 }
 
 #[test]
-fn nothing_breaks_out_of_its_line() {
+fn rfc3261_25_1_nothing_breaks_out_of_its_line() {
     for evil in ["a\r\nX: y", "a\nX: y", "a\rb", "a\0b", "a\u{7f}", "a\u{1b}[2J", "\\\u{7}"] {
         let outcome = request().header(Name::Subject, evil).build();
         assert_eq!(outcome, Err(BuildError::Control(Name::Subject)), "{evil:?}");

@@ -255,7 +255,7 @@ proptest! {
     }
 
     #[test]
-    fn spelling_does_not_matter(model in model(), choices: u64) {
+    fn rfc3261_7_3_1_spelling_does_not_matter(model in model(), choices: u64) {
         let bytes = respell(&model.print(), choices);
         let message = Message::parse(&bytes).map_err(|error| TestCaseError::fail(error.to_string()))?;
         model.check(&message)?;

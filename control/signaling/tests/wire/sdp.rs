@@ -43,7 +43,7 @@ fn our_offer_in_print() {
 }
 
 #[test]
-fn an_answer_chooses() {
+fn rfc3264_6_1_an_answer_chooses() {
     let chosen =
         accept("m=audio 4000 RTP/AVP 0 96\na=rtpmap:96 telephone-event/8000\na=ptime:30\n").expect("good");
     let far_end = chosen.far_end;
@@ -83,7 +83,7 @@ fn rfc5761_5_1_1_rtcp_shares_the_port_where_both_say_so() {
 }
 
 #[test]
-fn the_first_codec_that_is_ours_counts() {
+fn rfc3264_6_1_the_first_codec_that_is_ours_counts() {
     // RFC 3264 section 6.1: in the answerer's order.
     let chosen = accept("m=audio 4000 RTP/AVP 18 97 8\na=rtpmap:97 pcmu/8000/1\n").expect("good");
     assert_eq!((chosen.far_end.codec, chosen.far_end.payload_type), (Codec::Pcmu, 97));
@@ -114,7 +114,7 @@ fn wideband_codecs_in_print() {
 }
 
 #[test]
-fn events_and_comfort_noise_go_with_the_clock_of_the_codec() {
+fn rfc4733_2_4_1_events_and_comfort_noise_go_with_the_clock_of_the_codec() {
     let media = |order: &str| {
         party(&format!(
             "m=audio 4000 RTP/AVP {order}\na=rtpmap:96 OPUS/48000/2\na=rtpmap:97 telephone-event/48000\n\
@@ -132,7 +132,7 @@ fn events_and_comfort_noise_go_with_the_clock_of_the_codec() {
 }
 
 #[test]
-fn a_dynamic_number_of_the_far_end_stays() {
+fn rfc3264_6_1_a_dynamic_number_of_the_far_end_stays() {
     // RFC 3264 section 8.3.2.
     let mut ours = wide();
     let offer =
@@ -144,7 +144,7 @@ fn a_dynamic_number_of_the_far_end_stays() {
 }
 
 #[test]
-fn the_medias_own_address_goes_before_the_sessions() {
+fn rfc8866_5_7_the_medias_own_address_goes_before_the_sessions() {
     let chosen = accept("m=audio 4000 RTP/AVP 8\nc=IN IP4 192.0.2.77\n").expect("good");
     assert_eq!(chosen.far_end.address.to_string(), "192.0.2.77:4000");
     let without = wire("v=0\no=- 1 1 IN IP4 192.0.2.9\ns=-\nt=0 0\nm=audio 4000 RTP/AVP 8\n");
@@ -152,7 +152,7 @@ fn the_medias_own_address_goes_before_the_sessions() {
 }
 
 #[test]
-fn hold_in_all_its_forms() {
+fn rfc3264_8_4_hold_in_all_its_forms() {
     // RFC 3264 sections 5.1, 8.4.
     let told = |direction: &str| {
         let chosen = accept(&format!("m=audio 4000 RTP/AVP 8\n{direction}")).expect("good");
@@ -214,7 +214,7 @@ fn sizes_are_bounded() {
 }
 
 #[test]
-fn an_offer_of_several_lines_is_answered_line_by_line() {
+fn rfc3264_6_an_offer_of_several_lines_is_answered_line_by_line() {
     // RFC 3264 section 6.
     let offer = "m=video 5000 RTP/AVP 99 100\na=rtpmap:99 H264/90000\nm=audio 0 RTP/AVP 8\nm=audio 6000 RTP/SAVP 8\n\
                  m=audio 4000 RTP/AVP 18 0 8 96\na=rtpmap:96 telephone-event/8000\na=sendonly\nm=image 7000 udptl t38\n";
@@ -238,7 +238,7 @@ fn an_offer_of_several_lines_is_answered_line_by_line() {
 }
 
 #[test]
-fn directions_are_answered_with_their_reverse() {
+fn rfc3264_6_1_directions_are_answered_with_their_reverse() {
     // RFC 3264 section 6.1.
     for (offered, answered) in [
         ("sendrecv", "sendrecv"),
@@ -253,7 +253,7 @@ fn directions_are_answered_with_their_reverse() {
 }
 
 #[test]
-fn the_version_counts_what_is_new() {
+fn rfc3264_8_the_version_counts_what_is_new() {
     // RFC 3264 section 8.
     let version = |description: Vec<u8>| {
         let text = text(description);

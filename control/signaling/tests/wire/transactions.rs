@@ -91,7 +91,7 @@ fn begin(layer: &mut Layer, path: Path, method: Method<'_>) -> (ClientId, Vec<u8
 }
 
 #[test]
-fn an_invite_without_answer_is_repeated_and_times_out() {
+fn rfc3261_17_1_1_2_an_invite_without_answer_is_repeated_and_times_out() {
     // RFC 3261 section 17.1.1.2: timers A and B.
     let mut layer = layer();
     begin(&mut layer, UDP, Method::Invite);
@@ -102,7 +102,7 @@ fn an_invite_without_answer_is_repeated_and_times_out() {
 }
 
 #[test]
-fn over_a_reliable_transport_nothing_is_repeated() {
+fn rfc3261_17_1_1_2_over_a_reliable_transport_nothing_is_repeated() {
     let mut layer = layer();
     begin(&mut layer, TCP, Method::Invite);
     assert_eq!(run(&mut layer, at(100_000)), [(32_000, "timed out".into()), (64_000, "ended".into())]);
@@ -114,7 +114,7 @@ fn over_a_reliable_transport_nothing_is_repeated() {
 }
 
 #[test]
-fn a_provisional_response_ends_the_repeating() {
+fn rfc3261_17_1_1_2_a_provisional_response_ends_the_repeating() {
     let mut layer = layer();
     let (id, bytes) = begin(&mut layer, UDP, Method::Invite);
     let ringing = response(&bytes, 180, "b");
@@ -124,7 +124,7 @@ fn a_provisional_response_ends_the_repeating() {
 }
 
 #[test]
-fn a_refusal_is_acknowledged_as_often_as_it_comes_and_delivered_once() {
+fn rfc3261_17_1_1_2_a_refusal_is_acknowledged_as_often_as_it_comes_and_delivered_once() {
     // RFC 3261 sections 17.1.1.2, 17.1.1.3: timer D.
     let mut layer = layer();
     let (id, bytes) = begin(&mut layer, UDP, Method::Invite);
@@ -141,7 +141,7 @@ fn a_refusal_is_acknowledged_as_often_as_it_comes_and_delivered_once() {
 }
 
 #[test]
-fn every_2xx_reaches_the_user_for_64_t1() {
+fn rfc6026_7_2_every_2xx_reaches_the_user_for_64_t1() {
     // RFC 6026 section 7.2: Accepted, timer M; forks have tags of their own.
     let mut layer = layer();
     let (id, bytes) = begin(&mut layer, UDP, Method::Invite);
@@ -154,7 +154,7 @@ fn every_2xx_reaches_the_user_for_64_t1() {
 }
 
 #[test]
-fn a_2xx_after_a_refusal_reaches_the_user_too() {
+fn rfc3261_16_7_a_2xx_after_a_refusal_reaches_the_user_too() {
     // RFC 3261 section 16.7 step 5.
     let mut layer = layer();
     let (id, bytes) = begin(&mut layer, UDP, Method::Invite);
@@ -163,7 +163,7 @@ fn a_2xx_after_a_refusal_reaches_the_user_too() {
 }
 
 #[test]
-fn cancel_waits_for_a_provisional_response_and_bounds_the_rest() {
+fn rfc3261_9_1_cancel_waits_for_a_provisional_response_and_bounds_the_rest() {
     // RFC 3261 section 9.1.
     let mut layer = layer();
     let (invite, bytes) = begin(&mut layer, UDP, Method::Invite);
@@ -197,7 +197,7 @@ fn a_cancelled_invite_ends_with_487_or_with_the_200_that_crossed() {
 }
 
 #[test]
-fn another_request_is_repeated_up_to_t2_and_times_out() {
+fn rfc3261_17_1_2_2_another_request_is_repeated_up_to_t2_and_times_out() {
     // RFC 3261 section 17.1.2.2: timers E and F.
     let mut layer = layer();
     begin(&mut layer, UDP, Method::Bye);
@@ -210,7 +210,7 @@ fn another_request_is_repeated_up_to_t2_and_times_out() {
 }
 
 #[test]
-fn another_request_in_proceeding_is_repeated_every_t2() {
+fn rfc3261_17_1_2_2_another_request_in_proceeding_is_repeated_every_t2() {
     let mut layer = layer();
     let (id, bytes) = begin(&mut layer, UDP, Method::Options);
     assert_eq!(feed(&mut layer, at(100), &response(&bytes, 100, "b")), Delivery::Response(id));
@@ -224,7 +224,7 @@ fn another_request_in_proceeding_is_repeated_every_t2() {
 }
 
 #[test]
-fn a_transport_that_fails_ends_the_request() {
+fn rfc3261_17_1_4_a_transport_that_fails_ends_the_request() {
     // RFC 3261 section 8.1.3.1.
     for method in [Method::Invite, Method::Bye] {
         let mut layer = layer();
@@ -237,7 +237,7 @@ fn a_transport_that_fails_ends_the_request() {
 }
 
 #[test]
-fn responses_match_by_branch_sent_by_and_method_alone() {
+fn rfc3261_17_1_3_responses_match_by_branch_sent_by_and_method_alone() {
     // RFC 3261 sections 17.1.3, 18.1.2, 8.1.3.3.
     let mut layer = layer();
     let (id, bytes) = begin(&mut layer, UDP, Method::Invite);
@@ -280,7 +280,7 @@ fn accept(layer: &mut Layer, now: Instant, bytes: &[u8]) -> ServerId {
 }
 
 #[test]
-fn a_served_request_is_answered_again_when_it_comes_again() {
+fn rfc3261_17_2_2_a_served_request_is_answered_again_when_it_comes_again() {
     // RFC 3261 section 17.2.2: timer J.
     let mut layer = layer();
     let bye = request(Method::Bye, "z9hG4bKs", 2);
@@ -298,7 +298,7 @@ fn a_served_request_is_answered_again_when_it_comes_again() {
 }
 
 #[test]
-fn an_invite_whose_user_takes_its_time_gets_100() {
+fn rfc3261_17_2_1_an_invite_whose_user_takes_its_time_gets_100() {
     // RFC 3261 section 17.2.1.
     let mut layer = layer();
     let invite = request(Method::Invite, "z9hG4bKs", 2);
@@ -312,7 +312,7 @@ fn an_invite_whose_user_takes_its_time_gets_100() {
 }
 
 #[test]
-fn a_refused_invite_waits_for_its_ack() {
+fn rfc3261_17_2_1_a_refused_invite_waits_for_its_ack() {
     // RFC 3261 section 17.2.1: timers G, H, I.
     let mut layer = layer();
     let invite = request(Method::Invite, "z9hG4bKs", 2);
@@ -329,7 +329,7 @@ fn a_refused_invite_waits_for_its_ack() {
 }
 
 #[test]
-fn a_refused_invite_without_ack_is_told() {
+fn rfc3261_17_2_1_a_refused_invite_without_ack_is_told() {
     let mut layer = layer();
     let invite = request(Method::Invite, "z9hG4bKs", 2);
     let id = accept(&mut layer, at(0), &invite);
@@ -341,7 +341,7 @@ fn a_refused_invite_without_ack_is_told() {
 }
 
 #[test]
-fn an_accepted_invite_is_repeated_until_the_user_has_the_ack() {
+fn rfc6026_7_1_an_accepted_invite_is_repeated_until_the_user_has_the_ack() {
     // RFC 3261 section 13.3.1.4, RFC 6026 section 7.1: timer L.
     let mut layer = layer();
     let invite = request(Method::Invite, "z9hG4bKs", 2);
@@ -362,7 +362,7 @@ fn an_accepted_invite_is_repeated_until_the_user_has_the_ack() {
 }
 
 #[test]
-fn an_accepted_invite_without_ack_is_told() {
+fn rfc6026_7_1_an_accepted_invite_without_ack_is_told() {
     let mut layer = layer();
     let invite = request(Method::Invite, "z9hG4bKs", 2);
     let id = accept(&mut layer, at(0), &invite);
@@ -373,7 +373,7 @@ fn an_accepted_invite_without_ack_is_told() {
 }
 
 #[test]
-fn a_cancel_finds_its_invite() {
+fn rfc3261_9_2_a_cancel_finds_its_invite() {
     // RFC 3261 section 9.2.
     let mut layer = layer();
     let cancel = request(Method::Cancel, "z9hG4bKs", 2);
@@ -387,7 +387,7 @@ fn a_cancel_finds_its_invite() {
 }
 
 #[test]
-fn old_clients_without_a_unique_branch_are_matched_by_all_else() {
+fn rfc3261_17_2_3_old_clients_without_a_unique_branch_are_matched_by_all_else() {
     // RFC 3261 section 17.2.3.
     let mut layer = layer();
     let invite = request(Method::Invite, "1", 2);
@@ -403,7 +403,7 @@ fn old_clients_without_a_unique_branch_are_matched_by_all_else() {
 }
 
 #[test]
-fn answers_go_where_the_request_came_from() {
+fn rfc3261_18_2_2_answers_go_where_the_request_came_from() {
     let mut layer = layer();
     let bye = request(Method::Bye, "z9hG4bKs", 2);
     let source: SocketAddr = "198.51.100.7:40000".parse().expect("an address");

@@ -25,7 +25,7 @@ fn parts_of_a_sip_uri() {
 }
 
 #[test]
-fn a_uri_without_a_port_has_that_of_its_scheme_and_transport() {
+fn rfc3261_19_1_2_a_uri_without_a_port_has_that_of_its_scheme_and_transport() {
     // RFC 3261 section 19.1.2.
     let ports = [
         ("sip:192.0.2.1", 5060),
@@ -71,7 +71,7 @@ fn what_is_no_uri() {
 }
 
 #[test]
-fn equality_by_rfc_3261_section_19_1_4() {
+fn rfc3261_19_1_4_equality() {
     let same = [
         ("sip:%61lice@atlanta.com;transport=TCP", "sip:alice@AtlanTa.CoM;Transport=tcp"),
         ("sip:carol@chicago.com", "sip:carol@chicago.com;newparam=5"),

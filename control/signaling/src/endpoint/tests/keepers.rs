@@ -74,7 +74,7 @@ fn rfc3261_11_a_trunk_that_answers_whatever_it_answers_is_up() {
 }
 
 #[test]
-fn a_trunk_goes_down_after_two_failures_and_up_after_two_answers() {
+fn rfc3261_11_a_trunk_goes_down_after_two_failures_and_up_after_two_answers() {
     let mut node = Node::new(pinging());
     node.wait(Duration::ZERO);
     let first = take(&mut node, Method::Options);
@@ -136,7 +136,7 @@ fn rfc3261_10_2_8_too_brief_an_interval_is_lengthened() {
 }
 
 #[test]
-fn a_challenge_from_elsewhere_is_not_answered() {
+fn rfc3261_22_2_a_challenge_from_elsewhere_is_not_answered() {
     let mut node = Node::new(registering());
     node.wait(Duration::ZERO);
     let first = take(&mut node, Method::Register).remove(0);

@@ -19,7 +19,7 @@ Via: SIP/2.0/UDP 203.0.113.5;branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\nTo: <si
 Call-ID: 0123456789abcdef0123456789abcdef\r\nCSeq: 1 INVITE\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n";
 
 #[test]
-fn a_strangers_invite_is_refused_once_and_leaves_nothing() {
+fn rfc3261_8_2_7_a_strangers_invite_is_refused_once_and_leaves_nothing() {
     let mut node = Node::new(settings());
     node.receive(stranger(), INVITE);
     let (to, answer) = &node.sent[0];

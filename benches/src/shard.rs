@@ -14,6 +14,8 @@ use duogate_media::{
 };
 
 const PAYLOAD: usize = 160;
+/// No silence: who says nothing else is listened to more closely.
+const SPEECH: u8 = 0x2a;
 /// Blocks of recordings: four open, and as many on their way.
 const BLOCKS: usize = 8;
 /// Both parties' packets of one pair: 100 a second.
@@ -113,7 +115,7 @@ impl Shard {
             sessions: Vec::new(),
             parties: Vec::new(),
             turn: 0,
-            buffer: [0x55; HEADER_BYTES + PAYLOAD],
+            buffer: [SPEECH; HEADER_BYTES + PAYLOAD],
         };
         for tag in 0..u64::from(pairs) {
             shard.command(Command::Open { tag: Tag(tag), legs: [LegOpening::FRESH; 2] });

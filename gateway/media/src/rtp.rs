@@ -41,6 +41,7 @@ pub struct Header {
 
 impl Header {
     /// Writes a header without contributing sources, extension or padding.
+    #[inline]
     pub fn emit(&self, bytes: &mut [u8; HEADER_BYTES]) {
         bytes[0] = 0x80;
         bytes[1] = u8::from(self.marker) << 7 | self.payload_type & 0x7f;

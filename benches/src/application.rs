@@ -7,9 +7,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::clock;
+use crate::process::remark;
 
-/// Connections: enough that one answer in a while may be slow without holding up the next request.
-const CONNECTIONS: usize = 16;
+/// Connections for this many callbacks a second, at least [`CONNECTIONS`]: enough that one answer in a while may be slow
+/// without holding up the next request.
+const RATE_OF_A_CONNECTION: u32 = 50;
+const CONNECTIONS: u32 = 16;
 
 /// What is to be asked for.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +38,8 @@ pub struct Asked {
     pub took: u64,
     /// The answer was a result.
     pub accepted: bool,
+    /// The answer says when to try again.
+    pub later: bool,
 }
 
 fn connect(http: u16) -> io::Result<TcpStream> {
@@ -63,7 +68,8 @@ pub fn construct_all(order: Order) -> io::Result<Vec<Asked>> {
     let start = clock::monotonic();
     let mut all = Vec::new();
     std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..CONNECTIONS).map(|_| scope.spawn(|| ask(order, &next, start))).collect();
+        let connections = (order.rate / RATE_OF_A_CONNECTION).max(CONNECTIONS);
+        let threads: Vec<_> = (0..connections).map(|_| scope.spawn(|| ask(order, &next, start))).collect();
         for thread in threads {
             let asked =
                 thread.join().unwrap_or_else(|_| Err(io::Error::other("a connection's thread died")))?;
@@ -89,8 +95,13 @@ fn ask(order: Order, next: &AtomicU32, start: u64) -> io::Result<Vec<Asked>> {
         let (left, began) = (clock::wall(), clock::monotonic());
         stream.write_all(request.as_bytes())?;
         let (status, body) = answer(&mut stream)?;
+        let took = clock::monotonic() - began;
         let accepted = status == 200 && body.contains("\"result\"");
-        asked.push(Asked { number, left, took: clock::monotonic() - began, accepted });
+        let later = body.contains("retry_after_seconds");
+        if !accepted && !later {
+            remark(&format!("callback {number} was refused: {status} {body}"));
+        }
+        asked.push(Asked { number, left, took, accepted, later });
     }
 }
 

@@ -4,6 +4,7 @@ pub mod cable;
 pub mod growth;
 pub mod instructions;
 pub mod memory;
+pub mod overload;
 pub mod prompts;
 pub mod relay;
 pub mod setup;

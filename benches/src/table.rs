@@ -120,6 +120,23 @@ pub fn microseconds(nanoseconds: u64) -> String {
     format!("{} µs", (nanoseconds + 500) / 1000)
 }
 
+/// Sorted nanoseconds as a histogram in one line: the share of times up to each bound that has any.
+#[must_use]
+pub fn histogram(sorted: &[u64]) -> String {
+    let mut bars = Vec::new();
+    let mut begin = 0;
+    // Bounds of 125 µs, 250 µs, 500 µs, …
+    for bound in (0..20).map(|power| 125_000_u64 << power) {
+        let end = sorted.partition_point(|time| *time <= bound);
+        if end > begin {
+            let permille = (end - begin) * 1000 / sorted.len();
+            bars.push(format!("≤ {} {}.{} %", milliseconds(bound), permille / 10, permille % 10));
+        }
+        begin = end;
+    }
+    bars.join(", ")
+}
+
 /// A number with commas between its thousands.
 #[must_use]
 pub fn thousands(number: u64) -> String {

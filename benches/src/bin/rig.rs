@@ -12,7 +12,7 @@ use duogate_benches::floor::{self, Kind};
 use duogate_benches::process::{pin, raise_descriptor_limit, remark};
 use duogate_benches::rows::instructions::{self, Work};
 use duogate_benches::rows::subject::Subject;
-use duogate_benches::rows::{GENERATOR_CORE, cable, growth, memory, prompts, relay, setup};
+use duogate_benches::rows::{GENERATOR_CORE, cable, growth, memory, overload, prompts, relay, setup};
 use duogate_benches::table::Table;
 use duogate_benches::{leavings, plot};
 
@@ -24,7 +24,7 @@ use duogate_benches::{leavings, plot};
 /// no forwarder's doing, and befalls all alike.
 ///
 /// The rows "capacity" and "growth" need root, iproute2 and util-linux, and a rig that was built with clang; "relay"
-/// runs without rtpengine too; "setup" needs SIPp; "instructions" needs valgrind. What a row lacks is told, and the row
+/// runs without rtpengine too; "setup" and "overload" need SIPp; "instructions" needs valgrind. What a row lacks is told, and the row
 /// is left out.
 #[derive(Debug, Parser)]
 #[command(verbatim_doc_comment)]
@@ -91,6 +91,18 @@ enum Row {
         #[arg(long, default_value_t = 5)]
         talk: u64,
     },
+    /// Ten times the callbacks that are admitted: what is placed, and how fast the rest is refused.
+    Overload {
+        /// Callbacks a second that are admitted.
+        #[arg(long, default_value_t = 200)]
+        admitted: u32,
+        /// How many times that are asked for.
+        #[arg(long, default_value_t = 10)]
+        times: u32,
+        /// For so long.
+        #[arg(long, default_value_t = 8)]
+        seconds: u32,
+    },
     /// A bare forwarder; the rig starts it for the relay row.
     #[command(hide = true)]
     Floor {
@@ -144,6 +156,8 @@ fn all() -> Vec<Row> {
         Row::Memory,
         Row::Instructions,
         Row::Setup { rate: 200, seconds: 60, talk: 5 },
+        Row::Setup { rate: 500, seconds: 20, talk: 5 },
+        Row::Overload { admitted: 200, times: 10, seconds: 8 },
     ]
 }
 
@@ -212,6 +226,9 @@ fn measure(row: &Row, folder: &Path) -> io::Result<Table> {
             setup::Load { rate: *rate, duration: Duration::from_secs(*seconds), talk: *talk },
             folder,
         ),
+        Row::Overload { admitted, times, seconds } => {
+            overload::run(overload::Crowd { admitted: *admitted, times: *times, seconds: *seconds }, folder)
+        }
         Row::Floor { .. } | Row::Core { .. } => Ok(Table::default()),
     }
 }

@@ -16,8 +16,11 @@ use crate::metrics::quantile_bound;
 use crate::process::Process;
 use crate::rows::MEASURED_CORE;
 use crate::rows::memory::kibi;
-use crate::table::{Table, milliseconds, quantile};
+use crate::table::{Table, histogram, milliseconds, quantile};
 use crate::wire::{self, Sighting};
+
+/// More callbacks a second than any machine sets up.
+const UNBOUNDED: u32 = 10_000;
 
 /// Goals: from the request to the first INVITE, from party 1's answer to party 2's INVITE, memory of a pair.
 const GOAL_INVITE_NANOSECONDS: u64 = 10_000_000;
@@ -43,8 +46,8 @@ impl Load {
 
 /// Ports of one run, free when it began.
 #[derive(Clone, Copy, Debug)]
-struct Ports {
-    http: u16,
+pub(super) struct Ports {
+    pub(super) http: u16,
     sip: u16,
     parties: [u16; 2],
 }
@@ -61,17 +64,18 @@ impl Ports {
 }
 
 /// Everything that runs.
-struct World {
+pub(super) struct World {
     gateway: Process,
     control: Process,
     parties: [Process; 2],
-    ports: Ports,
+    pub(super) ports: Ports,
 }
 
 impl World {
-    fn start(load: Load, folder: &Path) -> io::Result<Self> {
+    /// With at most so many callbacks a second admitted.
+    pub(super) fn start(load: Load, admitted: u32, folder: &Path) -> io::Result<Self> {
         let ports = Ports::free()?;
-        let settings = settings(ports, folder)?;
+        let settings = settings(ports, admitted, folder)?;
         let arguments = ["--config".to_owned(), settings.display().to_string()];
         let start = |name, log| Process::start(name, None, &program(name)?, &arguments, &folder.join(log));
         let gateway = start("duogate-gateway", "setup-gateway.log")?;
@@ -93,13 +97,40 @@ impl World {
         Err(io::Error::other(format!("Duogate does not take calls; see {}", folder.display())))
     }
 
+    /// Processor time of gateway, control plane and both parties so far, in nanoseconds.
+    pub(super) fn cpu(&self) -> io::Result<[u64; 4]> {
+        let [one, two] = &self.parties;
+        Ok([self.gateway.cpu()?, self.control.cpu()?, one.cpu()?, two.cpu()?])
+    }
+
+    /// What the application asks for, and what was seen on the wire meanwhile.
+    pub(super) fn ask(&self, order: Order) -> io::Result<(Vec<application::Asked>, HashMap<u32, Sighting>)> {
+        let socket = wire::open()?;
+        let done = AtomicBool::new(false);
+        let (sip, parties) = (self.ports.sip, self.ports.parties);
+        std::thread::scope(|scope| {
+            let watch = scope.spawn(|| wire::watch(&socket, sip, parties, &done));
+            let asked = application::construct_all(order);
+            // The last ones still call party 2.
+            std::thread::sleep(Duration::from_secs(2));
+            done.store(true, Ordering::Relaxed);
+            let seen = watch.join().unwrap_or_else(|_| Err(io::Error::other("the watch on the wire died")));
+            Ok((asked?, seen?))
+        })
+    }
+
+    /// An order of callbacks from these parties.
+    pub(super) fn order(&self, calls: u32, rate: u32) -> Order {
+        Order { http: self.ports.http, parties: self.ports.parties, calls, rate }
+    }
+
     /// Resident memory of gateway and control plane.
     fn resident(&self) -> io::Result<[u64; 2]> {
         Ok([self.gateway.resident()?, self.control.resident()?])
     }
 }
 
-fn settings(ports: Ports, folder: &Path) -> io::Result<PathBuf> {
+fn settings(ports: Ports, admitted: u32, folder: &Path) -> io::Result<PathBuf> {
     let path = folder.join("setup.toml");
     let (folder, address) = (folder.display(), fresh_address());
     fs::write(
@@ -108,7 +139,7 @@ fn settings(ports: Ports, folder: &Path) -> io::Result<PathBuf> {
             "[http]\nlisten = \"127.0.0.1:{}\"\n[sip]\nlisten = [\"udp:127.0.0.1:{}\"]\n\
              [media]\naddress = \"{address}\"\nports = \"10000-49999\"\ncores = [{MEASURED_CORE}]\n\
              prompts = \"{folder}\"\nrecordings = \"{folder}\"\n[channel]\nsocket = \"{folder}/setup.sock\"\n\
-             [store]\npath = \"{folder}/setup.db\"\n[limits]\ncalls_per_second = 10000\n\
+             [store]\npath = \"{folder}/setup.db\"\n[limits]\ncalls_per_second = {admitted}\n\
              [[trunk]]\nname = \"loopback\"\nhosts = [\"127.0.0.1\"]\n",
             ports.http, ports.sip
         ),
@@ -166,29 +197,31 @@ fn sipp(place: usize, port: u16, load: Load, folder: &Path) -> io::Result<Proces
 /// The system's, and whatever does not start.
 pub fn run(load: Load, folder: &Path) -> io::Result<Table> {
     let socket = wire::open()?;
-    let mut world = World::start(load, folder)?;
+    let mut world = World::start(load, UNBOUNDED, folder)?;
     // Whatever is made lazily at the first call is not the pairs'.
     std::thread::sleep(Duration::from_secs(1));
     let idle = world.resident()?;
-    let order =
-        Order { http: world.ports.http, parties: world.ports.parties, calls: load.calls(), rate: load.rate };
+    let before = world.cpu()?;
+    let order = world.order(load.calls(), load.rate);
     let done = AtomicBool::new(false);
     let ports = (world.ports.sip, world.ports.parties);
-    let (asked, seen, busy, ended, disk) = std::thread::scope(|scope| {
+    let (asked, seen, busy, cpu, ended, disk) = std::thread::scope(|scope| {
         let watch = scope.spawn(|| wire::watch(&socket, ports.0, ports.1, &done));
         let disk = scope.spawn(|| disk::watch(folder, &done));
         let asking = scope.spawn(|| application::construct_all(order));
         std::thread::sleep(Duration::from_secs(load.talk).min(load.duration));
         let busy = world.resident();
         let asked = asking.join().unwrap_or_else(|_| Err(io::Error::other("the application died")));
+        let cpu = world.cpu();
         let ended = wait_for_parties(&mut world, load);
         done.store(true, Ordering::Relaxed);
         let seen = watch.join().unwrap_or_else(|_| Err(io::Error::other("the watch on the wire died")));
         let disk = disk.join().unwrap_or_else(|_| Err(io::Error::other("the watch on the disk died")));
-        (asked, seen, busy, ended, disk)
+        (asked, seen, busy, cpu, ended, disk)
     });
-    let (asked, seen, busy, disk) = (asked?, seen?, busy?, disk?);
+    let (asked, seen, busy, cpu, disk) = (asked?, seen?, busy?, cpu?, disk?);
     let mut table = times(load, &asked, &seen, ended, folder);
+    table.told("set-up: who used how much of a core", shares(load, before, cpu));
     table.told("set-up: this disk's bare fdatasync, p50 / p99 / max", three(&disk));
     own_view(world.ports.http, &mut table);
     let pairs = u64::from(load.rate) * load.talk.min(load.duration.as_secs());
@@ -201,6 +234,13 @@ pub fn run(load: Load, folder: &Path) -> io::Result<Table> {
         both <= GOAL_PAIR_BYTES,
     );
     Ok(table)
+}
+
+/// Processor time of each program while callbacks were asked for, as a share of one core.
+fn shares(load: Load, before: [u64; 4], after: [u64; 4]) -> String {
+    let span = load.duration.as_nanos().max(1);
+    let share = |place: usize| u128::from(after[place].saturating_sub(before[place])) * 100 / span;
+    format!("control {} %, gateway {} %, SIPp {} % and {} %", share(1), share(0), share(2), share(3))
 }
 
 /// Waits until both parties have had all their callbacks.
@@ -225,15 +265,9 @@ fn own_view(http: u16, table: &mut Table) {
     table.told("set-up: p99 by Duogate's own histograms", figure);
 }
 
-fn times(
-    load: Load,
-    asked: &[application::Asked],
-    seen: &HashMap<u32, Sighting>,
-    ended: bool,
-    folder: &Path,
-) -> Table {
-    let mut table = Table::default();
-    let refused = asked.iter().filter(|call| !call.accepted).count();
+/// Sorted times of the callbacks that were seen: from the request to the first INVITE, and from party 1's answer to
+/// party 2's INVITE.
+pub(super) fn spans(asked: &[application::Asked], seen: &HashMap<u32, Sighting>) -> [Vec<u64>; 2] {
     let mut first = Vec::new();
     let mut second = Vec::new();
     for call in asked {
@@ -245,6 +279,19 @@ fn times(
     }
     first.sort_unstable();
     second.sort_unstable();
+    [first, second]
+}
+
+fn times(
+    load: Load,
+    asked: &[application::Asked],
+    seen: &HashMap<u32, Sighting>,
+    ended: bool,
+    folder: &Path,
+) -> Table {
+    let mut table = Table::default();
+    let refused = asked.iter().filter(|call| !call.accepted).count();
+    let [first, second] = spans(asked, seen);
     let failed = [failed_calls(folder, "party1"), failed_calls(folder, "party2")];
     let calls = load.calls() as usize;
     let whole = ended && refused == 0 && failed == [Some(0); 2] && second.len() == calls;
@@ -263,21 +310,21 @@ fn times(
     table.judged(what, milliseconds(p99), "≤ 5 ms", whole && p99 <= GOAL_SECOND_INVITE_NANOSECONDS);
     let mut answers: Vec<u64> = asked.iter().map(|call| call.took).collect();
     answers.sort_unstable();
-    let three =
-        |sorted: &[u64]| [0.5, 0.99, 1.0].map(|share| milliseconds(quantile(sorted, share))).join(" / ");
     table.told("set-up: construct to first INVITE, p50 / p99 / max", three(&first));
     table.told("set-up: 200 to INVITE, p50 / p99 / max", three(&second));
     table.told("set-up: construct to its result, p50 / p99 / max", three(&answers));
+    table.told("set-up: construct to first INVITE, all", histogram(&first));
+    table.told("set-up: 200 to INVITE, all", histogram(&second));
     table
 }
 
 /// Median, 99th percentile and worst of sorted times.
-fn three(sorted: &[u64]) -> String {
+pub(super) fn three(sorted: &[u64]) -> String {
     [0.5, 0.99, 1.0].map(|share| milliseconds(quantile(sorted, share))).join(" / ")
 }
 
 /// How many calls failed by SIPp's own count, from the last line of its statistics.
-fn failed_calls(folder: &Path, party: &str) -> Option<u64> {
+pub(super) fn failed_calls(folder: &Path, party: &str) -> Option<u64> {
     let text = fs::read_to_string(folder.join(format!("{party}.csv"))).ok()?;
     let mut lines = text.lines();
     let column = lines.next()?.split(';').position(|name| name == "FailedCall(C)")?;

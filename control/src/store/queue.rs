@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -14,6 +14,10 @@ use super::{Answer, Broken};
 /// constructs a callback waits for the one that runs: at 200 callbacks a second this leaves the disk idle most of
 /// the time. An event reaches its receiver later by at most this.
 const LINGER: Duration = Duration::from_millis(5);
+
+/// A group begins so long after the last one at the earliest. Where callbacks come thick and fast, more of them share a
+/// commit, and more versions of a callback's row fall into one; where they do not, nobody waits.
+pub(super) const PACE: Duration = Duration::from_millis(3);
 
 /// What is done when a job is durable, or has failed for good.
 pub(crate) type Then = Box<dyn FnOnce(Answer<()>) + Send>;
@@ -94,14 +98,19 @@ impl Queue {
         if state.closed || state.jobs.len() + state.held >= self.room {
             return Err(Full);
         }
+        // The writer wakes for the first one, and for one that somebody waits for; the others keep it company.
+        let wakes = state.jobs.is_empty() || job.then.is_some();
         state.jobs.push_back(job);
-        self.wake.notify_one();
+        if wakes {
+            self.wake.notify_one();
+        }
         Ok(())
     }
 
     /// Takes up to `most` jobs; waits for the first at most `patience`, and [`LINGER`] longer for company while
-    /// nobody waits for any of them. An empty answer means that the time is up or that the queue is closing.
-    pub(super) fn take(&self, most: usize, patience: Duration, into: &mut VecDeque<Job>) {
+    /// nobody waits for any of them, and until [`PACE`] has passed since the `last` group began. An empty answer means
+    /// that the time is up or that the queue is closing.
+    pub(super) fn take(&self, most: usize, patience: Duration, last: Instant, into: &mut VecDeque<Job>) {
         let state = self.lock();
         let waiting = |state: &mut State| state.jobs.is_empty() && state.closing.is_none();
         let (state, _) =
@@ -112,8 +121,17 @@ impl Queue {
                 && state.closing.is_none()
                 && state.jobs.iter().all(|job| job.then.is_none())
         };
-        let (mut state, _) =
+        let (state, _) =
             self.wake.wait_timeout_while(state, LINGER, lonely).unwrap_or_else(PoisonError::into_inner);
+        let pause = PACE.saturating_sub(last.elapsed());
+        let mut state = if state.jobs.is_empty() || state.closing.is_some() || pause.is_zero() {
+            state
+        } else {
+            // Asleep, whatever comes: to be woken for each job would cost more than the jobs.
+            drop(state);
+            std::thread::sleep(pause);
+            self.lock()
+        };
         let count = most.min(state.jobs.len());
         into.extend(state.jobs.drain(..count));
         state.held = into.len();

@@ -1,17 +1,51 @@
 //! Writes changes.
 
+use std::collections::HashMap;
+
 use rusqlite::{Connection, params};
+use serde_json::Value;
 
 use super::rows::{CdrRow, Change, DAY_SECONDS, EventRow, Keeping, RecordingRow, RequestRow, ResourceRow};
 
 /// Writes all changes of several jobs in one transaction, so that one wait for the disk serves them all.
+///
+/// A callback that is set up fast changes its row several times within one group. Only the last version is written, in
+/// the place of the first, so that whatever refers to the row finds it; nobody can see the others.
 pub(super) fn apply_all<'a>(
     connection: &mut Connection,
     changes: impl Iterator<Item = &'a Change>,
 ) -> rusqlite::Result<()> {
+    let changes: Vec<&Change> = changes.collect();
+    let mut resources: HashMap<&str, &ResourceRow> = HashMap::new();
+    let mut sequences: HashMap<&str, u64> = HashMap::new();
+    for change in &changes {
+        match change {
+            Change::Resource(row) => {
+                resources.insert(&row.res_id, row);
+            }
+            Change::Event(row) => {
+                let last = sequences.entry(&row.res_id).or_default();
+                *last = row.seq.max(*last);
+            }
+            _ => {}
+        }
+    }
     let transaction = connection.transaction()?;
     for change in changes {
-        apply(&transaction, change)?;
+        match change {
+            Change::Resource(row) => {
+                if let Some(last) = resources.remove(row.res_id.as_str()) {
+                    resource(&transaction, last)?;
+                }
+            }
+            other => apply(&transaction, other)?,
+        }
+    }
+    for (res_id, sequence) in sequences {
+        let sequence = i64::try_from(sequence).unwrap_or(i64::MAX);
+        transaction
+            .prepare_cached("UPDATE resources SET last_seq = MAX(last_seq, ?2) WHERE res_id = ?1")?
+            .execute(params![res_id, sequence])?;
     }
     transaction.commit()
 }
@@ -30,6 +64,12 @@ fn apply(connection: &Connection, change: &Change) -> rusqlite::Result<()> {
     }
 }
 
+/// A value in print, twice as fast as by its `Display`.
+fn text(value: &Value) -> String {
+    // Values with names that are strings can always be printed.
+    serde_json::to_string(value).unwrap_or_default()
+}
+
 fn resource(connection: &Connection, row: &ResourceRow) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
@@ -45,8 +85,8 @@ fn resource(connection: &Connection, row: &ResourceRow) -> rusqlite::Result<()> 
             row.released,
             row.state,
             row.callback_url,
-            row.view.to_string(),
-            row.note.to_string()
+            text(&row.view),
+            text(&row.note)
         ])?;
     if row.released.is_some() {
         connection.prepare_cached("DELETE FROM dialogs WHERE res_id = ?1")?.execute([&row.res_id])?;
@@ -55,7 +95,7 @@ fn resource(connection: &Connection, row: &ResourceRow) -> rusqlite::Result<()> 
     for (party, detail) in &row.dialogs {
         connection
             .prepare_cached("INSERT OR REPLACE INTO dialogs (res_id, party, detail) VALUES (?1, ?2, ?3)")?
-            .execute(params![row.res_id, party, detail.to_string()])?;
+            .execute(params![row.res_id, party, text(detail)])?;
     }
     Ok(())
 }
@@ -68,16 +108,13 @@ fn event(connection: &Connection, row: &EventRow) -> rusqlite::Result<()> {
              VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?
         .execute(params![row.event_id, row.res_id, seq, row.time, row.callback_url, row.body])?;
-    connection
-        .prepare_cached("UPDATE resources SET last_seq = MAX(last_seq, ?2) WHERE res_id = ?1")?
-        .execute(params![row.res_id, seq])?;
     Ok(())
 }
 
 fn cdr(connection: &Connection, row: &CdrRow) -> rusqlite::Result<()> {
     connection
         .prepare_cached("INSERT INTO cdrs (res_id, party, end_time, body) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![row.res_id, row.party, row.end_time, row.body.to_string()])?;
+        .execute(params![row.res_id, row.party, row.end_time, text(&row.body)])?;
     Ok(())
 }
 
@@ -86,7 +123,7 @@ fn request(connection: &Connection, row: &RequestRow) -> rusqlite::Result<()> {
         .prepare_cached(
             "INSERT OR REPLACE INTO requests (key, digest, time, result) VALUES (?1, ?2, ?3, ?4)",
         )?
-        .execute(params![row.key, row.digest, row.time, row.result.to_string()])?;
+        .execute(params![row.key, row.digest, row.time, text(&row.result)])?;
     Ok(())
 }
 
@@ -172,3 +209,7 @@ pub(super) fn tidy(connection: &mut Connection, now: i64, keeping: &Keeping) -> 
     transaction.commit()?;
     Ok(tidied)
 }
+
+#[cfg(test)]
+#[path = "write_tests.rs"]
+mod tests;

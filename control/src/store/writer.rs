@@ -34,6 +34,8 @@ pub(super) struct Writer {
     committed: mpsc::Sender<Arc<EventRow>>,
     metrics: Arc<StoreMetrics>,
     held: VecDeque<Job>,
+    /// When the last commit began.
+    begun_at: Instant,
     tidy_at: Instant,
 }
 
@@ -52,6 +54,7 @@ impl Writer {
             committed,
             metrics,
             held: VecDeque::new(),
+            begun_at: Instant::now(),
             tidy_at: Instant::now(),
         }
     }
@@ -65,7 +68,7 @@ impl Writer {
             } else {
                 self.tidy_at.saturating_duration_since(Instant::now())
             };
-            self.queue.take(most, patience, &mut self.held);
+            self.queue.take(most, patience, self.begun_at, &mut self.held);
             if self.held.is_empty() && self.queue.is_closing() {
                 break;
             }
@@ -93,6 +96,7 @@ impl Writer {
             return true;
         }
         let begun = Instant::now();
+        self.begun_at = begun;
         let changes = self.held.iter().flat_map(|job| &job.changes);
         match write::apply_all(&mut self.connection, changes) {
             Ok(()) => {

@@ -1,6 +1,14 @@
-//! What a SIP message costs: a 1 KB INVITE with its session description, read and printed.
+//! What a SIP message costs: a 1 KB INVITE with its session description, read and printed; and what a callback costs the
+//! signaling core as a whole.
 //!
 //! `cargo bench -p duogate-benches --bench sip`
+
+#[path = "../../control/signaling/tests/endpoint/words.rs"]
+#[allow(dead_code, reason = "a part of the world that only fuzzing needs")]
+mod words;
+#[path = "../../control/signaling/tests/endpoint/world.rs"]
+#[allow(dead_code, reason = "other tests need what is not needed here")]
+mod world;
 
 use std::hint::black_box;
 
@@ -104,5 +112,15 @@ fn transactions(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, messages, descriptions, transactions);
+/// Callbacks through the whole endpoint, one after the other: each is four client transactions (two INVITEs, two BYEs),
+/// with the parties' side of them. So many elements a second are so many transactions a second on this core.
+fn endpoint(criterion: &mut Criterion) {
+    let mut world = world::World::with_calls(100);
+    let mut group = criterion.benchmark_group("endpoint");
+    group.throughput(Throughput::Elements(4));
+    group.bench_function("callback", |bencher| bencher.iter(|| world.callback()));
+    group.finish();
+}
+
+criterion_group!(benches, messages, descriptions, transactions, endpoint);
 criterion_main!(benches);

@@ -112,3 +112,19 @@ fn a_registrar_that_is_dead_holds_the_end_up_for_two_seconds() {
     kamailio.stop();
     demand_good_end(&mut scene);
 }
+
+#[test]
+fn rfc3261_10_2_2_a_registration_that_a_reload_takes_away_is_taken_back() {
+    let kamailio = Kamailio::start(&Manner::default(), None);
+    let scene = registered(&kamailio);
+    kamailio.demand("REGISTER from udp expires=3600", 2);
+    let file = scene.duogate.folder().join("duogate.toml");
+    let text = std::fs::read_to_string(&file).expect("the configuration");
+    let without: Vec<&str> = text.lines().filter(|line| !line.starts_with("register =")).collect();
+    std::fs::write(&file, without.join("\n")).expect("it can be written");
+    let (status, body) = scene.duogate.post("/v1/reload", "").expect("an answer");
+    assert_eq!(status, 200, "{body}");
+    kamailio.demand("REGISTER from udp expires=0", 1);
+    let sample = "duogate_trunk_registered{trunk=\"loopback\"}";
+    until("no longer told of", STEP, || scene.duogate.metric(sample).is_none());
+}

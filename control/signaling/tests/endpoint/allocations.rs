@@ -53,7 +53,12 @@ fn a_stranger_costs_few_allocations_and_a_call_a_bounded_number() {
     world.deliver_strange(&bytes);
     let ((), allocations, _) = during(|| world.deliver(STRANGER, &bytes));
     assert!(allocations <= 3, "{allocations} allocations for a stranger's INVITE");
-    // A whole callback: its resource, two INVITEs, two answers, two ACKs, and what the gateway is told.
+    // From its construction to its end, when others run out.
+    let mut busy = World::with_calls(0);
+    (0..100).for_each(|_| busy.callback());
+    let ((), whole, _) = during(|| (0..100).for_each(|_| busy.callback()));
+    assert!(whole / 100 <= 600, "{} allocations from construct to the end", whole / 100);
+    // A callback that is up: its resource, two INVITEs, two answers, two ACKs, and what the gateway is told.
     let (_, allocations, held) = during(|| World::with_calls(11));
     let (_, one, first) = during(|| World::with_calls(1));
     let (each, octets) = ((allocations - one) / 10, (held - first) / 10);

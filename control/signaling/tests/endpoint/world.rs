@@ -146,6 +146,26 @@ impl World {
         self.drain();
     }
 
+    /// One callback from its construction to its end: two INVITEs and two BYEs of ours. The time of 100 callbacks a
+    /// second passes with it, so that what runs out by itself does.
+    pub(crate) fn callback(&mut self) {
+        self.sent.clear();
+        self.construct();
+        self.answer_invite();
+        self.answer_invite();
+        let res_id = self.resources.pop().expect("the one constructed");
+        self.endpoint.drop_call(self.reading(), &res_id, None).expect("it is up");
+        self.drain();
+        let byes = self.sent.iter().filter(|(_, _, bytes)| bytes.starts_with(b"BYE "));
+        let byes: Vec<Vec<u8>> = byes.map(|(_, _, bytes)| bytes.clone()).collect();
+        for bye in byes {
+            let bye = Message::parse(&bye).expect("ours can be read");
+            let answer = Builder::response_to(&bye, PARTY, Status::OK, None).build();
+            self.deliver(PARTY, &answer.expect("an answer"));
+        }
+        self.elapse(Duration::from_millis(10));
+    }
+
     /// The newest INVITE is answered by the book.
     fn answer_invite(&mut self) {
         let is_invite = |bytes: &[u8]| bytes.starts_with(b"INVITE ");

@@ -24,6 +24,10 @@ pub struct Tally {
     pub spoiled: usize,
     /// Packets whose copies were lost: silence in the files.
     pub missing: u64,
+    /// Packets that never came, by their numbers.
+    pub lost: u64,
+    /// Places in the files where a party is not heard between two packets of it.
+    pub gaps: u64,
     /// Octets in all files.
     pub octets: u64,
 }
@@ -31,7 +35,7 @@ pub struct Tally {
 impl Tally {
     /// Notes an event, if it ends a recording.
     pub fn note(&mut self, event: &Event) {
-        if let Event::Recorded { outcome, bytes, missing, .. } = event {
+        if let Event::Recorded { outcome, bytes, missing, tracks, .. } = event {
             match outcome {
                 RecordOutcome::Saved => self.saved += 1,
                 RecordOutcome::WriteFailed { .. } | RecordOutcome::Overrun | RecordOutcome::Missing => {
@@ -40,6 +44,10 @@ impl Tally {
             }
             self.octets += bytes;
             self.missing += u64::from(*missing);
+            for track in tracks {
+                self.lost += u64::from(track.lost);
+                self.gaps += u64::from(track.gaps);
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ pub mod instructions;
 pub mod memory;
 pub mod overload;
 pub mod prompts;
+pub mod recorded;
 pub mod relay;
 pub mod setup;
 pub mod subject;

@@ -266,6 +266,9 @@ pub struct Limits {
     /// Longest prompt.
     #[serde(deserialize_with = "within::<_, 1, 86_400>")]
     pub prompt_seconds: u32,
+    /// Memory for prompts that have been decoded and may be played again.
+    #[serde(deserialize_with = "within::<_, 1, 100_000>")]
+    pub prompt_megabytes: u32,
 }
 
 impl Default for Limits {
@@ -277,6 +280,7 @@ impl Default for Limits {
             max_websockets: 1000,
             websocket_queue: 10_000,
             prompt_seconds: 600,
+            prompt_megabytes: 128,
         }
     }
 }

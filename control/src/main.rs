@@ -40,10 +40,16 @@ struct Arguments {
     /// The configuration.
     #[arg(long, default_value = "duogate.toml")]
     config: PathBuf,
+    /// Decodes a sound file of at most so many seconds, from standard input to standard output; for this program's own use.
+    #[arg(long, hide = true, value_name = "SECONDS")]
+    decode_prompt: Option<u32>,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Some(longest_seconds) = arguments.decode_prompt {
+        return media::apart::serve(longest_seconds);
+    }
     let configuration = match Configuration::load(&arguments.config) {
         Ok(configuration) => configuration,
         Err(error) => return complain(&error.to_string()),

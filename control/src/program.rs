@@ -180,7 +180,8 @@ fn open_media(
     let recordings = Recordings::open(&media.recordings, most_bytes);
     let recordings = in_folder("media.recordings", &media.recordings, recordings)?;
     let longest = configuration.limits.prompt_seconds;
-    let sounds = Sounds::open(&media.prompts, longest, link.clone());
+    let kept = configuration.limits.prompt_megabytes as usize * (1 << 20);
+    let sounds = Sounds::open(&media.prompts, longest, kept, link.clone());
     Ok((Arc::new(recordings), Arc::new(in_folder("media.prompts", &media.prompts, sounds)?)))
 }
 

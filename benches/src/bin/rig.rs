@@ -12,7 +12,9 @@ use duogate_benches::floor::{self, Kind};
 use duogate_benches::process::{pin, raise_descriptor_limit, remark};
 use duogate_benches::rows::instructions::{self, Work};
 use duogate_benches::rows::subject::Subject;
-use duogate_benches::rows::{GENERATOR_CORE, cable, growth, memory, overload, prompts, relay, setup};
+use duogate_benches::rows::{
+    GENERATOR_CORE, cable, growth, memory, overload, prompts, recorded, relay, setup,
+};
 use duogate_benches::table::Table;
 use duogate_benches::{leavings, plot};
 
@@ -62,6 +64,15 @@ enum Row {
     Growth {
         /// Which forwarders; Duogate's where none is named.
         subjects: Vec<Subject>,
+    },
+    /// Recorded pairs through the sockets of one shard: whether their files are whole, and processor time a packet.
+    Recorded {
+        /// Pairs.
+        #[arg(default_values_t = [500, 1000, 2000])]
+        pairs: Vec<u16>,
+        /// Length of each run.
+        #[arg(long, default_value_t = 5)]
+        seconds: u64,
     },
     /// Prompts at once: how far packets are from their schedule.
     Prompts {
@@ -152,7 +163,9 @@ fn all() -> Vec<Row> {
         relay(2000, 5),
         Row::Capacity { subjects: Vec::new() },
         Row::Growth { subjects: Vec::new() },
+        Row::Recorded { pairs: vec![500, 1000, 2000], seconds: 5 },
         Row::Prompts { count: 1000, seconds: 4, repeats: 5 },
+        Row::Prompts { count: 5000, seconds: 4, repeats: 3 },
         Row::Memory,
         Row::Instructions,
         Row::Setup { rate: 200, seconds: 60, talk: 5 },
@@ -217,6 +230,7 @@ fn measure(row: &Row, folder: &Path) -> io::Result<Table> {
         Row::Growth { subjects } => {
             growth::run(or_all(subjects, &[Subject::Sockets, Subject::Path, Subject::Program]), folder)
         }
+        Row::Recorded { pairs, seconds } => recorded::run(pairs, Duration::from_secs(*seconds), folder),
         Row::Prompts { count, seconds, repeats } => {
             prompts::run(*count, Duration::from_secs(*seconds), *repeats, folder)
         }

@@ -341,6 +341,31 @@ mod tests {
         }
     }
 
+    /// The same tone, 0.4 s of it, as common encoders make files of it.
+    const FILES: [(&str, &[u8]); 3] = [
+        ("MP3", include_bytes!("fixtures/tone.mp3")),
+        ("Ogg Vorbis", include_bytes!("fixtures/tone.ogg")),
+        ("FLAC", include_bytes!("fixtures/tone.flac")),
+    ];
+
+    fn file(bytes: &[u8]) -> File {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        rewound(file)
+    }
+
+    #[test]
+    fn compressed_files_hold_the_same_tone() {
+        for (what, bytes) in FILES {
+            let samples = decode(file(bytes), 10).unwrap();
+            assert!((3_000..=4_200).contains(&samples.len()), "{what}: {}", samples.len());
+            let middle = &samples[1_000..2_600];
+            assert!(purity(middle) > 0.98, "{what}: {}", purity(middle));
+            let peak = middle.iter().map(|sample| sample.unsigned_abs()).max().unwrap();
+            assert!((14_500..=18_000).contains(&peak), "{what}: peak {peak}");
+        }
+    }
+
     proptest::proptest! {
         #[test]
         fn damaged_files_are_refused_or_decoded_and_never_panic(
@@ -350,6 +375,19 @@ mod tests {
             file.seek(std::io::SeekFrom::Start(at as u64)).unwrap();
             file.write_all(&with).unwrap();
             let _ = decode(rewound(file), 10);
+        }
+
+        #[test]
+        fn damaged_compressed_files_are_refused_or_decoded_and_never_panic(
+            which in 0_usize..3, at in 0_usize..3_000, with in proptest::collection::vec(proptest::num::u8::ANY, 1..40),
+            cut in 0_usize..3_000,
+        ) {
+            let mut bytes = FILES[which].1.to_vec();
+            let at = at % bytes.len();
+            let end = bytes.len().min(at + with.len());
+            bytes[at..end].copy_from_slice(&with[..end - at]);
+            bytes.truncate(bytes.len().saturating_sub(cut % 97));
+            let _ = decode(file(&bytes), 10);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Sound files, recordings and the link to the gateway.
 
+pub(crate) mod apart;
 mod decode;
 pub(crate) mod link;
 mod manifest;

@@ -20,13 +20,10 @@ use tokio::sync::Semaphore;
 use super::link::{Link, LinkError};
 use super::problem::FileProblem;
 use super::roots::Root;
-use super::{decode, tone};
+use super::{apart, tone};
 
 /// Sounds that are kept at once. The gateway has a table of them, two places each.
 const MOST_SOUNDS: usize = 256;
-
-/// Memory that kept sounds may take: 128 MiB are more than two hours of prompts in both codecs.
-const MOST_BYTES: usize = 128 << 20;
 
 /// Files that are decoded at once; each may take some 100 MB of memory meanwhile.
 const DECODERS: usize = 2;
@@ -138,6 +135,8 @@ type Place = Arc<tokio::sync::OnceCell<Arc<Kept>>>;
 pub(crate) struct Sounds {
     root: Root,
     longest_seconds: u32,
+    /// Memory that kept sounds may take.
+    most_bytes: usize,
     link: Link,
     kept: Mutex<HashMap<Key, Place>>,
     decoders: Semaphore,
@@ -146,13 +145,19 @@ pub(crate) struct Sounds {
 }
 
 impl Sounds {
-    /// Opens the media root.
-    pub(crate) fn open(root: &Path, longest_seconds: u32, link: Link) -> std::io::Result<Self> {
+    /// Opens the media root. Kept sounds may take so many bytes, those that calls need beyond it apart.
+    pub(crate) fn open(
+        root: &Path,
+        longest_seconds: u32,
+        most_bytes: usize,
+        link: Link,
+    ) -> std::io::Result<Self> {
         // A gateway may still hold sounds of a former life of this process under its names.
         let first = uuid::Uuid::new_v4().as_u64_pair().0;
         Ok(Self {
             root: Root::open(root)?,
             longest_seconds,
+            most_bytes,
             link,
             kept: Mutex::default(),
             decoders: Semaphore::new(DECODERS),
@@ -224,7 +229,7 @@ impl Sounds {
             return Ok(Arc::clone(place));
         }
         let bytes: usize = kept.values().filter_map(|place| place.get()).map(|kept| kept.bytes()).sum();
-        if kept.len() >= MOST_SOUNDS || bytes >= MOST_BYTES {
+        if kept.len() >= MOST_SOUNDS || bytes >= self.most_bytes {
             let unused = kept
                 .iter()
                 .filter(|(_, place)| Arc::strong_count(place) == 1)
@@ -248,7 +253,7 @@ impl Sounds {
         let longest = self.longest_seconds;
         let kept = blocking(move || {
             let samples = match material {
-                Material::Files(files) => decode_all(files, longest)?,
+                Material::Files(files) => decode_all(files, longest, apart::decode)?,
                 Material::Ringback(country) => tone::render(country),
             };
             let encode = |codec, sound| {
@@ -268,10 +273,14 @@ impl Sounds {
 }
 
 /// Files one after the other; together they may be as long as one.
-fn decode_all(files: Vec<File>, longest_seconds: u32) -> Result<Vec<i16>, FileProblem> {
+fn decode_all(
+    files: Vec<File>,
+    longest_seconds: u32,
+    decode: impl Fn(File, u32) -> Result<Vec<i16>, FileProblem>,
+) -> Result<Vec<i16>, FileProblem> {
     let mut all = Vec::new();
     for file in files {
-        all.append(&mut decode::decode(file, longest_seconds)?);
+        all.append(&mut decode(file, longest_seconds)?);
         if all.len() as u64 > u64::from(longest_seconds) * 8_000 {
             return Err(FileProblem::TooLong(format!(
                 "the limit is {longest_seconds} seconds for all together"
@@ -295,6 +304,7 @@ async fn blocking<T: Send + 'static>(
 mod tests {
     use std::io::Seek as _;
 
+    use super::super::decode::decode;
     use super::*;
 
     /// A file of 8 kHz and 16 bits with these samples.
@@ -317,7 +327,7 @@ mod tests {
     fn files_of_a_list_follow_each_other_without_a_gap_in_the_middle_of_a_packet_too() {
         // A ramp, cut where no packet ends.
         let parts = [0..1_001_i16, 1_001..1_500, 1_500..4_000];
-        let decoded = decode_all(parts.map(file).into(), 10).unwrap();
+        let decoded = decode_all(parts.map(file).into(), 10, decode).unwrap();
         // Conversion to floating point and back may turn the last bit.
         assert_eq!(decoded.len(), 4_000);
         assert!(decoded.iter().zip(0_i16..).all(|(found, said)| found.abs_diff(said) <= 1));
@@ -326,8 +336,8 @@ mod tests {
     #[test]
     fn a_list_may_be_as_long_as_one_file_and_no_longer() {
         let second = || file((0..8_000).map(|_| 5));
-        assert_eq!(decode_all(vec![second(), second()], 2).unwrap().len(), 16_000);
-        let refused = decode_all(vec![second(), second(), second()], 2);
+        assert_eq!(decode_all(vec![second(), second()], 2, decode).unwrap().len(), 16_000);
+        let refused = decode_all(vec![second(), second(), second()], 2, decode);
         assert!(matches!(refused, Err(FileProblem::TooLong(_))));
     }
 }

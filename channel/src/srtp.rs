@@ -38,6 +38,15 @@ impl Suite {
         KEY_OCTETS + self.salt_octets()
     }
 
+    /// Octets by which an RTP packet grows.
+    #[must_use]
+    pub const fn tag_octets(self) -> usize {
+        match self {
+            Self::AesCm128HmacSha1_80 => 10,
+            Self::AeadAes128Gcm => 16,
+        }
+    }
+
     /// Octets of the master salt.
     #[must_use]
     pub const fn salt_octets(self) -> usize {

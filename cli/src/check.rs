@@ -41,5 +41,12 @@ pub(crate) fn run(screen: &Screen, options: &Options) -> Result<(), Failure> {
         media.sessions,
         if trunks.is_empty() { "none".to_owned() } else { trunks.join(", ") }
     ));
+    for trunk in configuration.trunks.iter().filter(|trunk| trunk.exposes_keys()) {
+        screen.line(format_args!(
+            "  {}: trunk {} has srtp, but not transport = \"tls\": whoever reads its signaling has the keys",
+            screen.paint(Look::Attention, "warning"),
+            trunk.name
+        ));
+    }
     Ok(())
 }

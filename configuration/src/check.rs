@@ -257,8 +257,8 @@ fn one_trunk(out: &mut Findings, trunk: &Trunk, key: impl Fn(&str) -> String) {
     if trunk.codecs.as_ref().is_some_and(Vec::is_empty) {
         add(out, key("codecs"), "empty, expected one of \"PCMA\", \"PCMU\", \"G722\", \"opus\"");
     }
-    if trunk.nat {
-        add(out, key("nat"), "not supported yet, expected false");
+    if trunk.srtp_suites.is_empty() {
+        add(out, key("srtp_suites"), "empty, expected AES_CM_128_HMAC_SHA1_80, AEAD_AES_128_GCM or both");
     }
 }
 

@@ -23,7 +23,7 @@ pub use ringback::Ringback;
 pub use sections::{
     Channel, Gateway, Http, Limits, Log, Media, Node, Policy, Shutdown, Store, Token, Webhook,
 };
-pub use signaling::{Sip, Trunk};
+pub use signaling::{Sip, Srtp, Suite, Trunk};
 pub use values::{
     Codec, Dtmf, FastPathMode, Listen, LogFormat, LogLevel, PortRange, RecordHold, Right, Secret, TokenHash,
     Transport,

@@ -73,6 +73,38 @@ impl Default for Sip {
     }
 }
 
+/// Is media secured?
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Srtp {
+    /// Plain RTP.
+    #[default]
+    Off,
+    /// Keys are offered beside plain RTP (RFC 8643): whoever takes them has secured media.
+    Optional,
+    /// Secured media or no call.
+    Required,
+}
+
+/// How secured packets are protected.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Deserialize)]
+pub enum Suite {
+    /// RFC 3711: what everybody has.
+    #[serde(rename = "AES_CM_128_HMAC_SHA1_80")]
+    AesCm128HmacSha1_80,
+    /// RFC 7714: quicker.
+    #[serde(rename = "AEAD_AES_128_GCM")]
+    AeadAes128Gcm,
+}
+
+impl Trunk {
+    /// Do keys of secured media go through the network in the clear? Whoever reads the signaling then hears the call.
+    #[must_use]
+    pub fn exposes_keys(&self) -> bool {
+        self.srtp != Srtp::Off && self.transport != Some(Transport::Tls)
+    }
+}
+
 /// `[[trunk]]`: a peer that calls may go to.
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -151,7 +183,13 @@ pub struct Trunk {
     /// How keys are told, both ways.
     #[serde(default)]
     pub dtmf: Dtmf,
-    /// Is the peer behind a translator of addresses? Not supported yet: only false.
+    /// Is media over it secured (SRTP, RFC 3711) by keys in session descriptions (RFC 4568)?
+    #[serde(default)]
+    pub srtp: Srtp,
+    /// The suites to offer then, the one liked best first.
+    #[serde(default = "suites")]
+    pub srtp_suites: Vec<Suite>,
+    /// Are its parties behind a translator of addresses, so that where they send from has to be learned?
     #[serde(default)]
     pub nat: bool,
 }
@@ -166,6 +204,10 @@ const fn two() -> u32 {
 
 const fn hundred() -> u32 {
     100
+}
+
+fn suites() -> Vec<Suite> {
+    vec![Suite::AesCm128HmacSha1_80, Suite::AeadAes128Gcm]
 }
 
 impl Trunk {
@@ -198,6 +240,8 @@ impl Trunk {
             codecs: None,
             ringback: None,
             dtmf: Dtmf::Auto,
+            srtp: Srtp::Off,
+            srtp_suites: suites(),
             nat: false,
         }
     }

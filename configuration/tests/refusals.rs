@@ -159,7 +159,8 @@ fn trunks_are_told_apart() {
         refused_with(&text, &["trunk[0].hosts[0]", "is no host"]);
     }
     refused_with("[[trunk]]\nname = \"a\"\n", &["trunk[0].name", "no call ever goes here"]);
-    refused_with("[[trunk]]\nname = \"a\"\nhosts = [\"a\"]\nnat = true\n", &["line 4", "not supported yet"]);
+    refused_with("[[trunk]]\nname = \"a\"\nhosts = [\"a\"]\nsrtp = \"on\"\n", &["line 4", "on"]);
+    refused_with("[[trunk]]\nname = \"a\"\nhosts = [\"a\"]\nsrtp_suites = []\n", &["line 4", "empty"]);
     refused_with(
         "[[trunk]]\nname = \"a\"\nhosts = [\"a\"]\nproxy = \"a:0\"\n",
         &["trunk[0].proxy", "HOST:PORT"],

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use duogate_channel::sound::{Codec, RecordHold};
+use duogate_channel::srtp::Suite;
 use duogate_configuration::{
-    Codec as Named, Configuration, Dtmf, Listen, RecordHold as Hold, Transport as NamedTransport,
-    Trunk as Written,
+    Codec as Named, Configuration, Dtmf, Listen, RecordHold as Hold, Srtp, Suite as WrittenSuite,
+    Transport as NamedTransport, Trunk as Written,
 };
 use duogate_signaling::endpoint::settings::{
-    Credentials, KeyWay, Ping, Rate, Registration, SessionInterval, Transport, Waits,
+    Credentials, KeyWay, Ping, Rate, Registration, Security, SessionInterval, Transport, Waits,
 };
 use duogate_signaling::endpoint::{Admission, Limits, Local, Policy, Settings, Trunk};
 use duogate_signaling::transaction::Settings as Timers;
@@ -93,6 +94,20 @@ fn trunk(written: &Written, configuration: &Configuration) -> Trunk {
             retry: REGISTER_RETRY,
         }),
         codecs: codecs(written.codecs.as_ref().unwrap_or(&configuration.media.codecs)),
+        security: match written.srtp {
+            Srtp::Off => Security::Off,
+            Srtp::Optional => Security::Optional,
+            Srtp::Required => Security::Required,
+        },
+        suites: written
+            .srtp_suites
+            .iter()
+            .map(|suite| match suite {
+                WrittenSuite::AesCm128HmacSha1_80 => Suite::AesCm128HmacSha1_80,
+                WrittenSuite::AeadAes128Gcm => Suite::AeadAes128Gcm,
+            })
+            .collect(),
+        nat: written.nat,
         keys: match written.dtmf {
             Dtmf::Auto => KeyWay::Any,
             Dtmf::Rfc4733 => KeyWay::Events,

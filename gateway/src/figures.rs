@@ -138,10 +138,11 @@ impl Page {
             (Counter::DroppedMalformed, dropped(&[D::Malformed, D::Rtcp, D::Empty])),
             (Counter::DroppedPayloadType, dropped(&[D::PayloadType, D::ComfortNoise, D::NoTelephoneEvent])),
             (Counter::DroppedStranger, dropped(&[D::Stranger]) + shell.strangers),
-            (Counter::DroppedNoFarEnd, dropped(&[D::NoFarEnd]) + shell.drained),
+            (Counter::DroppedNoFarEnd, dropped(&[D::NoFarEnd, D::Learning]) + shell.drained),
             (
                 Counter::DroppedLate,
-                dropped(&[D::NotOpen, D::Resting, D::Late, D::Duplicate, D::Probation]) + shell.stale,
+                dropped(&[D::NotOpen, D::Resting, D::Late, D::Duplicate, D::Probation, D::Unsealed])
+                    + shell.stale,
             ),
             (Counter::DroppedUnheard, dropped(&[D::NobodyListens])),
             (Counter::DroppedHold, dropped(&[D::Held])),
@@ -170,6 +171,7 @@ impl Page {
         }
         self.count_quality(core_counters, shell);
         self.count_path(core_counters);
+        self.count_guards(core_counters);
         let free = u64::from(core.free_ports()) + u64::from(core.active_sessions()) * 2;
         page.set(Counter::PortsResting, u64::from(core.limits().sockets()).saturating_sub(free));
     }
@@ -184,6 +186,20 @@ impl Page {
             (Counter::ReportPortsRefused, core.report_ports_refused),
             (Counter::FoundAbsent, core.found_absent),
             (Counter::FoundMute, core.found_mute),
+        ] {
+            self.writer.set(counter, value);
+        }
+    }
+
+    /// Writes what became of legs that are secured, or had to be learned.
+    fn count_guards(&self, core: &Counters) {
+        for (counter, value) in [
+            (Counter::DroppedUnauthentic, core.dropped(DropReason::Unauthentic)),
+            (Counter::DroppedReplayed, core.dropped(DropReason::Replayed)),
+            (Counter::LegsUnauthentic, core.unauthentic),
+            (Counter::LegsSecured, core.secured),
+            (Counter::SourcesLearned, core.learned),
+            (Counter::SourcesUnlearned, core.unlearned),
         ] {
             self.writer.set(counter, value);
         }

@@ -6,11 +6,16 @@
 //!     ^                                            ^   connect elsewhere     │
 //!     │                                            └─────────────────────────┤
 //!     └──────────────────────────── release ─────────────────────────────────┘
+//!                        listen                      connect, as above
+//!    bound, or receiving ──────> hearing everybody ───────────────────> …
 //! ```
 //! Before a port is connected anybody may send to it, so nothing is read from it. `connect` makes the kernel
 //! refuse everybody but the far end, and what was queued before is thrown away. A packet that another processor
 //! was just about to queue at that moment can still slip in; therefore the queue is looked through once more a
 //! moment later, comparing sources, before the kernel's word is taken for it.
+//!
+//! A port whose far end is still to be learned is not connected: what comes to it is read one by one with its source,
+//! which the core judges, for a few seconds at most.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -19,7 +24,7 @@ use std::time::Duration;
 
 use duogate_channel::identity::LocalPort;
 use duogate_channel::time::Instant;
-use duogate_media::{BindError, Socket};
+use duogate_media::{BindError, ROOM, Socket};
 
 use crate::buffers::BUFFER_OCTETS;
 use crate::sockets::RtpSocket;
@@ -31,6 +36,9 @@ const SETTLING: Duration = Duration::from_millis(1);
 /// Datagrams read from one socket at once while it is drained: more than its queue holds.
 const DRAIN_LIMIT: usize = 512;
 
+/// Datagrams read at once from one socket that hears everybody: the others have their turn in between.
+const HEARD_AT_ONCE: usize = 32;
+
 #[derive(Default)]
 struct Place {
     socket: Option<RtpSocket>,
@@ -38,6 +46,8 @@ struct Place {
     /// Counts the armings, so that what an earlier one received is known as such.
     epoch: u32,
     armed: bool,
+    /// Anybody is heard, by name.
+    listening: bool,
     /// Kernel drops that have been counted already.
     drops: u32,
 }
@@ -107,12 +117,73 @@ impl Ports {
         Ok(drained)
     }
 
+    /// Hears everybody on a port, for as long as its far end is being learned: see [`Self::hear`].
+    ///
+    /// # Errors
+    /// The system's, when the queue had to be handed over first.
+    pub fn listen(&mut self, uring: &mut Uring, socket: Socket) -> io::Result<()> {
+        self.silence(uring, socket)?;
+        let Some(place) = self.place(socket) else { return Ok(()) };
+        let Some(opened) = &place.socket else { return Ok(()) };
+        if place.far_end.take().is_some() {
+            opened.disconnect();
+        }
+        place.listening = true;
+        uring.watch_socket(socket.0, place.epoch)
+    }
+
+    /// Reads what has come to a port that hears everybody, for `each` with its source: the octets of a buffer, of
+    /// which so many are the datagram.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn hear(
+        &mut self,
+        uring: &mut Uring,
+        place: u32,
+        epoch: u32,
+        mut each: impl FnMut(&mut Uring, (&mut [u8], usize), SocketAddr),
+    ) -> io::Result<()> {
+        let Some(place) = self.place(Socket(place)).filter(|place| place.listening && place.epoch == epoch)
+        else {
+            return Ok(());
+        };
+        let Some(opened) = &place.socket else { return Ok(()) };
+        let mut datagram = [0; BUFFER_OCTETS];
+        for _ in 0..HEARD_AT_ONCE {
+            match opened.receive_from(&mut datagram) {
+                // One that fills the buffer may have been cut off.
+                Some((length, source)) if length + ROOM <= BUFFER_OCTETS => {
+                    each(uring, (&mut datagram, length), plain(source));
+                }
+                Some(_) => {}
+                None => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Is to be called after [`Self::hear`], when the core has had its say: hears on, unless the port has been
+    /// connected or closed since.
+    ///
+    /// # Errors
+    /// The system's, when the queue had to be handed over first.
+    pub fn hear_on(&mut self, uring: &mut Uring, place: u32, epoch: u32) -> io::Result<()> {
+        match self.place(Socket(place)) {
+            Some(found) if found.listening && found.epoch == epoch => uring.watch_socket(place, epoch),
+            _ => Ok(()),
+        }
+    }
+
     /// Ends the receiving on a port; what it has received but nobody has read becomes stale.
     fn silence(&mut self, uring: &mut Uring, socket: Socket) -> io::Result<()> {
         let Some(place) = self.place(socket) else { return Ok(()) };
-        let (armed, epoch) = (place.armed, place.epoch);
-        place.armed = false;
+        let (armed, listening, epoch) = (place.armed, place.listening, place.epoch);
+        (place.armed, place.listening) = (false, false);
         place.epoch = (epoch + 1) % EPOCHS;
+        if listening {
+            uring.unwatch_socket(socket.0, epoch)?;
+        }
         if armed { uring.cancel(socket.0, epoch) } else { Ok(()) }
     }
 
@@ -142,7 +213,7 @@ impl Ports {
         &mut self,
         uring: &mut Uring,
         socket: Socket,
-        mut each: impl FnMut(&mut Uring, &mut [u8]),
+        mut each: impl FnMut(&mut Uring, (&mut [u8], usize)),
     ) -> io::Result<usize> {
         let Some(place) = self.place(socket) else { return Ok(0) };
         let (Some(opened), Some(far_end)) = (&place.socket, place.far_end) else { return Ok(0) };
@@ -150,7 +221,7 @@ impl Ports {
         let mut datagram = [0; BUFFER_OCTETS];
         for _ in 0..DRAIN_LIMIT {
             match opened.receive_from(&mut datagram) {
-                Some((length, source)) if is_same(source, far_end) => each(uring, &mut datagram[..length]),
+                Some((length, source)) if is_same(source, far_end) => each(uring, (&mut datagram, length)),
                 Some(_) => strangers += 1,
                 None => break,
             }
@@ -209,6 +280,17 @@ impl Ports {
     #[must_use]
     pub const fn count(&self) -> usize {
         self.places.len()
+    }
+}
+
+/// An address as session descriptions have it: an IPv6 flow label is no part of it.
+fn plain(source: SocketAddr) -> SocketAddr {
+    match source {
+        SocketAddr::V6(mut v6) => {
+            v6.set_flowinfo(0);
+            SocketAddr::V6(v6)
+        }
+        v4 @ SocketAddr::V4(_) => v4,
     }
 }
 

@@ -11,7 +11,7 @@ use duogate_channel::event::{Event, RecordOutcome};
 use duogate_channel::identity::Session;
 use duogate_channel::page::PageWriter;
 use duogate_channel::time::Instant;
-use duogate_media::{Action, Core, Limits, Origin, Outlet, Socket, Verdict};
+use duogate_media::{Action, Core, Limits, Origin, Outlet, Socket, Verdict, session_of};
 
 use crate::buffers::BUFFER_OCTETS;
 use crate::figures::{Page, ShellFigures};
@@ -228,6 +228,7 @@ impl Shard {
                 self.figures.send_refused += u64::from(errno == libc::ECONNREFUSED);
                 Ok(())
             }
+            Completion::Readable { place, epoch } => self.hear_anybody(now, place, epoch),
             Completion::Rang { more: true, .. } => Ok(()),
             Completion::Rang { bell: INBOX_BELL, .. } => {
                 self.uring.watch(self.inbox.bell().as_fd(), INBOX_BELL)
@@ -242,11 +243,29 @@ impl Shard {
             self.figures.oversized += 1;
             return Ok(());
         }
-        let Some(datagram) = self.uring.buffers.packet(buffer, length) else { return Ok(()) };
-        match self.core.receive(now, Socket(place), Origin::Connected, datagram, &mut self.tap) {
+        // The whole buffer: encryption makes a packet longer.
+        let Some(whole) = self.uring.buffers.packet(buffer, BUFFER_OCTETS) else { return Ok(()) };
+        let (socket, origin) = (Socket(place), Origin::Connected);
+        match self.core.receive_into(now, socket, origin, (whole, length), &mut self.tap) {
             Verdict::Forward { socket, length } => self.uring.send_buffer(socket.0, buffer, length),
             Verdict::Drop(_) => Ok(()),
         }
+    }
+
+    /// Reads from a port whose far end is being learned.
+    #[cold]
+    fn hear_anybody(&mut self, now: Instant, place: u32, epoch: u32) -> io::Result<()> {
+        let (core, tap) = (&mut self.core, &mut self.tap);
+        self.ports.hear(&mut self.uring, place, epoch, |uring, (buffer, length), source| {
+            let origin = Origin::Address(source);
+            let verdict = core.receive_into(now, Socket(place), origin, (&mut *buffer, length), tap);
+            if let Verdict::Forward { socket, length } = verdict {
+                uring.send_made(socket.0, length, |packet| packet.copy_from_slice(&buffer[..length]));
+            }
+        })?;
+        // If the source is known now, the port is connected before it would be heard again.
+        self.act(now)?;
+        self.ports.hear_on(&mut self.uring, place, epoch)
     }
 
     /// Takes what the attach thread and the recorder have to say.
@@ -384,6 +403,7 @@ impl Shard {
                         }
                     }
                 }
+                Action::Listen { socket } => self.ports.listen(&mut self.uring, socket)?,
                 Action::Release { socket } => {
                     self.figures.kernel_drops += u64::from(self.ports.release(&mut self.uring, socket)?);
                 }
@@ -395,11 +415,10 @@ impl Shard {
     fn settle(&mut self, now: Instant) -> io::Result<()> {
         while let Some(socket) = self.ports.settled(now) {
             let (core, tap) = (&mut self.core, &mut self.tap);
-            let strangers = self.ports.settle(&mut self.uring, socket, |uring, datagram| {
-                if let Verdict::Forward { socket, length } =
-                    core.receive(now, socket, Origin::Connected, datagram, tap)
-                {
-                    uring.send_made(socket.0, length, |packet| packet.copy_from_slice(&datagram[..length]));
+            let strangers = self.ports.settle(&mut self.uring, socket, |uring, (buffer, length)| {
+                let verdict = core.receive_into(now, socket, Origin::Connected, (&mut *buffer, length), tap);
+                if let Verdict::Forward { socket, length } = verdict {
+                    uring.send_made(socket.0, length, |packet| packet.copy_from_slice(&buffer[..length]));
                 }
             })?;
             self.figures.strangers += strangers as u64;
@@ -468,23 +487,6 @@ fn show(page: &Page, now: Instant, core: &Core<ShardPath>, event: &Event) {
         | Event::Recorded { session, .. }
         | Event::Closed { session, .. } => drop(page.show(now, core, session.slot)),
         Event::Refused { .. } => {}
-    }
-}
-
-fn session_of(command: &Command) -> Option<Session> {
-    match command {
-        Command::Open { .. } => None,
-        Command::FarEnd { session, .. }
-        | Command::Secure { session, .. }
-        | Command::Learn { session, .. }
-        | Command::Hear { session, .. }
-        | Command::Join { session }
-        | Command::Play { session, .. }
-        | Command::PlayStop { session, .. }
-        | Command::SendKeys { session, .. }
-        | Command::RecordStart { session, .. }
-        | Command::RecordStop { session, .. }
-        | Command::Close { session } => Some(*session),
     }
 }
 

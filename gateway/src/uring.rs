@@ -62,6 +62,13 @@ pub enum Completion {
         /// The system's error number.
         errno: i32,
     },
+    /// A socket that is watched has something to read, or an error; it is watched no more.
+    Readable {
+        /// The socket's place in the file table.
+        place: u32,
+        /// Which watch of that place.
+        epoch: u32,
+    },
     /// A doorbell was rung.
     Rang {
         /// Which, as given to [`Uring::watch`].
@@ -78,6 +85,7 @@ const RECEIVE: u64 = 1;
 const SEND: u64 = 2;
 const BELL: u64 = 3;
 const CANCEL: u64 = 4;
+const READABLE: u64 = 5;
 
 /// Epochs fit 24 bits of a token; a place would have to be armed 16 million times between a completion and its
 /// reading to be mistaken.
@@ -164,12 +172,33 @@ impl Uring {
         self.push(&entry.user_data(token(RECEIVE, epoch, place)))
     }
 
+    /// Tells once, with a [`Completion::Readable`], that this place has something to read.
+    ///
+    /// # Errors
+    /// The system's, when the queue had to be handed over first.
+    pub fn watch_socket(&mut self, place: u32, epoch: u32) -> io::Result<()> {
+        let entry = opcode::PollAdd::new(Fixed(place), libc::POLLIN as u32).build();
+        self.push(&entry.user_data(token(READABLE, epoch, place)))
+    }
+
+    /// No longer watches the place that was watched with this epoch.
+    ///
+    /// # Errors
+    /// The system's, when the queue had to be handed over first.
+    pub fn unwatch_socket(&mut self, place: u32, epoch: u32) -> io::Result<()> {
+        self.cancel_token(token(READABLE, epoch, place), place, epoch)
+    }
+
     /// Ends the receiving that was armed with this epoch.
     ///
     /// # Errors
     /// The system's, when the queue had to be handed over first.
     pub fn cancel(&mut self, place: u32, epoch: u32) -> io::Result<()> {
-        let target = CancelBuilder::user_data(token(RECEIVE, epoch, place));
+        self.cancel_token(token(RECEIVE, epoch, place), place, epoch)
+    }
+
+    fn cancel_token(&mut self, target: u64, place: u32, epoch: u32) -> io::Result<()> {
+        let target = CancelBuilder::user_data(target);
         let entry = opcode::AsyncCancel2::new(target).build();
         self.push(&entry.user_data(token(CANCEL, epoch, place)))
     }
@@ -322,6 +351,7 @@ fn read(entry: &cqueue::Entry) -> Completion {
             (_, buffer) => Completion::Ended { place, epoch, errno: (-result).max(0), buffer },
         },
         SEND if result < 0 => Completion::SendFailed { place, errno: -result },
+        READABLE if result != -libc::ECANCELED => Completion::Readable { place, epoch },
         BELL if result >= 0 || result != -libc::ECANCELED => Completion::Rang { bell: place, more },
         _ => Completion::Nothing,
     }

@@ -55,6 +55,10 @@ pub(crate) fn examine(facts: &Facts, configuration: &Configuration) -> Vec<Findi
         let fix = "is `duogate up` running? Else end what listens there, or change the address (ss -lntup shows it)";
         Finding::with(Grade::Unsure, format!("cannot listen on {place}"), fix)
     }));
+    findings.extend(configuration.trunks.iter().filter(|trunk| trunk.exposes_keys()).map(|trunk| {
+        let what = format!("trunk {} has srtp, and its keys go through the network in the clear", trunk.name);
+        Finding::with(Grade::Unsure, what, "set transport = \"tls\" for it")
+    }));
     findings.extend(facts.folders.iter().map(|folder| {
         Finding::with(
             Grade::Unsure,

@@ -33,6 +33,13 @@ pub enum Action {
         /// Where the party receives RTP, or RTCP.
         address: SocketAddr,
     },
+    /// Receive on the socket from everybody, and give [`crate::Core::receive`] the source of each datagram: where the
+    /// party sends from is to be learned. Nothing is sent meanwhile. A socket that was connected is so no more;
+    /// [`Action::Connect`] ends it.
+    Listen {
+        /// Its place.
+        socket: Socket,
+    },
     /// Close the socket; its rest is over. The place may be bound again later.
     Release {
         /// Its place.

@@ -53,7 +53,7 @@ impl Kind {
     }
 
     /// The bit of its event, of this party.
-    const fn pending(self, party: Party) -> u16 {
+    const fn pending(self, party: Party) -> u32 {
         match self {
             Self::Play => pending::PLAY_ENDED << party.index(),
             Self::Keys => pending::KEYS_ENDED << party.index(),
@@ -114,7 +114,7 @@ impl Acts {
     }
 
     /// The oldest event of a bit; none if it is not one of these.
-    pub(crate) fn event(&self, bit: u16, session: Session, party: Party) -> Option<Event> {
+    pub(crate) fn event(&self, bit: u32, session: Session, party: Party) -> Option<Event> {
         if bit == pending::PRESSED << party.index() {
             let (key, milliseconds) = self.pressed[0];
             return (self.waiting > 0).then_some(Event::Pressed { session, party, key, milliseconds });
@@ -125,7 +125,7 @@ impl Acts {
     }
 
     /// The event of a bit has been taken. Is there another?
-    pub(crate) fn taken(&mut self, bit: u16, party: Party) -> bool {
+    pub(crate) fn taken(&mut self, bit: u32, party: Party) -> bool {
         if bit == pending::PRESSED << party.index() {
             self.pressed.rotate_left(1);
             self.waiting = self.waiting.saturating_sub(1);

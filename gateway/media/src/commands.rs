@@ -34,8 +34,11 @@ impl<P: Path> Core<P> {
                 Ok(())
             }
             Command::FarEnd { session, party, far_end } => self.far_end(now, session, party, far_end),
-            Command::Secure { session, .. } | Command::Learn { session, .. } => {
-                self.place_of(session).map(drop)
+            Command::Secure { session, party, keys, heard } => {
+                self.place_of(session).map(|_| self.secure(session, party, keys, heard))
+            }
+            Command::Learn { session, party, signaling } => {
+                self.place_of(session).map(|_| self.learn(session, party, signaling))
             }
             Command::Hear { session, party, source } => self.hear(now, session, party, source),
             Command::Join { session } => self.join(now, session),
@@ -76,16 +79,20 @@ impl<P: Path> Core<P> {
         let slot = self.table.find(session).ok_or(Stale)?;
         let joined = slot.state == State::Joined;
         let leg = slot.leg(party);
-        let moved = leg.far_end.is_none_or(|known| known.address != far_end.address);
+        let was_learning = leg.is_learning();
+        let far_end = leg.place_far_end(far_end);
+        let moved = was_learning || leg.far_end.is_none_or(|known| known.address != far_end.address);
         let talks = far_end.talks() && !leg.far_end.is_some_and(|known| known.talks());
         // What came while the party was not to send is dropped, and so may be the first packets after that, for the
         // party is told of the change sooner than the shard: to the listener it is no loss but a new beginning.
         let resumes = far_end.receive && leg.far_end.is_some_and(|known| !known.receive);
         leg.far_end = Some(far_end);
         leg.refresh();
+        let (learning, socket) = (leg.is_learning(), leg.socket);
         if moved
             && somewhere
-            && let Some(socket) = leg.socket
+            && !learning
+            && let Some(socket) = socket
         {
             self.sockets.connect(socket);
         }
@@ -99,6 +106,8 @@ impl<P: Path> Core<P> {
         self.pause_if_held(now, session.slot);
         self.set_search(session.slot, party, far_end.in_band && far_end.codec.is_g711());
         self.direct_reports(now, session.slot, party);
+        self.refresh_guards(session.slot);
+        self.begin_learning(now, session.slot, party);
         Ok(())
     }
 
@@ -161,7 +170,7 @@ impl<P: Path> Core<P> {
     }
 
     /// From now on the party is expected to send.
-    fn watch(&mut self, now: Instant, place: u32, party: Party) {
+    pub(crate) fn watch(&mut self, now: Instant, place: u32, party: Party) {
         let leg = self.table.slots[place as usize].leg(party);
         leg.watched_since = now;
         if leg.silent_told {

@@ -25,6 +25,9 @@ use crate::table::Table;
 use crate::verdict::{Origin, Verdict};
 use crate::wheel::Wheel;
 
+/// Octets behind a received datagram that its encryption may need.
+pub const ROOM: usize = duogate_srtp::MOST_GROWTH;
+
 /// The sessions of one shard.
 #[derive(Debug)]
 pub struct Core<P = NoPath> {
@@ -113,7 +116,8 @@ impl<P: Path> Core<P> {
         self.port_bound(socket, result);
     }
 
-    /// Judges one received datagram, and rewrites it in place if it is to be forwarded.
+    /// Judges one received datagram, and rewrites it in place if it is to be forwarded. One that has to be encrypted
+    /// does not find the room for that: [`Core::receive_into`].
     pub fn receive(
         &mut self,
         now: Instant,
@@ -122,9 +126,24 @@ impl<P: Path> Core<P> {
         datagram: &mut [u8],
         tap: &mut impl Tap,
     ) -> Verdict {
+        let length = datagram.len();
+        self.receive_into(now, socket, origin, (datagram, length), tap)
+    }
+
+    /// Judges the datagram in the first octets of a buffer, as many as are said, and rewrites it in place if it is to
+    /// be forwarded. With [`ROOM`] octets behind the datagram it can be encrypted for a secured listener.
+    #[inline]
+    pub fn receive_into(
+        &mut self,
+        now: Instant,
+        socket: Socket,
+        origin: Origin,
+        (buffer, length): (&mut [u8], usize),
+        tap: &mut impl Tap,
+    ) -> Verdict {
         self.counters.received += 1;
-        self.counters.received_bytes += datagram.len() as u64;
-        let verdict = self.judge(now, socket, origin, datagram, tap);
+        self.counters.received_bytes += length as u64;
+        let verdict = self.judge(now, socket, origin, (buffer, length), tap);
         match verdict {
             Verdict::Forward { length, .. } => {
                 self.counters.forwarded += 1;
@@ -183,6 +202,7 @@ impl<P: Path> Core<P> {
                     Action::Bind { socket, port }
                 }
                 Told::Bind(_) => Action::Bind { socket, port: self.limits.port(socket) },
+                Told::Listen => Action::Listen { socket },
                 Told::Release => Action::Release { socket },
                 Told::Connect(name) => {
                     let (place, party) = leg_of(name);

@@ -47,6 +47,14 @@ pub struct Counters {
     pub reports_malformed: u64,
     /// Legs that do without RTCP because no port could be had for it.
     pub report_ports_refused: u64,
+    /// Legs that are secured now.
+    pub secured: u64,
+    /// Times that nothing from a party was authentic.
+    pub unauthentic: u64,
+    /// Times that a party was found where it sends from.
+    pub learned: u64,
+    /// Times that it was not, within its time.
+    pub unlearned: u64,
     /// Recordings begun.
     pub recordings: u64,
     /// Blocks of recordings left out because the pool was empty.

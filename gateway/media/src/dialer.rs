@@ -12,6 +12,7 @@ use duogate_channel::sound::Codec;
 use duogate_channel::time::Instant;
 
 use crate::dtmf;
+use crate::guard;
 use crate::outlet::Outlet;
 use crate::player::PACKET_SAMPLES;
 use crate::rtp::HEADER_BYTES;
@@ -114,7 +115,7 @@ impl Leg {
         outlet: &mut impl Outlet,
     ) -> Step {
         let Some(key) = dialer.keys.get(usize::from(dialer.at)) else { return Step::Nothing };
-        let far_end = self.far_end.filter(|far_end| far_end.send);
+        let far_end = self.reachable().copied();
         if dialer.step == 0 {
             dialer.began = due;
             dialer.timestamp = self.stream.timestamp_at(due);
@@ -153,7 +154,7 @@ impl Leg {
         // RFC 4733 section 2.5.1.1: the marker stands for the beginning of an event, whatever stood before.
         header.marker = !dialer.sent;
         let payload = dialer.event(key);
-        let sent = outlet.send(socket, HEADER_BYTES + EVENT_OCTETS, |packet| {
+        let sent = guard::send(&mut self.guard, outlet, socket, HEADER_BYTES + EVENT_OCTETS, |packet| {
             if let Some((place, rest)) = packet.split_first_chunk_mut::<HEADER_BYTES>() {
                 header.emit(place);
                 rest.copy_from_slice(&payload);
@@ -174,12 +175,18 @@ impl Leg {
         let mut header = self.stream.next(timestamp);
         header.payload_type = far_end.payload_type;
         let key = (dialer.step < TONE_STEPS).then_some(key);
-        let sent = outlet.send(socket, HEADER_BYTES + usize::from(PACKET_SAMPLES), |packet| {
-            if let Some((place, payload)) = packet.split_first_chunk_mut::<HEADER_BYTES>() {
-                header.emit(place);
-                dtmf::render(key, passed, codec, payload);
-            }
-        });
+        let sent = guard::send(
+            &mut self.guard,
+            outlet,
+            socket,
+            HEADER_BYTES + usize::from(PACKET_SAMPLES),
+            |packet| {
+                if let Some((place, payload)) = packet.split_first_chunk_mut::<HEADER_BYTES>() {
+                    header.emit(place);
+                    dtmf::render(key, passed, codec, payload);
+                }
+            },
+        );
         if !sent {
             self.stream.marker = true;
             return Step::Lost;

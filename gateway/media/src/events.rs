@@ -62,7 +62,7 @@ impl Events {
     }
 
     /// Notes what a session has to tell.
-    pub(crate) fn tell(&mut self, place: u32, slot: &mut Slot, bits: u16) {
+    pub(crate) fn tell(&mut self, place: u32, slot: &mut Slot, bits: u32) {
         if slot.pending == 0 {
             self.tellers.push_back(Teller::Slot(place));
         }
@@ -119,6 +119,10 @@ impl<P: Path> Core<P> {
             bit if bit == pending::SILENT << 1 => Some(Event::Silent { session, party: Party::Two }),
             bit if bit == pending::FAULT => Some(fault(Party::One)),
             bit if bit == pending::FAULT << 1 => Some(fault(Party::Two)),
+            bit if bit == pending::UNAUTHENTIC => Some(Event::Unauthentic { session, party: Party::One }),
+            bit if bit == pending::UNAUTHENTIC << 1 => {
+                Some(Event::Unauthentic { session, party: Party::Two })
+            }
             pending::CLOSED => Some(Event::Closed {
                 session,
                 tag,

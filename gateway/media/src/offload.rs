@@ -22,7 +22,7 @@ use crate::relay::examine;
 use crate::rtp::Packet;
 use crate::snapshot::Consulted;
 use crate::table::{Leg, Slot, State};
-use crate::verdict::{Origin, Verdict};
+use crate::verdict::{DropReason, Origin, Verdict};
 use crate::vigil::is_loud;
 
 /// Packets of sound that a direction waits at most before the path is tried again: 82 s of them.
@@ -49,6 +49,8 @@ pub(crate) enum Way {
     Sockets,
     /// Through the sockets, for so many more packets of sound; after an entry that carried nothing, twice the pause.
     Waiting { left: u16, pause: u16 },
+    /// Through the sockets, and looked at before and behind the core: a leg of the session is guarded.
+    Guarded,
     /// The entry is on; these of its counts have been taken in.
     OnPath { pause: u16, absorbed: FlowCounts },
     /// Through the sockets, and every packet of sound is searched for keys.
@@ -83,6 +85,7 @@ impl Way {
 
     fn after(self, input: Input) -> Self {
         match (self, input) {
+            (Self::Guarded, _) => Self::Guarded,
             (_, Input::Misfits) => Self::Sockets,
             (_, Input::Searches) => Self::Searched,
             (Self::Sockets | Self::Searched, Input::Fits) => Self::READY,
@@ -113,6 +116,12 @@ impl Way {
 impl Leg {
     fn go(&mut self, input: Input) {
         self.way = self.way.after(input);
+        self.beside = self.listening || self.way != Way::Sockets;
+    }
+
+    /// Its packets are guarded, or no more.
+    pub(crate) fn set_guarded(&mut self, guarded: bool) {
+        self.way = self.way.guarded(guarded);
         self.beside = self.listening || self.way != Way::Sockets;
     }
 
@@ -196,11 +205,15 @@ impl<P: Path> Core<P> {
         now: Instant,
         name: u32,
         origin: Origin,
-        datagram: &mut [u8],
+        (buffer, length): (&mut [u8], usize),
         tap: &mut impl Tap,
     ) -> Verdict {
         let (place, party) = leg_of(name);
         let speaker = self.table.slots[place as usize].leg(party);
+        if speaker.way == Way::Guarded {
+            return self.judge_guarded(now, name, origin, (buffer, length), tap);
+        }
+        let Some(datagram) = buffer.get_mut(..length) else { return Verdict::Drop(DropReason::Malformed) };
         if speaker.way == Way::Searched {
             self.search(now, name, origin, datagram);
             return self.judge_by_socket(now, name, origin, datagram, tap);
@@ -309,7 +322,7 @@ impl<P: Path> Core<P> {
             let slot = &mut self.table.slots[place as usize];
             let (speaker, listener) = slot.speaker_and_listener(party.index());
             let Some(socket) = speaker.socket else { continue };
-            if matches!(speaker.way, Way::OnPath { .. }) {
+            if matches!(speaker.way, Way::OnPath { .. } | Way::Guarded) {
                 continue;
             }
             if let Some((left, numbers)) = self.path.inherit(socket)
@@ -384,8 +397,9 @@ impl<P: Path> Core<P> {
     }
 }
 
-/// The session that a command is for.
-pub(crate) const fn session_of(command: &Command) -> Option<Session> {
+/// The session that a command is for; none for one that opens it.
+#[must_use]
+pub const fn session_of(command: &Command) -> Option<Session> {
     match command {
         Command::Open { .. } => None,
         Command::FarEnd { session, .. }
@@ -404,6 +418,10 @@ pub(crate) const fn session_of(command: &Command) -> Option<Session> {
 
 /// Can the path carry what this party says?
 fn fits(slot: &mut Slot, party: Party, taps: bool) -> bool {
+    // What is guarded needs its bytes looked at.
+    if slot.legs.iter().any(Leg::is_guarded) {
+        return false;
+    }
     let plain = slot.state == State::Joined && (taps || slot.recordings == NONE);
     let (speaker, listener) = slot.speaker_and_listener(party.index());
     let (Some(from), Some(to)) = (&speaker.far_end, &listener.far_end) else { return false };

@@ -7,6 +7,7 @@ use duogate_channel::time::Instant;
 
 use crate::action::Socket;
 use crate::core::Core;
+use crate::guard;
 use crate::opening::leg_of;
 use crate::outlet::{Outlet, SoundStore, SoundView};
 use crate::path::Path;
@@ -30,6 +31,7 @@ enum Timer {
     Press(u32, Party),
     Report(u32, Party),
     Look(u32),
+    Learning(u32, Party),
     Rest(Socket),
 }
 
@@ -40,7 +42,7 @@ impl Timers {
 
     /// How many there are.
     pub(crate) const fn count(self) -> usize {
-        // A player, a silence watch, a press and a report a leg, a look a session, a rest a port.
+        // A player, a silence watch, a press a report and a source to be learned a leg, a look a session, a rest a port.
         (self.rests() + self.sockets) as usize
     }
 
@@ -61,16 +63,20 @@ impl Timers {
     }
 
     pub(crate) const fn look(self, place: u32) -> u32 {
-        self.legs * 4 + place
+        self.legs * 5 + place
     }
 
     /// The first of the ports'.
     const fn rests(self) -> u32 {
-        self.legs * 4 + self.sessions
+        self.legs * 5 + self.sessions
     }
 
     pub(crate) const fn rest(self, socket: Socket) -> u32 {
         self.rests() + socket.0
+    }
+
+    pub(crate) const fn learning(self, place: u32, party: Party) -> u32 {
+        self.legs * 4 + crate::opening::leg_name(place, party)
     }
 
     fn meaning(self, timer: u32) -> Timer {
@@ -86,8 +92,11 @@ impl Timers {
         } else if timer < self.legs * 4 {
             let (place, party) = leg_of(timer - self.legs * 3);
             Timer::Report(place, party)
+        } else if timer < self.legs * 5 {
+            let (place, party) = leg_of(timer - self.legs * 4);
+            Timer::Learning(place, party)
         } else if timer < self.rests() {
-            Timer::Look(timer - self.legs * 4)
+            Timer::Look(timer - self.legs * 5)
         } else {
             Timer::Rest(Socket(timer - self.rests()))
         }
@@ -103,6 +112,7 @@ impl<P: Path> Core<P> {
                 Timer::Press(place, party) => self.press_lost(place, party),
                 Timer::Report(place, party) => self.report(now, place, party, outlet),
                 Timer::Look(place) => self.look(now, place),
+                Timer::Learning(place, party) => self.learning_over(now, place, party),
                 Timer::Rest(socket) => self.sockets.rested(socket),
             }
         }
@@ -188,7 +198,7 @@ impl crate::table::Leg {
     ) -> Paced {
         let timestamp = player.timestamp.unwrap_or_else(|| self.stream.timestamp_at(due));
         player.timestamp = Some(timestamp.wrapping_add(u32::from(PACKET_SAMPLES)));
-        let far_end = self.far_end.as_ref().filter(|far_end| far_end.send);
+        let far_end = self.reachable().copied();
         let (Some(far_end), Some(socket)) = (far_end, self.socket) else {
             player.skip(sound.bytes.len());
             self.stream.marker = true;
@@ -199,7 +209,7 @@ impl crate::table::Leg {
         let length = HEADER_BYTES + usize::from(PACKET_SAMPLES);
         let mut after = *player;
         let sent = on_time
-            && outlet.send(socket, length, |packet| {
+            && guard::send(&mut self.guard, outlet, socket, length, |packet| {
                 if let Some((place, payload)) = packet.split_first_chunk_mut::<HEADER_BYTES>() {
                     header.emit(place);
                     after.fill(sound.bytes, sound.codec, far_end.codec, payload);

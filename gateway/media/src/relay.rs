@@ -61,19 +61,24 @@ impl<P: Path> Core<P> {
         now: Instant,
         socket: Socket,
         origin: Origin,
-        datagram: &mut [u8],
+        (buffer, length): (&mut [u8], usize),
         tap: &mut impl Tap,
     ) -> Verdict {
         let name = match self.sockets.user(socket) {
             Ok(name) => name,
             Err(sockets::State::Resting) => return Verdict::Drop(DropReason::Resting),
-            Err(sockets::State::Reporting) => return self.judge_report(now, socket, origin, datagram),
+            Err(sockets::State::Reporting) => {
+                return self.judge_report(now, socket, origin, &mut buffer[..length]);
+            }
             Err(_) => return Verdict::Drop(DropReason::NotOpen),
         };
         if self.table.slots[name as usize / 2].legs[name as usize % 2].beside {
-            return self.judge_beside(now, name, origin, datagram, tap);
+            return self.judge_beside(now, name, origin, (buffer, length), tap);
         }
-        self.judge_by_socket(now, name, origin, datagram, tap)
+        match buffer.get_mut(..length) {
+            Some(datagram) => self.judge_by_socket(now, name, origin, datagram, tap),
+            None => Verdict::Drop(DropReason::Malformed),
+        }
     }
 
     /// Judges a packet of the leg of this name, nothing of which is forwarded beside the sockets.
@@ -169,7 +174,7 @@ fn accept(now: Instant, speaker: &mut Leg, origin: Origin, datagram: &[u8]) -> R
 
 /// What the payload type means with this party.
 #[inline(always)]
-fn content(far_end: &FarEnd, packet: &Packet) -> Result<Content, DropReason> {
+pub(crate) fn content(far_end: &FarEnd, packet: &Packet) -> Result<Content, DropReason> {
     let payload_type = packet.header.payload_type;
     let content = if payload_type == far_end.payload_type {
         Content::Sound

@@ -16,6 +16,7 @@ use crate::action::{BindError, Socket};
 use crate::arrival::samples;
 use crate::commands::is_somewhere;
 use crate::core::Core;
+use crate::guard::send_report;
 use crate::limits::Limits;
 use crate::opening::{leg_name, leg_of};
 use crate::outlet::Outlet;
@@ -223,8 +224,10 @@ impl<P: Path> Core<P> {
                 Phase::Off | Phase::Running | Phase::Leaving => {
                     rtcp.phase = Phase::Off;
                     self.wheel.cancel(timer);
+                    self.end_guard(place, party);
                 }
             }
+            let rtcp = &self.reports.of(place, party).rtcp;
             let (Port::Asked(socket) | Port::Open(socket)) = rtcp.port else { continue };
             if self.sockets.leave(socket, true) {
                 self.wheel.arm(self.timers.rest(socket), tick_from(now + self.limits.rest));
@@ -239,7 +242,7 @@ impl<P: Path> Core<P> {
         self.consult_path(place, Party::One);
         self.consult_path(place, Party::Two);
         let leaving = self.reports.of(place, party).rtcp.phase == Phase::Leaving;
-        let leg = &self.table.slots[place as usize].legs[party.index()];
+        let leg = &mut self.table.slots[place as usize].legs[party.index()];
         let rtcp = &mut self.reports.of_mut(place, party).rtcp;
         let socket = match (leg.far_end.map(|far_end| far_end.rtcp), rtcp.port) {
             (Some(Rtcp::Muxed), _) => leg.socket,
@@ -248,13 +251,14 @@ impl<P: Path> Core<P> {
         };
         if let Some(socket) = socket {
             let report = rtcp.compose(now, &self.limits, leg, leaving);
-            if outlet.send(socket, report.length(), |bytes| report.emit(bytes)) {
+            if send_report(&mut leg.guard, outlet, socket, report.length(), |bytes| report.emit(bytes)) {
                 rtcp.note_sent(now, &report, leg);
                 self.counters.reports_sent += 1;
             }
         }
         if leaving {
             rtcp.phase = Phase::Off;
+            self.end_guard(place, party);
         } else {
             let interval = self.reports.interval(self.limits.report_interval, false);
             self.wheel.arm(self.timers.report(place, party), tick_from(now + interval));
@@ -268,10 +272,10 @@ impl<P: Path> Core<P> {
         now: Instant,
         socket: Socket,
         origin: Origin,
-        datagram: &[u8],
+        datagram: &mut [u8],
     ) -> Verdict {
         let Some(name) = self.sockets.reporter(socket) else { return Verdict::Drop(DropReason::NotOpen) };
-        let leg = &self.table.slots[name as usize / 2].legs[name as usize % 2];
+        let leg = &mut self.table.slots[name as usize / 2].legs[name as usize % 2];
         let place = leg.far_end.and_then(|far_end| match far_end.rtcp {
             Rtcp::Port(port) => Some((far_end.address.ip(), port)),
             Rtcp::Off | Rtcp::Muxed => None,
@@ -282,7 +286,10 @@ impl<P: Path> Core<P> {
                 DropReason::Stranger
             }
             _ if !is_rtcp(datagram) => DropReason::Malformed,
-            _ => self.take_report(now, name, datagram),
+            _ => match leg.open_report(datagram) {
+                Ok(length) => self.take_report(now, name, &datagram[..length]),
+                Err(reason) => reason,
+            },
         };
         Verdict::Drop(reason)
     }

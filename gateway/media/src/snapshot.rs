@@ -117,7 +117,7 @@ impl Leg {
             sequence: stream.sequence,
             timestamp: stream.timestamp,
             packet_samples: stream.samples,
-            heard: None,
+            heard: self.guard.as_deref().and_then(|guard| guard.secure.as_ref()?.heard()),
             sent_at: stream.sent_at,
             statistics: consulted.statistics(),
         }

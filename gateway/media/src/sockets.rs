@@ -44,6 +44,16 @@ pub(crate) enum State {
     Over,
 }
 
+/// What is to change about an open port, beside its end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Wish {
+    Nothing,
+    /// Its far end is known, or another.
+    Connect,
+    /// Where its far end is has to be learned.
+    Listen,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Port {
     /// The slot and party that use it, as `slot * 2 + party`.
@@ -54,7 +64,7 @@ struct Port {
     previous: u32,
     state: State,
     listed: bool,
-    connect: bool,
+    wish: Wish,
 }
 
 /// Memory of one port.
@@ -67,6 +77,7 @@ pub(crate) enum Told {
     Bind(u32),
     /// For this leg.
     Connect(u32),
+    Listen,
     Release,
 }
 
@@ -111,8 +122,14 @@ const RTCP_QUEUE: usize = MOST_ADDRESSES as usize;
 impl Sockets {
     pub(crate) fn new(addresses: u8, each: u32, report_ports: u32) -> Self {
         let count = u32::from(addresses) * each;
-        let port =
-            Port { leg: NONE, next: NONE, previous: NONE, state: State::Free, listed: false, connect: false };
+        let port = Port {
+            leg: NONE,
+            next: NONE,
+            previous: NONE,
+            state: State::Free,
+            listed: false,
+            wish: Wish::Nothing,
+        };
         let ports: Vec<Port> = (0..count + report_ports).map(|_| port).collect();
         let mut sockets = Self {
             ports: ports.into_boxed_slice(),
@@ -185,8 +202,14 @@ impl Sockets {
         }
         self.link_around(place, port);
         self.queue(place).length -= 1;
-        self.ports[place as usize] =
-            Port { leg, next: NONE, previous: NONE, state: State::Wanted, listed: false, connect: false };
+        self.ports[place as usize] = Port {
+            leg,
+            next: NONE,
+            previous: NONE,
+            state: State::Wanted,
+            listed: false,
+            wish: Wish::Nothing,
+        };
         self.tell(place);
         Some(Socket(place))
     }
@@ -228,8 +251,17 @@ impl Sockets {
 
     /// The far end of a used port is new.
     pub(crate) fn connect(&mut self, socket: Socket) {
+        self.wish(socket, Wish::Connect);
+    }
+
+    /// The far end of a used port may be elsewhere than it says.
+    pub(crate) fn listen(&mut self, socket: Socket) {
+        self.wish(socket, Wish::Listen);
+    }
+
+    fn wish(&mut self, socket: Socket, wish: Wish) {
         if self.user(socket).is_ok() || self.reporter(socket).is_some() {
-            self.ports[socket.0 as usize].connect = true;
+            self.ports[socket.0 as usize].wish = wish;
             self.tell(socket.0);
         }
     }
@@ -237,7 +269,7 @@ impl Sockets {
     /// The leg needs the port no more. True if it rests from now on; one that never carried a call does not.
     pub(crate) fn leave(&mut self, socket: Socket, rest: bool) -> bool {
         let Some(port) = self.ports.get_mut(socket.0 as usize) else { return false };
-        port.connect = false;
+        port.wish = Wish::Nothing;
         match port.state {
             State::Wanted => port.state = State::Dropped,
             State::Asked => port.state = State::Abandoned,
@@ -278,9 +310,11 @@ impl Sockets {
                     port.state = State::Asked;
                     Told::Bind(port.leg)
                 }
-                State::Used | State::Reporting if port.connect => {
-                    port.connect = false;
-                    Told::Connect(port.leg)
+                State::Used | State::Reporting if port.wish != Wish::Nothing => {
+                    match ::core::mem::replace(&mut port.wish, Wish::Nothing) {
+                        Wish::Listen => Told::Listen,
+                        Wish::Connect | Wish::Nothing => Told::Connect(port.leg),
+                    }
                 }
                 State::Over => {
                     self.make_free(place);
@@ -317,8 +351,14 @@ impl Sockets {
     /// To the end of its address's queue of free ports.
     fn make_free(&mut self, place: u32) {
         let last = self.queue(place).last;
-        self.ports[place as usize] =
-            Port { leg: NONE, next: NONE, previous: last, state: State::Free, listed: false, connect: false };
+        self.ports[place as usize] = Port {
+            leg: NONE,
+            next: NONE,
+            previous: last,
+            state: State::Free,
+            listed: false,
+            wish: Wish::Nothing,
+        };
         match last {
             NONE => self.queue(place).first = place,
             last => self.ports[last as usize].next = place,

@@ -60,6 +60,16 @@ impl Stream {
         Self { sent_at: now, ..Self::new(ssrc, sequence, timestamp) }
     }
 
+    /// Begins anew as far as a listener's keys count: with an SSRC that they have not seen, and a sequence number that
+    /// leaves no doubt about its first wrap (RFC 3711 section 3.3.1). Nothing was sent yet: the SSRC may stay.
+    pub(crate) fn begin_anew(&mut self, ssrc: u32) {
+        if self.sent_at != Instant::ZERO {
+            self.ssrc = ssrc;
+            self.interrupt();
+        }
+        self.sequence &= 0x7fff;
+    }
+
     /// Nobody is relayed any more: the next packet begins something new.
     pub(crate) fn interrupt(&mut self) {
         self.epoch = NOBODY;

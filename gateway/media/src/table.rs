@@ -12,6 +12,7 @@ use duogate_channel::time::Instant;
 use crate::action::Socket;
 use crate::acts::Acts;
 use crate::arrival::{Arrival, Figures};
+use crate::guard::Guard;
 use crate::offload::Way;
 use crate::player::Player;
 use crate::recordings::NONE;
@@ -39,23 +40,25 @@ pub(crate) enum State {
 
 /// Events of a session that the control plane has not been given, as bits in the order in which they are given.
 pub(crate) mod pending {
-    pub(crate) const REFUSED: u16 = 1;
-    pub(crate) const OPENED: u16 = 1 << 1;
+    pub(crate) const REFUSED: u32 = 1;
+    pub(crate) const OPENED: u32 = 1 << 1;
     /// Of party 1; of party 2 one bit higher.
-    pub(crate) const PLAYED: u16 = 1 << 2;
-    pub(crate) const JOINED: u16 = 1 << 4;
+    pub(crate) const PLAYED: u32 = 1 << 2;
+    pub(crate) const JOINED: u32 = 1 << 4;
     /// Of party 1; of party 2 one bit higher.
-    pub(crate) const SILENT: u16 = 1 << 5;
+    pub(crate) const SILENT: u32 = 1 << 5;
     /// Of party 1; of party 2 one bit higher.
-    pub(crate) const PRESSED: u16 = 1 << 7;
+    pub(crate) const PRESSED: u32 = 1 << 7;
     /// Of party 1; of party 2 one bit higher.
-    pub(crate) const PLAY_ENDED: u16 = 1 << 9;
+    pub(crate) const PLAY_ENDED: u32 = 1 << 9;
     /// Of party 1; of party 2 one bit higher.
-    pub(crate) const KEYS_ENDED: u16 = 1 << 11;
+    pub(crate) const KEYS_ENDED: u32 = 1 << 11;
     /// Of party 1; of party 2 one bit higher.
-    pub(crate) const FAULT: u16 = 1 << 13;
+    pub(crate) const FAULT: u32 = 1 << 13;
+    /// Of party 1; of party 2 one bit higher.
+    pub(crate) const UNAUTHENTIC: u32 = 1 << 15;
     /// The last that a session has to tell.
-    pub(crate) const CLOSED: u16 = 1 << 15;
+    pub(crate) const CLOSED: u32 = 1 << 17;
 }
 
 /// One party's side.
@@ -90,6 +93,8 @@ pub(crate) struct Leg {
     pub(crate) acts: Acts,
     /// While what it says is searched for keys.
     pub(crate) tones: Option<Box<Tones>>,
+    /// What most legs do not have: keys, and a source that is still to be learned.
+    pub(crate) guard: Option<Box<Guard>>,
 }
 
 impl Leg {
@@ -121,12 +126,13 @@ impl Leg {
             played: None,
             acts: Acts::new(),
             tones: None,
+            guard: None,
         }
     }
 
-    /// Its far end, if the party may be sent to.
+    /// Its far end, if the party may be sent to: it does not hold, and is not being looked for.
     pub(crate) fn reachable(&self) -> Option<&FarEnd> {
-        self.far_end.as_ref().filter(|far_end| far_end.send)
+        self.far_end.as_ref().filter(|far_end| far_end.send && !self.is_learning())
     }
 
     /// Decides anew whether the other party is relayed to this one.
@@ -147,7 +153,7 @@ pub(crate) struct Slot {
     /// Other ports that were tried because one was taken.
     pub(crate) attempts: u8,
     /// See [`pending`].
-    pub(crate) pending: u16,
+    pub(crate) pending: u32,
     /// The first running recording, `NONE` if none runs.
     pub(crate) recordings: u32,
     pub(crate) legs: [Leg; 2],
@@ -230,6 +236,11 @@ impl Table {
         let slot = self.slots.get_mut(session.slot as usize)?;
         let open = matches!(slot.state, State::Open | State::Joined);
         (open && slot.generation == session.generation).then_some(slot)
+    }
+
+    /// A number that nobody foresees, not for secrets.
+    pub(crate) fn draw(&mut self) -> u64 {
+        self.random.next()
     }
 
     /// The handle of a slot's present use.

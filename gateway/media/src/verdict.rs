@@ -20,7 +20,7 @@ pub enum Verdict {
     Forward {
         /// The listener's socket.
         socket: Socket,
-        /// Bytes to send, never more than were received.
+        /// Bytes to send; never more than were received, but for what encryption adds.
         length: usize,
     },
     /// Give the buffer back.
@@ -78,6 +78,14 @@ drop_reasons! {
     Empty => "empty",
     /// A telephone-event, and the listener did not negotiate them.
     NoTelephoneEvent => "no_telephone_event",
+    /// It was not made with the party's key, or changed on the way; or it is plain where it should be secured.
+    Unauthentic => "unauthentic",
+    /// A secured packet that was there before, or is older than the window that remembers.
+    Replayed => "replayed",
+    /// Maybe the party's: where it sends from is still being learned.
+    Learning => "learning",
+    /// It could not be encrypted for the listener.
+    Unsealed => "unsealed",
     /// The other party does not hear this one now: it hears something else, is on hold, or is not there yet.
     NobodyListens => "nobody_listens",
 }
@@ -98,6 +106,8 @@ impl DropReason {
                 | Self::Rtcp
                 | Self::PayloadType
                 | Self::Probation
+                | Self::Unauthentic
+                | Self::Learning
         )
     }
 }

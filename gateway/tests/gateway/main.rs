@@ -9,6 +9,7 @@ mod party;
 mod playing;
 mod recording;
 mod relaying;
+mod secured;
 mod six;
 mod sources;
 mod spaces;

@@ -222,6 +222,8 @@ impl Gateway {
                 Action::Connect { socket, address } => {
                     self.open.insert(Self::port(socket), Some(address));
                 }
+                // No trunk of the world has a translator of addresses.
+                Action::Listen { .. } => {}
                 Action::Release { socket } => {
                     self.open.remove(&Self::port(socket));
                 }

@@ -8,7 +8,9 @@ use core::net::SocketAddr;
 
 use duogate_channel::identity::{LocalPort, Party};
 use duogate_channel::sound::Codec;
+use duogate_channel::srtp::{MOST_MASTER_OCTETS, Master, Suite};
 use rand_core::Rng;
+use zeroize::Zeroizing;
 
 use super::check::own_uri;
 use super::deadlines::Sleeper;
@@ -23,7 +25,7 @@ use crate::leg::{self, Assertion, Dial, Identity, Leg, MediaOffer, Way};
 use crate::message::{Message, UriBuf};
 use crate::resource::duo_callback::{Dialled, LegEvent};
 use crate::resource::plan::Target;
-use crate::sdp::KeyWay;
+use crate::sdp::{KeyWay, OwnKeys, Security};
 use crate::transaction::{Path, Transport};
 
 /// Who calls where the caller is kept from the party (RFC 3323 section 4.1.1.3).
@@ -51,6 +53,7 @@ impl Endpoint {
             trunk: trunk.clone(),
             address: place.address,
             listener: leg.path().listener.0,
+            nat: trunk.as_ref().and_then(|name| self.trunk(name)).is_some_and(|trunk| trunk.nat),
         };
         let Order { party, attempt, .. } = order;
         let began = now.instant;
@@ -71,6 +74,7 @@ impl Endpoint {
         place: Place,
     ) -> Option<(Dial, Option<Arc<str>>)> {
         let seed = self.random.next_u64();
+        let own_keys = self.draw_keys(target);
         let plan = self.resources.get(&serial)?.machine.plan();
         let trunk = target.trunk.as_ref().and_then(|name| self.trunk(name));
         let listener = self.listener_for(place, trunk.map(|trunk| trunk.listener))?;
@@ -94,6 +98,7 @@ impl Endpoint {
                 address: self.media_address(order.port)?,
                 codecs: preferred(codecs, order.prefer),
                 keys: trunk.map_or(KeyWay::Any, |trunk| trunk.keys),
+                own_keys,
             },
             user_agent: self.settings.user_agent.clone(),
             login: credentials.map(|credentials| Login { credentials, seed }),
@@ -102,6 +107,22 @@ impl Endpoint {
             timers: self.settings.timers,
         };
         Some((dial, trunk.map(|trunk| trunk.name.clone())))
+    }
+
+    /// Fresh keys for a leg whose trunk has media secured, one for each suite.
+    fn draw_keys(&mut self, target: &Target) -> Option<OwnKeys> {
+        let trunk = target.trunk.as_ref().and_then(|name| self.trunk(name))?;
+        let (security, suites) = (trunk.security, trunk.suites.clone());
+        if security == Security::Off {
+            return None;
+        }
+        let draw = |suite: Suite| {
+            let mut octets = Zeroizing::new([0; MOST_MASTER_OCTETS]);
+            self.random.fill_bytes(&mut octets[..]);
+            Some((suite, Master::new(suite, &octets[..suite.master_octets()])?))
+        };
+        let keys: Vec<_> = suites.into_iter().filter_map(draw).collect();
+        (!keys.is_empty()).then_some(OwnKeys { required: security == Security::Required, keys })
     }
 
     /// The way for requests that are too large for a datagram: TCP to the same place, where neither the URI nor the
@@ -227,6 +248,7 @@ impl Endpoint {
                 self.leg_rings(now, call_id, status);
                 LegEvent::Provisional { status, early_media }
             }
+            leg::Output::Secured { keys } => LegEvent::Secured { keys },
             leg::Output::Pressed { key, milliseconds } => LegEvent::Pressed { key, milliseconds },
             leg::Output::FarEnd { far_end } => LegEvent::FarEnd { far_end },
             leg::Output::Again => LegEvent::Again,

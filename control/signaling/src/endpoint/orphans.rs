@@ -95,6 +95,7 @@ impl Endpoint {
                 address: self.media_address(port).unwrap_or(SocketAddr::from(([0; 4], 0))),
                 codecs: self.settings.codecs.clone(),
                 keys: KeyWay::Any,
+                own_keys: None,
             },
             user_agent: self.settings.user_agent.clone(),
             login: None,

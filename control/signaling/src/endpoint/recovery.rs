@@ -184,5 +184,6 @@ fn left(page: &Snapshot) -> Left {
     Left {
         streams: page.legs.map(|leg| Remains::of(&leg, page.taken_at)),
         statistics: page.legs.map(|leg| leg.statistics),
+        heard: page.legs.map(|leg| leg.heard),
     }
 }

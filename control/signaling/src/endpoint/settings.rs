@@ -6,12 +6,13 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use duogate_channel::sound::{Codec, RecordHold};
+use duogate_channel::srtp::Suite;
 
 pub use crate::digest::Credentials;
 pub use crate::leg::SessionInterval;
 pub use crate::peer::{Ping, Registration};
 pub use crate::resource::plan::Waits;
-pub use crate::sdp::KeyWay;
+pub use crate::sdp::{KeyWay, Security};
 pub use crate::transaction::{Local, Transport};
 
 /// Everything that an operator can set about signaling.
@@ -109,6 +110,12 @@ pub struct Trunk {
     pub registration: Option<Registration>,
     /// Codecs to offer over it, where the application does not say.
     pub codecs: Vec<Codec>,
+    /// Is media over it secured?
+    pub security: Security,
+    /// The suites to offer where it may be, the one liked best first.
+    pub suites: Vec<Suite>,
+    /// May its parties send from elsewhere than they say?
+    pub nat: bool,
     /// How keys are told over it.
     pub keys: KeyWay,
     /// Index of the listening socket that it uses.
@@ -136,6 +143,9 @@ impl Default for Trunk {
             ping: None,
             registration: None,
             codecs: Vec::new(),
+            security: Security::Off,
+            suites: Suite::ALL.to_vec(),
+            nat: false,
             keys: KeyWay::Any,
             listener: 0,
         }

@@ -350,7 +350,7 @@ impl Leg {
         if let (true, Described::Sdp(answer)) = (first && self.state.is_talking(), description(response))
             && let Ok(answer) = self.local.accept(answer)
         {
-            self.moved(answer.far_end);
+            self.agreed(&answer);
         }
     }
 

@@ -8,13 +8,14 @@ use core::net::SocketAddr;
 use duogate_channel::command::FarEnd;
 use duogate_channel::digits::Key;
 use duogate_channel::sound::Codec;
+use duogate_channel::srtp::MasterKeys;
 use rand_chacha::ChaCha12Rng;
 use rand_core::Rng;
 
 pub use super::watch::SessionInterval;
 use crate::digest::Login;
 use crate::message::{Message, UriBuf};
-use crate::sdp::KeyWay;
+use crate::sdp::{KeyWay, OwnKeys};
 use crate::transaction::{Local, Path, Place, Question, Settings, Way};
 
 /// One call to place.
@@ -62,6 +63,8 @@ pub struct MediaOffer {
     pub address: SocketAddr,
     /// What we can receive and send, best first; never empty.
     pub codecs: Vec<Codec>,
+    /// Our keys, if media may or must be secured.
+    pub own_keys: Option<OwnKeys>,
     /// How the party's keys are told.
     pub keys: KeyWay,
 }
@@ -114,6 +117,11 @@ pub enum Output {
     Locate {
         /// The host.
         question: Question,
+    },
+    /// How the media that is told next is secured, if that is not as before. Without a word of it, it is plain RTP.
+    Secured {
+        /// With these keys; none: plain RTP.
+        keys: Option<MasterKeys>,
     },
     /// A provisional response other than 100 came.
     Provisional {

@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use duogate_channel::command::FarEnd;
+use duogate_channel::srtp::MasterKeys;
 
 use crate::dialog::{Call, Dialog};
 use crate::message::Message;
@@ -16,12 +17,19 @@ pub(crate) const MAX_EARLY: usize = 8;
 /// send two datagrams for one.
 pub(crate) const MAX_DISMISSED: usize = 8;
 
+/// What a session description said: where media is, and how it is secured.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Media {
+    pub(crate) far_end: FarEnd,
+    pub(crate) keys: Option<MasterKeys>,
+}
+
 /// A dialog that exists before the call is answered.
 #[derive(Debug)]
 pub(crate) struct EarlyDialog {
     pub(crate) dialog: Dialog,
     /// What its session description said, if one came.
-    pub(crate) media: Option<FarEnd>,
+    pub(crate) media: Option<Media>,
     /// RSeq of the reliable provisional response that was acknowledged last (RFC 3262 section 4).
     pub(crate) rseq: Option<u32>,
 }

@@ -31,7 +31,9 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use duogate_channel::command::FarEnd;
+use duogate_channel::srtp::MasterKeys;
 use duogate_channel::time::Instant;
+use zeroize::Zeroizing;
 
 use crate::dialog::{Call, Request};
 use crate::digest::Wallet;
@@ -102,6 +104,8 @@ pub struct Leg {
     hangup_cause: u16,
     /// What the party's media is: of the latest early answer, then of the chosen dialog.
     far_end: Option<FarEnd>,
+    /// How it is secured.
+    keys: Option<Zeroizing<MasterKeys>>,
     /// Status of the latest provisional response.
     progress: u16,
     /// What `Failed` will say.
@@ -157,13 +161,16 @@ impl Leg {
             renewal: Renewal::new(assertion, session),
             bye: None,
             cause: None,
-            local: LocalDescription::new(description, offer.address, &offer.codecs).with_keys(offer.keys),
+            local: LocalDescription::new(description, offer.address, &offer.codecs)
+                .with_keys(offer.keys)
+                .with_own_keys(offer.own_keys),
             early: EarlyDialogs::default(),
             chosen: None,
             dismissed: Vec::new(),
             pending: None,
             hangup_cause: 200,
             far_end: None,
+            keys: None,
             progress: 0,
             failure: Failure::default(),
             outputs: VecDeque::new(),

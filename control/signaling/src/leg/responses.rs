@@ -3,10 +3,9 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use duogate_channel::command::FarEnd;
 use duogate_channel::time::Instant;
 
-use super::forks::{Dismissed, MAX_DISMISSED};
+use super::forks::{Dismissed, MAX_DISMISSED, Media};
 use super::requests::{Described, description};
 use super::state::{Stimulus, Why};
 use super::{INVITE_CSEQ, Leg, MAX_INVITES, Output};
@@ -172,7 +171,10 @@ impl Leg {
             return;
         }
         let answer = self.read_answer(response).and_then(Result::ok);
-        self.far_end = answer.or(self.far_end);
+        if let Some(media) = answer {
+            self.secure(media.keys);
+            self.far_end = Some(media.far_end);
+        }
         let stimulus = if response.to().tag().is_some() {
             let early = self.early.of_response(&self.call, response);
             early.media = answer.or(early.media);
@@ -211,10 +213,11 @@ impl Leg {
             wallet.accepted(response);
         }
         self.renewal.agreed_by(now, response);
-        let far_end = answer.unwrap_or_else(|| early_media.ok_or(SdpError::Missing));
-        match far_end {
-            Ok(far_end) => {
-                self.far_end = Some(far_end);
+        let media = answer.unwrap_or_else(|| early_media.ok_or(SdpError::Missing));
+        match media {
+            Ok(media) => {
+                self.secure(media.keys);
+                self.far_end = Some(media.far_end);
                 self.step(now, Stimulus::Accepted);
             }
             Err(error) => {
@@ -240,9 +243,12 @@ impl Leg {
     }
 
     /// The answer in a response to our offer; `None` if it carries no session description.
-    fn read_answer(&self, response: &Message<'_>) -> Option<Result<FarEnd, SdpError>> {
+    fn read_answer(&self, response: &Message<'_>) -> Option<Result<Media, SdpError>> {
         match description(response) {
-            Described::Sdp(body) => Some(self.local.accept(body).map(|answer| answer.far_end)),
+            Described::Sdp(body) => {
+                let answer = self.local.accept(body);
+                Some(answer.map(|answer| Media { far_end: answer.far_end, keys: answer.keys }))
+            }
             Described::Nothing => None,
             // Nothing that could be an answer.
             Described::Foreign => Some(Err(SdpError::Missing)),

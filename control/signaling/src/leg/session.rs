@@ -5,14 +5,17 @@ use alloc::format;
 use alloc::string::String;
 
 use duogate_channel::command::FarEnd;
+use duogate_channel::srtp::MasterKeys;
 use duogate_channel::time::Instant;
+use zeroize::Zeroizing;
 
+use super::forks::Media;
 use super::requests::{Described, Pending, Place, Reply, description, refused_media};
 use super::state::Stimulus;
 use super::{Leg, Output};
 use crate::dialog::{ACCEPT, ALLOW, SERVED};
 use crate::message::{Message, Name, Status};
-use crate::sdp::SdpError;
+use crate::sdp::{Negotiated, SdpError};
 use crate::transaction::ServerId;
 
 impl Leg {
@@ -84,7 +87,8 @@ impl Leg {
             && body.is_some()
             && let Some(early) = self.early.of_request(request)
         {
-            early.media = self.far_end;
+            let keys = self.keys.as_deref().copied();
+            early.media = self.far_end.map(|far_end| Media { far_end, keys });
         }
         self.accepted(now, request, body)
     }
@@ -113,7 +117,7 @@ impl Leg {
             Described::Nothing => {}
             Described::Foreign => self.step(now, Stimulus::Lost),
             Described::Sdp(answer) => match self.local.accept(answer) {
-                Ok(answer) => self.moved(answer.far_end),
+                Ok(answer) => self.agreed(&answer),
                 Err(_) => self.step(now, Stimulus::Lost),
             },
         }
@@ -123,7 +127,7 @@ impl Leg {
     fn answer(&mut self, offer: &[u8]) -> Result<alloc::vec::Vec<u8>, Reply> {
         match self.local.answer(offer) {
             Ok((body, answer)) => {
-                self.moved(answer.far_end);
+                self.agreed(&answer);
                 Ok(body)
             }
             Err(error) => Err(refused_offer(error)),
@@ -145,6 +149,20 @@ impl Leg {
             reply.headers.extend(self.renewal.answer(now, request));
         }
         reply
+    }
+
+    /// The party's media and its keys from now on.
+    pub(super) fn agreed(&mut self, answer: &Negotiated) {
+        self.secure(answer.keys);
+        self.moved(answer.far_end);
+    }
+
+    /// How the party's media is secured from now on; told before the media itself.
+    pub(super) fn secure(&mut self, keys: Option<MasterKeys>) {
+        if self.keys.as_deref() != keys.as_ref() {
+            self.keys = keys.map(Zeroizing::new);
+            self.outputs.push_back(Output::Secured { keys });
+        }
     }
 
     /// The party's media from now on. With the old form of hold, `0.0.0.0`, the address is not a place; the old
@@ -171,7 +189,7 @@ fn refused_offer(error: SdpError) -> Reply {
     }
     let code = match error {
         SdpError::NoCodec | SdpError::PayloadType => 305,
-        SdpError::NoAudio | SdpError::Refused => 304,
+        SdpError::NoAudio | SdpError::Refused | SdpError::Insecure | SdpError::Crypto => 304,
         SdpError::NoAddress | SdpError::Address => 301,
         _ => 399,
     };

@@ -25,6 +25,12 @@ pub enum SdpError {
     /// No codec in common.
     #[error("no codec in common")]
     NoCodec,
+    /// Plain RTP, where only secured RTP will do.
+    #[error("media not secured")]
+    Insecure,
+    /// No `a=crypto` line that can be used: another suite, a tag that was not offered, a master key identifier.
+    #[error("no usable crypto attribute")]
+    Crypto,
     /// No `c=` line for the stream.
     #[error("no connection address")]
     NoAddress,

@@ -7,9 +7,11 @@ use core::net::SocketAddr;
 
 use duogate_channel::command::{FarEnd, Rtcp};
 use duogate_channel::sound::{Codec, OFFERED_TELEPHONE_EVENT, OFFERED_WIDE_EVENT};
+use duogate_channel::srtp::MasterKeys;
 use sdp_types::{Media, Session, Time};
 
 use super::SdpError;
+use super::crypto::{self, OwnKeys, Saying};
 use super::printing::{Line, Others, Refused, print};
 use super::reading::{Stream, is_sound, session, stream};
 
@@ -91,6 +93,8 @@ pub struct Negotiated {
     pub hold: bool,
     /// The packet time that the far end asks for, in milliseconds.
     pub packet_time: Option<u8>,
+    /// How packets are secured; none: they are plain RTP.
+    pub keys: Option<MasterKeys>,
 }
 
 /// What we say of ourselves on one leg, over the life of its session: address and codecs stay, the version of
@@ -107,6 +111,8 @@ pub struct LocalDescription {
     /// Media lines once there have been several; none stands for our sound stream. They stay for the life of the
     /// session (RFC 3264 section 8).
     lines: Vec<Option<Refused>>,
+    /// Our keys, if media may be secured.
+    own_keys: Option<OwnKeys>,
     /// What was said last.
     last: Option<Vec<u8>>,
 }
@@ -125,8 +131,15 @@ impl LocalDescription {
             keys: KeyWay::Any,
             telephone_events: [OFFERED_TELEPHONE_EVENT, OFFERED_WIDE_EVENT],
             lines: vec![None],
+            own_keys: None,
             last: None,
         }
+    }
+
+    /// The same, with media that may or must be secured.
+    #[must_use]
+    pub fn with_own_keys(self, own_keys: Option<OwnKeys>) -> Self {
+        Self { own_keys, ..self }
     }
 
     /// The same, for a party whose keys are told in this way.
@@ -155,7 +168,7 @@ impl LocalDescription {
             wide_event: offered(6).then_some(wide),
             comfort_noise: None,
         };
-        self.say(&[Time::new(0, 0)], &codecs, others, (Direction::SendReceive, true))
+        self.say(&[Time::new(0, 0)], &codecs, others, (Direction::SendReceive, true, Saying::Offer))
     }
 
     /// What was said last, word for word, as an offer that changes nothing (RFC 4028 section 7.4).
@@ -182,7 +195,8 @@ impl LocalDescription {
             return Err(SdpError::Refused);
         }
         let stream = stream(&session, ours)?;
-        self.negotiate(&stream)
+        let keys = crypto::accepted(self.own_keys.as_ref(), ours)?;
+        self.negotiate(&stream, keys)
     }
 
     /// The answer's line for our stream, and those beyond what we offered.
@@ -205,20 +219,25 @@ impl LocalDescription {
         let session = session(offer)?;
         let mut chosen = Err(SdpError::NoAudio);
         for (place, media) in session.medias.iter().enumerate() {
-            if chosen.is_err() && is_sound(media) && media.port != 0 {
-                chosen = stream(&session, media)
-                    .and_then(|stream| self.negotiate(&stream))
-                    .map(|outcome| (place, outcome));
+            if !is_sound(media) || media.port == 0 {
+                continue;
+            }
+            let outcome =
+                self.choose(&session, media).map(|(negotiated, saying)| (place, negotiated, saying));
+            // The first that can be served, or the first that can be secured.
+            let better = |(_, negotiated, _): &(usize, Negotiated, Saying)| negotiated.keys.is_some();
+            if chosen.is_err() || outcome.as_ref().is_ok_and(better) && !chosen.as_ref().is_ok_and(better) {
+                chosen = outcome;
             }
         }
-        let (place, negotiated) = chosen?;
+        let (place, negotiated, saying) = chosen?;
         let far_end = negotiated.far_end;
         let medias = session.medias.iter().enumerate();
         self.lines = medias.map(|(at, media)| (at != place).then(|| refusal(media))).collect();
         let codec = (far_end.codec, far_end.payload_type);
         let others = self.adopt(&far_end);
         // RFC 5761 section 5.1.1: in an answer only where it stood in the offer.
-        let way = (negotiated.direction.reversed(), far_end.rtcp == Rtcp::Muxed);
+        let way = (negotiated.direction.reversed(), far_end.rtcp == Rtcp::Muxed, saying);
         let text = self.say(&session.times, &[codec], others, way);
         Ok((text, negotiated))
     }
@@ -242,8 +261,14 @@ impl LocalDescription {
         }
     }
 
+    /// What one media line of an offer comes to.
+    fn choose(&self, session: &Session, media: &Media) -> Result<(Negotiated, Saying), SdpError> {
+        let (keys, saying) = crypto::chosen(self.own_keys.as_ref(), media)?;
+        Ok((self.negotiate(&stream(session, media)?, keys)?, saying))
+    }
+
     /// The first codec of the far end's order that is ours too (RFC 3264 sections 6.1, 7).
-    fn negotiate(&self, stream: &Stream) -> Result<Negotiated, SdpError> {
+    fn negotiate(&self, stream: &Stream, keys: Option<MasterKeys>) -> Result<Negotiated, SdpError> {
         let address = stream.address;
         if address.is_ipv4() != self.address.is_ipv4() {
             return Err(SdpError::Address);
@@ -266,7 +291,7 @@ impl LocalDescription {
             rtcp: stream.rtcp,
             in_band: self.keys == KeyWay::Tones,
         };
-        Ok(Negotiated { far_end, direction, hold: !far_end.send, packet_time: stream.packet_time })
+        Ok(Negotiated { far_end, direction, hold: !far_end.send, packet_time: stream.packet_time, keys })
     }
 
     /// Prints, and counts the version up if there is something new to say (RFC 3264 section 8).
@@ -275,12 +300,13 @@ impl LocalDescription {
         times: &[Time],
         codecs: &[(Codec, u8)],
         others: Others,
-        (direction, muxed): (Direction, bool),
+        (direction, muxed, saying): (Direction, bool, Saying),
     ) -> Vec<u8> {
+        let security = crypto::said(self.own_keys.as_ref(), saying);
         let print_as = |version: u64, lines: &[Option<Refused>]| {
             let lines = lines.iter().map(|line| match line {
                 Some(refused) => Line::Refused(refused),
-                None => Line::Sound { codecs, others, direction, muxed },
+                None => Line::Sound { codecs, others, direction, muxed, security: &security },
             });
             print((self.session, version), self.address, times, lines)
         };

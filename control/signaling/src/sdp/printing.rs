@@ -14,7 +14,14 @@ use super::Direction;
 #[derive(Clone, Copy)]
 pub(super) enum Line<'l> {
     /// The sound stream.
-    Sound { codecs: &'l [(Codec, u8)], others: Others, direction: Direction, muxed: bool },
+    Sound {
+        codecs: &'l [(Codec, u8)],
+        others: Others,
+        direction: Direction,
+        muxed: bool,
+        /// The profile, and the values of `a=crypto`.
+        security: &'l (&'static str, Vec<String>),
+    },
     /// A stream that is refused: port 0 (RFC 3264 section 6).
     Refused(&'l Refused),
 }
@@ -58,8 +65,11 @@ pub(super) fn print<'l>(
 
 fn media(line: Line<'_>, port: u16) -> Media {
     match line {
-        Line::Sound { codecs, others, direction, muxed } => {
+        Line::Sound { codecs, others, direction, muxed, security: (profile, keys) } => {
             let mut media = sound(port, codecs, others, direction);
+            media.proto = String::from(*profile);
+            let crypto = keys.iter().map(|value| Attribute::with_value("crypto", value.clone()));
+            media.attributes.extend(crypto);
             if muxed {
                 media.attributes.push(Attribute::new("rtcp-mux"));
             }

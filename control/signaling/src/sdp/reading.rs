@@ -7,6 +7,7 @@ use duogate_channel::command::Rtcp;
 use duogate_channel::sound::Codec;
 use sdp_types::{AddrType, Connection, Media, NetType, Session};
 
+use super::crypto::{PLAIN, is_secured};
 use super::printing::Others;
 use super::{Direction, SdpError};
 
@@ -60,9 +61,10 @@ pub(super) struct Stream {
     pub(super) rtcp: Rtcp,
 }
 
-/// Sound over plain RTP?
+/// Sound over RTP, plain or secured?
 pub(super) fn is_sound(media: &Media) -> bool {
-    media.media.eq_ignore_ascii_case("audio") && media.proto.eq_ignore_ascii_case("RTP/AVP")
+    media.media.eq_ignore_ascii_case("audio")
+        && (media.proto.eq_ignore_ascii_case(PLAIN) || is_secured(media))
 }
 
 /// What a media line and the session say of a stream. The port is not 0.

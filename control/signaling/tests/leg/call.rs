@@ -58,6 +58,7 @@ pub(crate) fn a_dial() -> Dial {
             address: "192.0.2.11:20000".parse().expect("an address"),
             codecs: vec![Codec::Pcma, Codec::Pcmu],
             keys: KeyWay::Any,
+            own_keys: None,
         },
         user_agent: "Duogate".into(),
         login: None,

@@ -5,6 +5,8 @@ use alloc::vec::Vec;
 
 use duogate_channel::command::FarEnd;
 use duogate_channel::identity::Party;
+use duogate_channel::srtp::MasterKeys;
+use zeroize::Zeroizing;
 
 use super::desk::Way;
 use super::hearing::Ringing;
@@ -50,6 +52,8 @@ pub(super) struct Call {
     /// The URI of the present or last attempt.
     pub(super) last_uri: Option<String>,
     pub(super) far_end: Option<FarEnd>,
+    /// How its media is secured.
+    pub(super) keys: Option<Zeroizing<MasterKeys>>,
     /// SIP status that ended the last attempt, or the call.
     pub(super) cause: u16,
     pub(super) error: Option<Failure>,
@@ -90,11 +94,16 @@ impl DuoCallback {
         let call = self.call_mut(party);
         call.stage = Stage::Dialing;
         call.attempt += 1;
+        let secured = call.keys.take().is_some();
         call.ringing = Ringing::default();
         call.ringing_reported = false;
         call.attempt_began = Some(now);
         call.began = call.began.or(Some(now));
         let (target, attempt) = (call.target(), call.attempt);
+        if secured {
+            // The next leg begins in plain, until it says otherwise.
+            self.send_keys(party, None);
+        }
         let last_uri = self.target(party).map(|target| target.given.clone());
         self.call_mut(party).last_uri = last_uri;
         if attempt == 1 {
@@ -134,6 +143,11 @@ impl DuoCallback {
             (Stage::Dialing, LegEvent::Failed { status }) => Some(self.failed(now, party, status, None)),
             (Stage::Dialing | Stage::Answered, LegEvent::FarEnd { far_end }) => {
                 self.moved(party, far_end);
+                None
+            }
+            (Stage::Dialing | Stage::Answered, LegEvent::Secured { keys }) => {
+                self.call_mut(party).keys = keys.map(Zeroizing::new);
+                self.send_keys(party, None);
                 None
             }
             (Stage::Dialing, LegEvent::Again) => {

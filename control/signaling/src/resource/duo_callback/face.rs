@@ -11,6 +11,7 @@ use duogate_channel::digits::Key;
 use duogate_channel::event::{ActionOutcome, LegStatistics, RecordOutcome, Track};
 use duogate_channel::identity::{Action, LocalPort, Party, Recording, Session, Shard, Sound};
 use duogate_channel::sound::Codec;
+use duogate_channel::srtp::MasterKeys;
 use duogate_channel::time::UnixTime;
 
 use super::revive::Left;
@@ -158,6 +159,11 @@ pub enum LegEvent {
         /// Where early media comes from.
         early_media: Option<FarEnd>,
     },
+    /// How the media that is told next is secured.
+    Secured {
+        /// With these keys; none: plain RTP.
+        keys: Option<MasterKeys>,
+    },
     /// Answered.
     Answered {
         /// The party's media.
@@ -204,6 +210,8 @@ pub struct Dialled {
     pub address: SocketAddr,
     /// Listening socket that it went from.
     pub listener: u16,
+    /// May the party send from elsewhere than it says?
+    pub nat: bool,
 }
 
 /// What a callback wants done.

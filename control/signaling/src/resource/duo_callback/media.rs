@@ -3,6 +3,7 @@
 use duogate_channel::command::{Command, FarEnd, LegOpening, PortChoice, Source};
 use duogate_channel::event::LegStatistics;
 use duogate_channel::identity::{LocalPort, Party, Session, Shard, Sound, Tag};
+use duogate_channel::srtp::Heard;
 use duogate_channel::time::Instant;
 
 use super::phase::Stimulus;
@@ -94,14 +95,19 @@ impl Media {
     }
 
     /// Asks the next gateway for the session, if one is to be asked; also once more if that was refused.
-    pub(super) fn reopen(&mut self, now: Instant) -> Option<Command> {
+    ///
+    /// Streams to secured parties begin anew, with another SSRC: what the last gateway sent with the same keys is not
+    /// known to the last packet, and none of their numbers may come twice.
+    pub(super) fn reopen(&mut self, now: Instant, secured: [bool; 2]) -> Option<Command> {
         if !matches!(self.stage, Stage::Away | Stage::Reopening) {
             return None;
         }
         self.stage = Stage::Reopening;
         let beginnings = self.past.beginnings(now);
-        let leg =
-            |party: Party| LegOpening { port: self.choice(party), beginning: beginnings[party.index()] };
+        let leg = |party: Party| {
+            let beginning = beginnings[party.index()].filter(|_| !secured[party.index()]);
+            LegOpening { port: self.choice(party), beginning }
+        };
         Some(Command::Open { tag: self.tag, legs: Party::BOTH.map(leg) })
     }
 
@@ -111,6 +117,11 @@ impl Media {
             Some(ports) => PortChoice::This(ports[party.index()]),
             None => PortChoice::Any { addresses: self.addresses[party.index()] },
         }
+    }
+
+    /// How far the gateways that are gone have heard a party's secured stream.
+    pub(super) fn heard(&self, party: Party) -> Option<Heard> {
+        self.past.heard(party)
     }
 
     /// Goes on in the session that is open again. False if none is.
@@ -182,7 +193,17 @@ impl DuoCallback {
         self.send_to_shard(command);
     }
 
+    /// Tells how the party's media is secured now, and how far another gateway has heard it.
+    pub(super) fn send_keys(&mut self, party: Party, heard: Option<Heard>) {
+        let keys = self.call(party).keys.as_deref().copied();
+        self.send(|session| Command::Secure { session, party, keys, heard });
+    }
+
     pub(super) fn send_far_end(&mut self, party: Party, far_end: FarEnd) {
+        let dialled = self.call(party).dialled.as_ref();
+        if let Some(signaling) = dialled.filter(|dialled| dialled.nat).map(|dialled| dialled.address.ip()) {
+            self.send(|session| Command::Learn { session, party, signaling });
+        }
         self.send(|session| Command::FarEnd { session, party, far_end });
     }
 

@@ -6,6 +6,7 @@ use duogate_channel::command::{Beginning, Source};
 use duogate_channel::event::LegStatistics;
 use duogate_channel::identity::Party;
 use duogate_channel::snapshot::LegSnapshot;
+use duogate_channel::srtp::Heard;
 use duogate_channel::time::Instant;
 
 use super::DuoCallback;
@@ -83,6 +84,8 @@ pub struct Left {
     pub streams: [Remains; 2],
     /// The same.
     pub statistics: [LegStatistics; 2],
+    /// How far their secured streams were heard.
+    pub heard: [Option<Heard>; 2],
 }
 
 /// The streams of a session through all its gateways.
@@ -91,6 +94,8 @@ pub(super) struct Past {
     streams: Option<[Remains; 2]>,
     /// Carried by gateways that are gone.
     carried: Option<[LegStatistics; 2]>,
+    /// How far secured streams were heard.
+    heard: [Option<Heard>; 2],
 }
 
 impl Past {
@@ -99,6 +104,7 @@ impl Past {
         self.streams = left.map(|left| left.streams).or(self.streams);
         self.streams = self.streams.map(|legs| legs.map(|leg| leg.ended(now)));
         if let Some(left) = left {
+            self.heard = [left.heard[0].or(self.heard[0]), left.heard[1].or(self.heard[1])];
             self.carried = Some(self.total(left.statistics));
         }
     }
@@ -116,6 +122,10 @@ impl Past {
     pub(super) fn total(&self, last: [LegStatistics; 2]) -> [LegStatistics; 2] {
         let Some([first, second]) = self.carried else { return last };
         [first.then(&last[0]), second.then(&last[1])]
+    }
+
+    pub(super) const fn heard(&self, party: Party) -> Option<Heard> {
+        self.heard[party.index()]
     }
 
     /// What gateways that are gone carried, if that is known.
@@ -151,7 +161,8 @@ impl DuoCallback {
 
     /// There is a gateway again: the session is asked for, on the same ports and with the same streams.
     pub(super) fn media_back(&mut self, now: Now) {
-        let Some(command) = self.media.reopen(now.instant) else { return };
+        let secured = Party::BOTH.map(|party| self.call(party).keys.is_some());
+        let Some(command) = self.media.reopen(now.instant, secured) else { return };
         self.send_to_shard(command);
         if self.phase == Phase::Opening {
             self.deadline = Some(now.instant + self.waits.media_answer);
@@ -180,6 +191,9 @@ impl DuoCallback {
             return self.ready(now);
         }
         for party in Party::BOTH {
+            if self.call(party).keys.is_some() {
+                self.send_keys(party, self.media.heard(party));
+            }
             if let Some(far_end) = self.call(party).far_end {
                 self.send_far_end(party, far_end);
             }

@@ -36,7 +36,7 @@ impl Stage {
             statistics,
         };
         let streams = [Remains::of(&leg, self.now.instant); 2];
-        let left = Some(Left { streams, statistics: [statistics; 2] }.into());
+        let left = Some(Left { streams, statistics: [statistics; 2], heard: [None; 2] }.into());
         self.feed(Input::MediaAway { left });
     }
 

@@ -209,6 +209,7 @@ impl Stage {
             trunk,
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 5060)),
             listener: 0,
+            nat: false,
         };
         self.feed(Input::Dialled { party, dialled });
     }

@@ -33,7 +33,7 @@ impl Baresip {
     /// If baresip is not installed or does not bind its port.
     #[must_use]
     pub fn start(tone_hertz: u16) -> Self {
-        Self::start_with(tone_hertz, None)
+        Self::start_with(tone_hertz, None, false)
     }
 
     /// The same, to be called over TLS: it shows the certificate, and wants one of the same authority.
@@ -42,10 +42,19 @@ impl Baresip {
     /// As [`Baresip::start`].
     #[must_use]
     pub fn start_tls(tone_hertz: u16, certificates: &Certificates) -> Self {
-        Self::start_with(tone_hertz, Some(certificates))
+        Self::start_with(tone_hertz, Some(certificates), false)
     }
 
-    fn start_with(tone_hertz: u16, certificates: Option<&Certificates>) -> Self {
+    /// The same, with encrypted sound (SRTP) or none.
+    ///
+    /// # Panics
+    /// As [`Baresip::start`].
+    #[must_use]
+    pub fn start_secured(tone_hertz: u16, certificates: &Certificates) -> Self {
+        Self::start_with(tone_hertz, Some(certificates), true)
+    }
+
+    fn start_with(tone_hertz: u16, certificates: Option<&Certificates>, secured: bool) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         // For TLS it takes the port above.
         let above = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", port + 1)).is_ok();
@@ -55,9 +64,15 @@ impl Baresip {
         if let Some(Certificates { both, authority, .. }) = certificates {
             let _ = writeln!(text, "sip_certificate {}\nsip_cafile {}", both.display(), authority.display());
         }
+        if secured {
+            text.push_str("module srtp.so\n");
+        }
         fs::write(folder.path().join("config"), text).expect("a file in the temporary folder");
         crate::wav::write_tone(&folder.path().join("tone.wav"), tone_hertz, TONE);
-        let account = format!("<sip:party@127.0.0.1:{port}>;regint=0;answermode=auto;audio_codecs=pcma\n");
+        let account = format!(
+            "<sip:party@127.0.0.1:{port}>;regint=0;answermode=auto;audio_codecs=pcma{}\n",
+            if secured { ";mediaenc=srtp-mand" } else { "" }
+        );
         fs::write(folder.path().join("accounts"), account).expect("a file in the temporary folder");
         fs::write(folder.path().join("contacts"), "").expect("a file in the temporary folder");
         let output = fs::File::create(folder.path().join("output")).expect("a file in the temporary folder");
@@ -94,6 +109,16 @@ impl Baresip {
     #[must_use]
     pub fn output(&self) -> String {
         fs::read_to_string(self.folder.path().join("output")).unwrap_or_default()
+    }
+
+    /// What it played to its ear so far: the sound file that it writes, which may not be closed yet.
+    #[must_use]
+    pub fn heard(&self) -> Vec<i16> {
+        /// Octets before the samples of a plain WAV file.
+        const HEADER: usize = 44;
+        let file = fs::read(self.folder.path().join("heard.wav")).unwrap_or_default();
+        let samples = file.get(HEADER..).unwrap_or_default().as_chunks::<2>().0;
+        samples.iter().map(|sample| i16::from_le_bytes(*sample)).collect()
     }
 
     /// Ends the phone in good order: it hangs up.

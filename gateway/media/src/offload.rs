@@ -496,17 +496,3 @@ fn said<'a>(speaker: &Leg, party: Party, tapped: &Tapped<'a>) -> Option<Said<'a>
         payload: &tapped.packet[packet.payload],
     })
 }
-
-impl FlowCounts {
-    /// What was counted after `before`.
-    const fn since(&self, before: &Self) -> Self {
-        Self {
-            received: self.received.wrapping_sub(before.received),
-            octets: self.octets.wrapping_sub(before.octets),
-            expected: self.expected.wrapping_sub(before.expected),
-            forwarded: self.forwarded.wrapping_sub(before.forwarded),
-            forwarded_octets: self.forwarded_octets.wrapping_sub(before.forwarded_octets),
-            tap_lost: self.tap_lost.wrapping_sub(before.tap_lost),
-        }
-    }
-}

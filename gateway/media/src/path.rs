@@ -104,6 +104,20 @@ pub struct FlowCounts {
     pub tap_lost: u32,
 }
 
+impl FlowCounts {
+    /// What was counted after `before`.
+    pub(crate) const fn since(&self, before: &Self) -> Self {
+        Self {
+            received: self.received.wrapping_sub(before.received),
+            octets: self.octets.wrapping_sub(before.octets),
+            expected: self.expected.wrapping_sub(before.expected),
+            forwarded: self.forwarded.wrapping_sub(before.forwarded),
+            forwarded_octets: self.forwarded_octets.wrapping_sub(before.forwarded_octets),
+            tap_lost: self.tap_lost.wrapping_sub(before.tap_lost),
+        }
+    }
+}
+
 /// A packet that was copied on its way.
 #[derive(Clone, Copy, Debug)]
 pub struct Tapped<'a> {

@@ -5,6 +5,7 @@
 mod attaching;
 mod beside;
 mod house;
+mod learning;
 mod party;
 mod playing;
 mod recording;

@@ -13,10 +13,10 @@ use crate::party::{Packet, Phone, opened, warm_up};
 const QUIET: Duration = Duration::from_millis(100);
 
 /// What no party ever says.
-const STRANGE: u8 = 66;
+pub(crate) const STRANGE: u8 = 66;
 
 /// All ports of a gateway: those for RTP and those above them.
-fn ports(gateway: &Gateway) -> RangeInclusive<u16> {
+pub(crate) fn ports(gateway: &Gateway) -> RangeInclusive<u16> {
     let file = fs::read_to_string(gateway.folder.path().join("duogate.toml")).unwrap();
     let range = file.lines().find_map(|line| line.strip_prefix("ports = \"")?.strip_suffix('"')).unwrap();
     let (first, last) = range.split_once('-').unwrap();
@@ -42,7 +42,7 @@ fn stun() -> Vec<u8> {
 
 /// Sends to every port what would go on a party's stream: its next packet, one far ahead, another sender's, and
 /// what belongs to RTCP and STUN.
-fn spray(stranger: &Phone, victim: &Phone, ports: RangeInclusive<u16>) {
+pub(crate) fn spray(stranger: &Phone, victim: &Phone, ports: RangeInclusive<u16>) {
     let packet = |ssrc, ahead: u16| Packet {
         marker: ahead > 1,
         payload_type: victim.payload_type,
@@ -65,7 +65,7 @@ fn spray(stranger: &Phone, victim: &Phone, ports: RangeInclusive<u16>) {
 }
 
 /// The next packet, if one is there. Errors of ports that nobody has are no packets.
-fn said(phone: &Phone) -> Option<Packet> {
+pub(crate) fn said(phone: &Phone) -> Option<Packet> {
     phone.socket.set_read_timeout(Some(QUIET)).unwrap();
     let mut octets = [0; 2048];
     let (length, _) = phone.socket.recv_from(&mut octets).ok()?;
@@ -73,7 +73,7 @@ fn said(phone: &Phone) -> Option<Packet> {
 }
 
 /// Nobody hears anything for a while.
-fn quiet<'a>(phones: impl Iterator<Item = &'a Phone>, when: &str) {
+pub(crate) fn quiet<'a>(phones: impl Iterator<Item = &'a Phone>, when: &str) {
     for phone in phones {
         // Each error ends one look: there may be one for every port that nobody has.
         for _ in 0..3 {

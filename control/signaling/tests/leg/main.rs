@@ -17,6 +17,7 @@ mod party;
 mod races;
 mod refreshing;
 mod reliable;
+mod securing;
 mod session;
 mod size;
 mod text;

@@ -7,6 +7,7 @@ use duogate_channel::identity::Session;
 use duogate_channel::page::PageWriter;
 use duogate_channel::snapshot::{LegSnapshot, SessionState, Snapshot};
 use duogate_channel::time::Instant;
+use duogate_media::DropReason as D;
 use duogate_media::{Core, Counters, DropReason, Path, Phase};
 
 /// The page shows every session at least this often, in slices.
@@ -118,7 +119,6 @@ impl Page {
         let core_counters = core.counters();
         let dropped =
             |reasons: &[DropReason]| reasons.iter().map(|reason| core_counters.dropped(*reason)).sum::<u64>();
-        use DropReason as D;
         for (counter, value) in [
             (Counter::PacketsReceived, core_counters.received + shell.oversized),
             (Counter::OctetsReceived, core_counters.received_bytes),
@@ -171,7 +171,6 @@ impl Page {
         }
         self.count_quality(core_counters, shell);
         self.count_path(core_counters);
-        self.count_guards(core_counters);
         let free = u64::from(core.free_ports()) + u64::from(core.active_sessions()) * 2;
         page.set(Counter::PortsResting, u64::from(core.limits().sockets()).saturating_sub(free));
     }
@@ -207,6 +206,7 @@ impl Page {
 
     /// Writes what the core has put on the fast path; its packets are counted by [`crate::xdp::Xdp::count`].
     fn count_path(&self, core: &Counters) {
+        self.count_guards(core);
         for (counter, value) in [
             (Counter::PathDirections, core.offloaded),
             (Counter::PathMoves, core.path_moves),

@@ -33,7 +33,7 @@ impl Baresip {
     /// If baresip is not installed or does not bind its port.
     #[must_use]
     pub fn start(tone_hertz: u16) -> Self {
-        Self::start_with(tone_hertz, None, false)
+        Self::start_with(tone_hertz, None, None)
     }
 
     /// The same, to be called over TLS: it shows the certificate, and wants one of the same authority.
@@ -42,7 +42,7 @@ impl Baresip {
     /// As [`Baresip::start`].
     #[must_use]
     pub fn start_tls(tone_hertz: u16, certificates: &Certificates) -> Self {
-        Self::start_with(tone_hertz, Some(certificates), false)
+        Self::start_with(tone_hertz, Some(certificates), None)
     }
 
     /// The same, with encrypted sound (SRTP) or none.
@@ -51,10 +51,19 @@ impl Baresip {
     /// As [`Baresip::start`].
     #[must_use]
     pub fn start_secured(tone_hertz: u16, certificates: &Certificates) -> Self {
-        Self::start_with(tone_hertz, Some(certificates), true)
+        Self::start_with(tone_hertz, Some(certificates), Some("srtp-mand"))
     }
 
-    fn start_with(tone_hertz: u16, certificates: Option<&Certificates>, secured: bool) -> Self {
+    /// The same, with encrypted sound where keys are offered, under whatever profile.
+    ///
+    /// # Panics
+    /// As [`Baresip::start`].
+    #[must_use]
+    pub fn start_securable(tone_hertz: u16, certificates: &Certificates) -> Self {
+        Self::start_with(tone_hertz, Some(certificates), Some("srtp"))
+    }
+
+    fn start_with(tone_hertz: u16, certificates: Option<&Certificates>, security: Option<&str>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         // For TLS it takes the port above.
         let above = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", port + 1)).is_ok();
@@ -64,15 +73,14 @@ impl Baresip {
         if let Some(Certificates { both, authority, .. }) = certificates {
             let _ = writeln!(text, "sip_certificate {}\nsip_cafile {}", both.display(), authority.display());
         }
-        if secured {
+        if security.is_some() {
             text.push_str("module srtp.so\n");
         }
         fs::write(folder.path().join("config"), text).expect("a file in the temporary folder");
         crate::wav::write_tone(&folder.path().join("tone.wav"), tone_hertz, TONE);
-        let account = format!(
-            "<sip:party@127.0.0.1:{port}>;regint=0;answermode=auto;audio_codecs=pcma{}\n",
-            if secured { ";mediaenc=srtp-mand" } else { "" }
-        );
+        let security = security.map_or_else(String::new, |kind| format!(";mediaenc={kind}"));
+        let account =
+            format!("<sip:party@127.0.0.1:{port}>;regint=0;answermode=auto;audio_codecs=pcma{security}\n");
         fs::write(folder.path().join("accounts"), account).expect("a file in the temporary folder");
         fs::write(folder.path().join("contacts"), "").expect("a file in the temporary folder");
         let output = fs::File::create(folder.path().join("output")).expect("a file in the temporary folder");
@@ -111,12 +119,14 @@ impl Baresip {
         fs::read_to_string(self.folder.path().join("output")).unwrap_or_default()
     }
 
-    /// What it played to its ear so far: the sound file that it writes, which may not be closed yet.
+    /// The sound that it decoded, once its call is over.
     #[must_use]
     pub fn heard(&self) -> Vec<i16> {
         /// Octets before the samples of a plain WAV file.
         const HEADER: usize = 44;
-        let file = fs::read(self.folder.path().join("heard.wav")).unwrap_or_default();
+        let files = fs::read_dir(self.folder.path()).into_iter().flatten().flatten();
+        let decoded = files.map(|file| file.path()).find(|path| path.to_string_lossy().ends_with("-dec.wav"));
+        let file = decoded.and_then(|path| fs::read(path).ok()).unwrap_or_default();
         let samples = file.get(HEADER..).unwrap_or_default().as_chunks::<2>().0;
         samples.iter().map(|sample| i16::from_le_bytes(*sample)).collect()
     }
@@ -135,7 +145,7 @@ fn configuration(port: u16, first_rtp: u16, folder: &Path) -> String {
          audio_player aufile,{folder}/heard.wav\naudio_alert aufile,{folder}/alert.wav\n\
          ausrc_srate 8000\nauplay_srate 8000\nausrc_channels 1\nauplay_channels 1\n\
          rtp_ports {first_rtp}-{last_rtp}\njitter_buffer_type fixed\njitter_buffer_delay 1-5\n\
-         net_interface 127.0.0.1\nmodule_path {MODULES}\nmodule g711.so\nmodule aufile.so\n\
+         net_interface 127.0.0.1\nmodule_path {MODULES}\nmodule g711.so\nmodule aufile.so\nmodule sndfile.so\nsnd_path {folder}\n\
          module_tmp uuid.so\nmodule_tmp account.so\nmodule_app menu.so\n"
     )
 }

@@ -158,9 +158,9 @@ fn all() -> Vec<Row> {
     let relay = |pairs, rounds| Row::Relay { pairs, slice: 300, rounds, alone: false };
     vec![
         relay(1000, 9),
-        relay(250, 5),
-        relay(500, 5),
-        relay(2000, 5),
+        relay(250, 3),
+        relay(500, 3),
+        relay(2000, 3),
         Row::Capacity { subjects: Vec::new() },
         Row::Growth { subjects: Vec::new() },
         Row::Recorded { pairs: vec![500, 1000, 2000], seconds: 5 },

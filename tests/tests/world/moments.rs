@@ -151,7 +151,9 @@ impl World {
                     let occurrence = Occurrence::SipToUs { from, bytes };
                     self.schedule.send(self.now, &mut self.random, self.weather, &occurrence);
                 }
+                Wish::Wake { wake: Wake::Speak, .. } if self.parties[place].speaking => {}
                 Wish::Wake { after, wake } => {
+                    self.parties[place].speaking |= wake == Wake::Speak;
                     self.schedule.at(self.now + after, Occurrence::Party { party: place, wake });
                 }
                 Wish::Complain(what) => return Err(format!("party {place}: {what}")),
@@ -163,7 +165,10 @@ impl World {
     /// A party that is in a call says who it is, ten times a second.
     fn speak(&mut self, place: usize) {
         let party = &mut self.parties[place];
-        let Some((from, port)) = party.speaks() else { return };
+        let Some((from, port)) = party.speaks() else {
+            party.speaking = false;
+            return;
+        };
         party.sequence = party.sequence.wrapping_add(1);
         let who = u16::try_from(place).expect("few parties") + 0x4000;
         let mut packets = vec![packet(party.sequence, party.script.codec, who)];
@@ -177,7 +182,7 @@ impl World {
             self.schedule.send(when, &mut self.random, self.weather, &occurrence);
             when = when + Duration::from_millis(15);
         }
-        // Two loops may run after early media and an answer; that is but a faster talker. Not for ever, though.
+        // Not for ever.
         let (said, lasting) = (self.parties[place].sequence, self.lasts(place / 2));
         if said < 200 {
             let pause = match said {

@@ -63,6 +63,8 @@ pub(crate) struct Party {
     pub(crate) cseq: u32,
     /// It neither hears nor says anything any more, but for its sound.
     pub(crate) mute: bool,
+    /// It says something every now and then: once, however many dialogs it rings in.
+    pub(crate) speaking: bool,
 }
 
 /// What a party wants done.
@@ -82,7 +84,18 @@ pub(crate) enum Wish {
 impl Party {
     pub(crate) fn new(place: usize, address: SocketAddr, script: Script, manners: Manners) -> Self {
         let (calls, seen) = (vec![], BTreeMap::new());
-        Self { place, address, script, manners, calls, seen, sequence: 0, cseq: 100, mute: false }
+        Self {
+            place,
+            address,
+            script,
+            manners,
+            calls,
+            seen,
+            sequence: 0,
+            cseq: 100,
+            mute: false,
+            speaking: false,
+        }
     }
 
     pub(crate) fn contact(&self, at: SocketAddr) -> String {

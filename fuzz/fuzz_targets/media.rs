@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use arbitrary::{Arbitrary, Unstructured};
-use duogate_channel::command::{Command, FarEnd, LegOpening, PortChoice, Repeat, Source};
+use duogate_channel::command::{Command, FarEnd, LegOpening, PortChoice, Repeat, Rtcp, Source};
 use duogate_channel::event::{Event, RecordOutcome};
 use duogate_channel::identity::{LocalPort, Party, Recording, Session, Sound, Tag};
 use duogate_channel::sound::{Codec, RecordChannels, RecordFormat, RecordHold};
@@ -181,6 +181,7 @@ impl World {
                     comfort_noise: None,
                     send,
                     receive,
+                    rtcp: if payload_type % 8 == 6 { Rtcp::Muxed } else { Rtcp::Off },
                     in_band: payload_type % 8 == 7,
                 };
                 self.command(Command::FarEnd { session: self.session(slot), party: party(two), far_end });

@@ -6,6 +6,7 @@ use duogate_channel::command::{Command, FarEnd, LegOpening, PortChoice, Repeat, 
 use duogate_channel::event::Event;
 use duogate_channel::identity::{Party, Recording, Session, Tag};
 use duogate_channel::sound::{Codec, RecordChannels, RecordFormat, RecordHold};
+use duogate_channel::srtp::{Master, MasterKeys, Suite};
 use duogate_media::Limits;
 
 use crate::support::{
@@ -71,6 +72,23 @@ fn other_codecs_stay_on_the_sockets() {
     world.chat(session, Party::One, &mut Speech::new(1, 1, 1), 10);
     assert!(!world.is_on(session, Party::One));
     assert_eq!(world.core.counters().received, 10);
+}
+
+#[test]
+fn a_secured_leg_keeps_both_directions_on_the_sockets() {
+    let (mut world, session, mut speeches) = talking(Table::with_taps(true));
+    let suite = Suite::AesCm128HmacSha1_80;
+    let master = Master::new(suite, &[1; 30]).unwrap();
+    let keys = Some(MasterKeys { suite, ours: master, theirs: master });
+    let secure = |keys| Command::Secure { session, party: Party::Two, keys, heard: None };
+    world.command(secure(keys));
+    assert!(Party::BOTH.iter().all(|party| !world.is_on(session, *party)));
+    world.command(Command::Join { session });
+    world.hear(session, Party::One, Source::Peer);
+    assert!(Party::BOTH.iter().all(|party| !world.is_on(session, *party)), "whatever else changes");
+    world.command(secure(None));
+    both(&mut world, session, &mut speeches, 5);
+    assert!(Party::BOTH.iter().all(|party| world.is_on(session, *party)));
 }
 
 #[test]

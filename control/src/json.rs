@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use duogate_channel::event::LegStatistics;
 use duogate_channel::identity::{LocalPort, Party};
 use duogate_channel::sound::{Codec, RecordChannels, RecordFormat};
 use duogate_channel::time::UnixTime;
@@ -11,6 +10,10 @@ use duogate_signaling::resource::note::{LegNote, Note};
 use duogate_signaling::resource::report::{ChannelRecord, Event, Failure, RecordResult, Release, Report};
 use duogate_signaling::resource::view::{PartyView, View};
 use serde_json::{Map, Value, json};
+
+mod quality;
+
+use quality::quality;
 
 /// Unix seconds with millisecond fractions.
 pub(crate) fn seconds(milliseconds: i64) -> f64 {
@@ -34,21 +37,6 @@ fn length(duration: Duration) -> Value {
 
 pub(crate) fn failure(failure: Option<Failure>) -> Value {
     failure.map_or(Value::Null, |failure| json!({"code": failure.code, "reason": failure.reason.name()}))
-}
-
-fn quality(statistics: Option<&LegStatistics>) -> Value {
-    let Some(statistics) = statistics else { return Value::Null };
-    let milliseconds = |microseconds: u32| f64::from(microseconds) / 1_000.0;
-    json!({
-        "packets_received": statistics.packets_received,
-        "octets_received": statistics.octets_received,
-        "packets_sent": statistics.packets_sent,
-        "octets_sent": statistics.octets_sent,
-        "packets_lost": statistics.packets_lost,
-        "packets_refused": statistics.packets_refused,
-        "jitter_milliseconds": milliseconds(statistics.jitter_microseconds),
-        "worst_jitter_milliseconds": milliseconds(statistics.worst_jitter_microseconds),
-    })
 }
 
 fn codec(codec: Option<Codec>) -> Value {
@@ -99,6 +87,7 @@ fn party(party: &PartyView) -> Value {
         "ring_time": maybe(party.ring_time),
         "answer_time": maybe(party.answer_time),
         "end_time": maybe(party.end_time),
+        "quality": quality(party.quality.as_ref()),
     })
 }
 

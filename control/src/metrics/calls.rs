@@ -3,11 +3,13 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use duogate_signaling::endpoint::{Counters, Measurement};
+use duogate_signaling::resource::report::Event;
 use duogate_signaling::resource::view::State;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{Gauge, Histogram, HistogramOpts, IntCounterVec, IntGaugeVec, Opts, Registry};
 
+use super::quality::QualityMetrics;
 use super::{describe, register};
 use crate::store::rows::Totals;
 use crate::switchboard::Status;
@@ -19,6 +21,7 @@ pub(crate) struct CallMetrics {
     answer_to_invite: Histogram,
     post_dial_delay: Histogram,
     set_up: Histogram,
+    quality: QualityMetrics,
 }
 
 impl CallMetrics {
@@ -47,7 +50,15 @@ impl CallMetrics {
                 &slow,
             )?,
             set_up: histogram("duogate_set_up_seconds", "From construct to Connected", &slow)?,
+            quality: QualityMetrics::new(registry)?,
         })
+    }
+
+    /// Something is told to the application: the record of a leg says how its sound was.
+    pub(crate) fn reported(&self, event: &Event) {
+        if let Event::ChannelClosed(record) = event {
+            self.quality.closed(record);
+        }
     }
 
     /// The endpoint has measured something.
@@ -191,6 +202,12 @@ impl Families {
             "Events of the gateway for sessions that are not known",
             "kind",
             [("stray", counters.stray_media)],
+        )?;
+        self.counters(
+            "duogate_sound_faults_total",
+            "Times that nothing, or nothing but silence, came from a connected party",
+            "fault",
+            [("absent", counters.found_absent), ("mute", counters.found_mute)],
         )
     }
 

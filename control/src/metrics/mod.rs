@@ -2,6 +2,7 @@
 
 mod calls;
 mod pages;
+mod quality;
 mod store;
 mod trunks;
 

@@ -9,7 +9,7 @@ use std::task::Poll;
 use duogate_channel::command::Command;
 use duogate_channel::descriptors::Doorbell;
 use duogate_channel::event::Event;
-use duogate_channel::identity::Shard;
+use duogate_channel::identity::{Session, Shard};
 use duogate_channel::ring::{Poisoned, PushError};
 use duogate_channel::sides::ControlSide;
 use duogate_channel::snapshot::Snapshot;
@@ -106,6 +106,12 @@ impl Gateway {
     pub(crate) fn snapshots(&self) -> Vec<Snapshot> {
         let pages = self.shards.iter().map(|shard| &shard.side.page);
         pages.flat_map(|page| (0..page.sessions()).filter_map(|slot| page.snapshot(slot).ok()?)).collect()
+    }
+
+    /// What its shard's page shows of a session, if that is still this one.
+    pub(crate) fn snapshot(&self, shard: Shard, session: Session) -> Option<Snapshot> {
+        let page = &self.shards.get(usize::from(shard.0))?.side.page;
+        page.snapshot(session.slot).ok()?.filter(|snapshot| snapshot.session == session)
     }
 
     /// Session slots of each shard.

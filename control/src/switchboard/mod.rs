@@ -20,10 +20,12 @@ use std::time::Duration;
 
 use duogate_channel::event::Event;
 use duogate_channel::identity::Shard;
+use duogate_channel::quality::Fault;
 use duogate_channel::ring::Poisoned;
 use duogate_channel::sides::ControlSide;
 use duogate_signaling::clock::Now;
 use duogate_signaling::endpoint::{Endpoint, Query};
+use duogate_signaling::resource::view::View;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -257,6 +259,7 @@ impl Task {
         let shard = Shard(u16::try_from(index).unwrap_or(u16::MAX));
         let any = !events.is_empty();
         for event in events.drain(..) {
+            self.log_fault(shard, &event);
             self.endpoint.media(clock::now(), shard, event);
             self.drain();
         }
@@ -368,7 +371,7 @@ impl Task {
                 let _ = reply.send(self.endpoint.drop_call(now, &res_id, cause));
             }
             Request::Get(res_id, reply) => {
-                let _ = reply.send(self.endpoint.get(&res_id));
+                let _ = reply.send(self.endpoint.get(&res_id).map(|view| self.with_quality(view)));
             }
             Request::List(state, cursor, limit, reply) => {
                 let _ = reply.send(self.endpoint.list(state, cursor.as_deref(), limit));
@@ -388,6 +391,36 @@ impl Task {
             Request::LeaveTrunks => self.endpoint.leave_trunks(now),
         }
         self.drain();
+    }
+
+    /// Adds how the legs are carried now, as the gateway's page shows it.
+    fn with_quality(&self, mut view: View) -> View {
+        let session = self.endpoint.session_of(&view.res_id);
+        let Some(snapshot) = session.and_then(|(shard, session)| self.gateway.snapshot(shard, session))
+        else {
+            return view;
+        };
+        let carried = self.endpoint.carried(&view.res_id, snapshot.legs.map(|leg| leg.statistics));
+        for (party, carried) in view.parties.iter_mut().zip(carried) {
+            party.quality = party.quality.or(Some(carried));
+        }
+        view
+    }
+
+    /// What is wrong with a party's sound is for whoever looks after its trunk.
+    fn log_fault(&self, shard: Shard, event: &Event) {
+        let Event::Fault { session, party, fault } = event else { return };
+        let Some(res_id) = self.endpoint.resource_of(shard, *session) else { return };
+        let party = party.number();
+        match fault {
+            Some(Fault::Absent) => {
+                tracing::warn!(%res_id, party, "one-way sound: nothing comes from this party")
+            }
+            Some(Fault::Mute) => {
+                tracing::warn!(%res_id, party, "one-way sound: only silence comes from this party while the other talks");
+            }
+            None => tracing::info!(%res_id, party, "sound comes from this party again"),
+        }
     }
 
     fn status(&self) -> Status {

@@ -20,7 +20,10 @@ impl Task {
                     Sent::Unusable => self.distrust("its command ring is full or poisoned"),
                 },
                 Output::Note(note) => self.calls.note(&note),
-                Output::Report(report) => self.calls.report(*report),
+                Output::Report(report) => {
+                    self.metrics.reported(&report.event);
+                    self.calls.report(*report);
+                }
                 Output::Locate { query, question } => {
                     if !self.names.locate(query, question) {
                         self.unlocated.push(query);

@@ -7,7 +7,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Bound;
 
-use duogate_channel::identity::{Party, Shard, Tag};
+use duogate_channel::event::LegStatistics;
+use duogate_channel::identity::{Party, Session, Shard, Tag};
 use rand_core::Rng;
 
 use super::settings::Settings;
@@ -189,6 +190,25 @@ impl Endpoint {
     /// `not_found`.
     pub fn get(&self, res_id: &str) -> Result<View, ApiError> {
         self.find(res_id).map(|(_, slot)| slot.machine.view())
+    }
+
+    /// The session of a resource at the gateway, while it has one: the gateway's pages show how it is carried.
+    #[must_use]
+    pub fn session_of(&self, res_id: &str) -> Option<(Shard, Session)> {
+        self.find(res_id).ok().and_then(|(_, slot)| slot.machine.session())
+    }
+
+    /// What both legs of a resource have carried by now, of which this gateway's part is `last`.
+    #[must_use]
+    pub fn carried(&self, res_id: &str, last: [LegStatistics; 2]) -> [LegStatistics; 2] {
+        self.find(res_id).map_or(last, |(_, slot)| slot.machine.carried(last))
+    }
+
+    /// The resource that has a session.
+    #[must_use]
+    pub fn resource_of(&self, shard: Shard, session: Session) -> Option<Arc<str>> {
+        let serial = self.shards.resource(shard, session)?;
+        self.resources.get(&serial).map(|slot| Arc::clone(slot.machine.res_id()))
     }
 
     /// `ext.duo_callback.list`: those in `state`, or all that are not Released. `limit` is 1..=1000, default 100.

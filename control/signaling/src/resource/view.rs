@@ -5,6 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
+use duogate_channel::event::LegStatistics;
 use duogate_channel::time::UnixTime;
 
 use super::action::Actions;
@@ -68,6 +69,8 @@ pub struct PartyView {
     pub answer_time: Option<UnixTime>,
     /// When its call ended.
     pub end_time: Option<UnixTime>,
+    /// How its sound is or was carried, where that is known.
+    pub quality: Option<LegStatistics>,
 }
 
 /// One resource as `construct`, `get` and `list` show it.

@@ -176,6 +176,11 @@ impl Media {
         }
     }
 
+    /// What all gateways have carried by now, this one's part being `last`.
+    pub(super) fn carried(&self, last: [LegStatistics; 2]) -> [LegStatistics; 2] {
+        self.past.total(last)
+    }
+
     pub(super) fn note(&self) -> Option<MediaNote> {
         match (self.stage, self.ports) {
             (Stage::Open { session } | Stage::Bare { session }, Some(ports)) => {

@@ -2,7 +2,8 @@
 
 use alloc::string::String;
 
-use duogate_channel::identity::Party;
+use duogate_channel::event::LegStatistics;
+use duogate_channel::identity::{Party, Session, Shard};
 
 use super::DuoCallback;
 use super::call::Stage;
@@ -38,7 +39,20 @@ impl DuoCallback {
             ring_time: call.rang.map(|at| at.unix),
             answer_time: call.answered.map(|at| at.unix),
             end_time: call.ended.map(|at| at.unix),
+            quality: self.media.statistics.map(|both| both[party.index()]),
         }
+    }
+
+    /// The session at the gateway, while there is one.
+    #[must_use]
+    pub fn session(&self) -> Option<(Shard, Session)> {
+        self.media.note().map(|note| (note.shard, note.session))
+    }
+
+    /// What both legs have carried by now, of which this gateway's part is `last`.
+    #[must_use]
+    pub fn carried(&self, last: [LegStatistics; 2]) -> [LegStatistics; 2] {
+        self.media.carried(last)
     }
 
     /// The journal's row, with what this machine knows of the dialogs; the endpoint adds the rest.

@@ -20,7 +20,10 @@ impl QualityMetrics {
     pub(super) fn new(registry: &Registry) -> prometheus::Result<Self> {
         let histogram = |name: &str, help: &str, buckets: &[f64]| {
             let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
-            register(registry, HistogramVec::new(options, &["trunk"]))
+            let histogram = register(registry, HistogramVec::new(options, &["trunk"]))?;
+            // Shown before the first call, too: that of calls over no trunk.
+            let _shown = histogram.with_label_values(&[""]);
+            Ok::<_, prometheus::Error>(histogram)
         };
         let scores = [1.5, 2.0, 2.5, 3.0, 3.5, 3.8, 4.0, 4.2, 4.3, 4.4];
         let times = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0];

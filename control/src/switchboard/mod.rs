@@ -414,7 +414,7 @@ impl Task {
         let party = party.number();
         match fault {
             Some(Fault::Absent) => {
-                tracing::warn!(%res_id, party, "one-way sound: nothing comes from this party")
+                tracing::warn!(%res_id, party, "one-way sound: nothing comes from this party");
             }
             Some(Fault::Mute) => {
                 tracing::warn!(%res_id, party, "one-way sound: only silence comes from this party while the other talks");

@@ -351,7 +351,7 @@ impl Correspondence {
         let sends = stream.packets > self.packets[1] && stream.sent_at != Instant::ZERO;
         Report {
             ssrc: stream.ssrc,
-            sender: sends.then(|| sender_info(now, limits, stream)),
+            sender: sends.then(|| sender_info(now, limits, stream, ticks(leg))),
             block: self.block(now, leg),
             cname: cname(stream.ssrc),
             bye,
@@ -374,8 +374,8 @@ impl Correspondence {
             fraction: u8::try_from((lost << 8).checked_div(expected).unwrap_or(0)).unwrap_or(u8::MAX),
             lost: i32::try_from(lost_in_all.clamp(-0x80_0000, 0x7f_ffff)).unwrap_or(0),
             highest,
-            // Kept in sixteenths.
-            jitter: jitter >> 4,
+            // Kept in sixteenths, at 8 kHz.
+            jitter: (jitter >> 4).saturating_mul(ticks(leg)),
             last_report: if known { self.their_report } else { 0 },
             delay: if known { fixed_point(now.since(self.their_time)) } else { 0 },
         })
@@ -405,8 +405,8 @@ impl Correspondence {
 }
 
 /// What our stream carried, and where it stands on both clocks now.
-fn sender_info(now: Instant, limits: &Limits, stream: &Stream) -> SenderInfo {
-    let passed = samples(now.nanoseconds().saturating_sub(stream.sent_at.nanoseconds()));
+fn sender_info(now: Instant, limits: &Limits, stream: &Stream, ticks: u32) -> SenderInfo {
+    let passed = samples(now.nanoseconds().saturating_sub(stream.sent_at.nanoseconds())).wrapping_mul(ticks);
     SenderInfo {
         ntp: limits.wall_clock(now),
         timestamp: stream.timestamp.wrapping_add(passed),
@@ -414,6 +414,11 @@ fn sender_info(now: Instant, limits: &Limits, stream: &Stream) -> SenderInfo {
         packets: (stream.packets & 0xffff_ffff) as u32,
         octets: (stream.octets & 0xffff_ffff) as u32,
     }
+}
+
+/// Ticks of the RTP clock with this party in 125 µs.
+pub(crate) fn ticks(leg: &Leg) -> u32 {
+    leg.far_end.map_or(1, |far_end| far_end.codec.ticks())
 }
 
 /// A time in 1/65536 s, saturating at 18 hours.

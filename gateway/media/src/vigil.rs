@@ -20,6 +20,7 @@ use crate::emodel::{Connection, burst_ratio, jitter_buffer};
 use crate::offload::Way;
 use crate::path::Path;
 use crate::relay::Content;
+use crate::reports::ticks;
 use crate::rtcp::Block;
 use crate::table::{Leg, State, pending};
 use crate::wheel::tick_from;
@@ -145,7 +146,7 @@ impl Vigil {
         }
         self.heard_lost = block.lost;
         self.heard_fraction = block.fraction;
-        self.heard_jitter = block.jitter.saturating_mul(SAMPLE_MICROSECONDS);
+        self.heard_jitter = (block.jitter / ticks(leg)).saturating_mul(SAMPLE_MICROSECONDS);
         let Some(far_end) = leg.far_end else { return };
         let jitter = f64::from(self.heard_jitter) / 1_000.0;
         let loss = f64::from(block.fraction) / 256.0;

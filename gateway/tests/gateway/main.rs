@@ -10,6 +10,7 @@ mod party;
 mod playing;
 mod recording;
 mod relaying;
+mod reporting;
 mod secured;
 mod six;
 mod sources;

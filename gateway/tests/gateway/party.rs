@@ -48,6 +48,7 @@ pub(crate) struct Phone {
     pub(crate) codec: Codec,
     pub(crate) payload_type: u8,
     pub(crate) telephone_event: Option<u8>,
+    pub(crate) rtcp: Rtcp,
     pub(crate) gateway: SocketAddr,
     pub(crate) ssrc: u32,
     pub(crate) sequence: u16,
@@ -70,6 +71,7 @@ impl Phone {
             codec,
             payload_type,
             telephone_event: Some(101),
+            rtcp: Rtcp::Off,
             gateway,
             ssrc,
             sequence: 65_530,
@@ -86,7 +88,7 @@ impl Phone {
             comfort_noise: None,
             send: true,
             receive: true,
-            rtcp: Rtcp::Off,
+            rtcp: self.rtcp,
             in_band: false,
         }
     }
@@ -137,8 +139,12 @@ pub(crate) fn joined(control: &mut Control, codecs: [Codec; 2]) -> (Session, [Ph
 
 /// A session with both far ends set.
 pub(crate) fn opened(control: &mut Control, codecs: [Codec; 2]) -> (Session, [Phone; 2]) {
+    opened_with(control, codecs.map(Phone::new))
+}
+
+/// The same for phones that are there already.
+pub(crate) fn opened_with(control: &mut Control, mut phones: [Phone; 2]) -> (Session, [Phone; 2]) {
     let (session, ports) = control.open();
-    let mut phones = codecs.map(Phone::new);
     for ((party, phone), port) in Side::BOTH.into_iter().zip(&mut phones).zip(ports) {
         phone.gateway = ([127, 0, 0, 1], port).into();
         control.far_end(session, party, phone.far_end());

@@ -5,10 +5,12 @@ use std::fs;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use duogate_channel::command::Rtcp;
+use duogate_channel::event::Event;
 use duogate_channel::sound::Codec;
 
 use crate::house::{Gateway, until};
-use crate::party::{Packet, Phone, opened, warm_up};
+use crate::party::{Packet, Phone, opened_with, warm_up};
 
 const QUIET: Duration = Duration::from_millis(100);
 
@@ -87,12 +89,15 @@ const PAIRS: [(usize, usize); 4] = [(0, 1), (1, 0), (2, 3), (3, 2)];
 
 #[test]
 fn a_spray_at_every_port_is_neither_forwarded_nor_does_it_divert_a_stream() {
-    let gateway = Gateway::start("");
+    // RTCP is taken from the start; reports of the gateway's own would come later than this lasts.
+    let gateway = Gateway::start("rtcp_seconds = 60");
     let all = ports(&gateway);
     let mut control = gateway.attach();
-    // Two calls: what strangers do to one may not show in the other either.
-    let (first, [one, two]) = opened(&mut control, [Codec::Pcma, Codec::Pcma]);
-    let (second, [three, four]) = opened(&mut control, [Codec::Pcma, Codec::Pcma]);
+    // Two calls: what strangers do to one may not show in the other either. One has RTCP on the ports of RTP, one on
+    // ports of its own.
+    let reporting = |rtcp| Phone { rtcp, ..Phone::new(Codec::Pcma) };
+    let (first, [one, two]) = opened_with(&mut control, [Rtcp::Muxed; 2].map(reporting));
+    let (second, [three, four]) = opened_with(&mut control, [Rtcp::Port(9); 2].map(reporting));
     let mut phones = [one, two, three, four];
     let strangers = [Phone::new(Codec::Pcma), Phone::at("127.0.0.2:0", Codec::Pcma)];
     let spray_all = |phones: &[Phone; 4]| {
@@ -129,4 +134,14 @@ fn a_spray_at_every_port_is_neither_forwarded_nor_does_it_divert_a_stream() {
         }
     }
     quiet(phones.iter().chain(&strangers), "after the last real packet");
+    for session in [first, second] {
+        let Event::Closed { statistics, .. } = control.close(session) else { panic!("closed") };
+        for quality in statistics.map(|leg| leg.quality) {
+            assert_eq!(
+                (quality.reports_received, quality.bye),
+                (0, false),
+                "no stranger's RTCP was believed"
+            );
+        }
+    }
 }

@@ -275,11 +275,10 @@ impl<P: Path> Core<P> {
             self.consult_path(place, party);
             let leg = self.table.slots[place as usize].leg(party);
             let vigil = &mut self.reports.of_mut(place, party).vigil;
-            // What the path forwards cannot be read.
-            if let Way::OnPath { .. } = leg.way {
-                vigil.heard_at = now;
-            } else {
-                leg.listen(true);
+            match leg.way {
+                Way::Sockets | Way::Waiting { .. } => leg.listen(true),
+                // What the path forwards cannot be read; what is encrypted or searched is read by others.
+                Way::OnPath { .. } | Way::Guarded | Way::Searched => vigil.heard_at = now,
             }
             vigil.look_for_losses(leg);
             vigil.looks += 1;

@@ -73,3 +73,28 @@ fn two_baresips_talk_over_tls() {
     let logs = format!("{}\n{}", first.output(), second.output());
     assert!(logs.matches("Call established").count() >= 2, "{logs}");
 }
+
+#[test]
+fn two_baresips_tell_what_they_hear() {
+    let duogate = Duogate::start();
+    let first = Baresip::start(FIRST_HERTZ);
+    let second = Baresip::start(SECOND_HERTZ);
+    let mut application = duogate.application();
+    let res_id = application.construct(&json!({
+        "to1_uri": first.uri(), "to2_uri": second.uri(), "max_answer_seconds": 12,
+    }));
+    let connected = application.events_until("on_connected", Duration::from_secs(8));
+    let story = Story::continued(connected, &mut application, &res_id, 2);
+    story.demand_release(200, 0);
+    for party in ["quality1", "quality2"] {
+        let quality = story.field("on_released", party);
+        let number = |name: &str| quality[name].as_f64().unwrap_or_else(|| panic!("no {name}: {quality:#}"));
+        // They send a report every five seconds, and answer ours in it.
+        assert!(number("rtcp_received") >= 1.0 && number("rtcp_sent") >= 2.0, "{quality:#}");
+        assert!(number("round_trip_milliseconds") < 200.0, "{quality:#}");
+        assert!(number("heard_loss_percent") < 5.0, "{quality:#}");
+        assert!(quality["heard_mos"]["average"].as_f64().is_some_and(|mos| mos > 3.5), "{quality:#}");
+        assert!(quality["mos"]["average"].as_f64().is_some_and(|mos| mos > 4.0), "{quality:#}");
+        assert!(quality["fault"].is_null(), "{quality:#}");
+    }
+}

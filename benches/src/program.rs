@@ -61,6 +61,7 @@ fn flow(ssrc: u32, from: FlowIndex) -> Flow {
         out_payload_type: PCMA,
         sequence_offset: 1000,
         timestamp_offset: 160_000,
+        ticks: 1,
         tap: None,
         position: Position { samples: 160, ..Position::default() },
     }

@@ -94,6 +94,7 @@ impl Shard {
         let limits = Limits {
             sessions: pairs,
             recordings: pairs,
+            transcoded: 2,
             addresses: 1,
             first_port: 20_000,
             last_port: 65_533,

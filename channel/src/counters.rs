@@ -76,6 +76,13 @@ counters! {
     PortsTotal, Gauge, "ports_total", "RTP ports of this shard.";
     PortsInUse, Gauge, "ports_in_use", "RTP ports of open sessions.";
     PortsResting, Gauge, "ports_resting", "RTP ports that rest after a session.";
+    PacketsTranscoded, Counter, "packets_transcoded", "Packets sent that a helper had decoded and encoded.";
+    HelpedSessions, Gauge, "helped_sessions", "Sessions whose codecs differ, or are decoded for a recording.";
+    HelpedPayloads, Counter, "helped_payloads", "Payloads that came back from helpers.";
+    HelpFull, Counter, "help_full", "Payloads dropped because helpers had no room for them.";
+    HelpFailed, Counter, "help_failed", "Payloads that could not be decoded or encoded.";
+    HelpRefused, Counter, "help_refused", "Times that a session needed help and all places were taken.";
+    DroppedNoHelp, Counter, "dropped_no_help", "Packets whose listener speaks another codec, in a session without help.";
     RecordingsActive, Gauge, "recordings_active", "Recordings that run.";
     RecorderQueued, Gauge, "recorder_queued_blocks", "Blocks of sound that wait for the recorder.";
     RecorderBlocks, Counter, "recorder_blocks", "Blocks of sound handed to the recorder.";

@@ -104,6 +104,13 @@ pub struct Media {
     pub ringback: Ringback,
     /// Codecs to offer, best first.
     pub codecs: Vec<Codec>,
+    /// Threads that decode and encode where parties speak different codecs, or a codec must be decoded for a
+    /// recording; 0: none, such calls are not made.
+    #[serde(deserialize_with = "within::<_, 0, 64>")]
+    pub transcoders: u32,
+    /// Callbacks at once that need them.
+    #[serde(deserialize_with = "within::<_, 0, 100_000>")]
+    pub max_transcoded: u32,
 }
 
 impl Default for Media {
@@ -127,6 +134,8 @@ impl Default for Media {
             record_hold: RecordHold::Silence,
             ringback: Ringback::Cn,
             codecs: vec![Codec::Pcma, Codec::Pcmu],
+            transcoders: 1,
+            max_transcoded: 100,
         }
     }
 }
@@ -146,6 +155,12 @@ impl Media {
     /// How many addresses there are.
     fn address_count(&self) -> u32 {
         u32::try_from(self.more_addresses.len() + 1).unwrap_or(u32::MAX)
+    }
+
+    /// Callbacks at once whose sound can be decoded and encoded.
+    #[must_use]
+    pub const fn transcoded_sessions(&self) -> u32 {
+        if self.transcoders == 0 { 0 } else { self.max_transcoded }
     }
 
     /// How many shards there are: one a core.

@@ -270,6 +270,7 @@ fuzz_target!(|input: &[u8]| {
     let limits = Limits {
         sessions: SESSIONS,
         recordings: 2,
+        transcoded: 2,
         addresses: 2,
         first_port: 4,
         last_port: 21,

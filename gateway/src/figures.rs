@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use duogate_channel::counters::Counter;
+use duogate_channel::event::Event;
 use duogate_channel::identity::Session;
 use duogate_channel::page::PageWriter;
 use duogate_channel::snapshot::{LegSnapshot, SessionState, Snapshot};
@@ -99,6 +100,23 @@ impl Page {
         snapshot
     }
 
+    /// Shows what an event changes.
+    pub fn show_event(&self, now: Instant, core: &Core<impl Path>, event: &Event) {
+        match event {
+            Event::Opened { session, .. }
+            | Event::Joined { session }
+            | Event::Played { session, .. }
+            | Event::ActionEnded { session, .. }
+            | Event::Pressed { session, .. }
+            | Event::Silent { session, .. }
+            | Event::Fault { session, .. }
+            | Event::Unauthentic { session, .. }
+            | Event::Recorded { session, .. }
+            | Event::Closed { session, .. } => drop(self.show(now, core, session.slot)),
+            Event::Refused { .. } => {}
+        }
+    }
+
     /// The slots of the slice that is due, if one is, and whether it is the last of a walk.
     pub fn slice(&mut self, now: Instant, slots: u32) -> Option<(std::ops::Range<u32>, bool)> {
         if now < self.next_slice {
@@ -124,11 +142,7 @@ impl Page {
             (Counter::OctetsReceived, core_counters.received_bytes),
             (Counter::PacketsForwarded, core_counters.forwarded),
             (Counter::PacketsPlayed, core_counters.paced),
-            (
-                Counter::PacketsSent,
-                (core_counters.forwarded + core_counters.paced + core_counters.event_packets)
-                    .saturating_sub(shell.send_failed),
-            ),
+            (Counter::PacketsSent, core_counters.sent().saturating_sub(shell.send_failed)),
             (
                 Counter::OctetsSent,
                 core_counters.forwarded_bytes + core_counters.paced * 172 + core_counters.event_packets * 16,
@@ -171,6 +185,7 @@ impl Page {
         }
         self.count_quality(core_counters, shell);
         self.count_path(core_counters);
+        self.count_help(core_counters, core.helped_sessions());
         let free = u64::from(core.free_ports()) + u64::from(core.active_sessions()) * 2;
         page.set(Counter::PortsResting, u64::from(core.limits().sockets()).saturating_sub(free));
     }
@@ -199,6 +214,21 @@ impl Page {
             (Counter::LegsSecured, core.secured),
             (Counter::SourcesLearned, core.learned),
             (Counter::SourcesUnlearned, core.unlearned),
+        ] {
+            self.writer.set(counter, value);
+        }
+    }
+
+    /// Writes what helpers have made.
+    fn count_help(&self, core: &Counters, sessions: u32) {
+        for (counter, value) in [
+            (Counter::PacketsTranscoded, core.help_sent),
+            (Counter::HelpedSessions, u64::from(sessions)),
+            (Counter::HelpedPayloads, core.helped),
+            (Counter::HelpFull, core.help_full),
+            (Counter::HelpFailed, core.help_failed),
+            (Counter::HelpRefused, core.help_refused),
+            (Counter::DroppedNoHelp, core.dropped(DropReason::NoHelp)),
         ] {
             self.writer.set(counter, value);
         }
@@ -242,7 +272,11 @@ fn translate(now: Instant, snapshot: &duogate_media::Snapshot) -> Snapshot {
         timestamp: if leg.sent_at == Instant::ZERO {
             leg.timestamp
         } else {
-            ahead(leg.timestamp, now.since(leg.sent_at))
+            ahead(
+                leg.timestamp,
+                now.since(leg.sent_at),
+                leg.far_end.map_or(1, |far_end| far_end.codec.ticks()),
+            )
         },
         packet_samples: leg.packet_samples,
         heard: leg.heard,
@@ -251,9 +285,9 @@ fn translate(now: Instant, snapshot: &duogate_media::Snapshot) -> Snapshot {
     Snapshot { tag: snapshot.tag, session: snapshot.session, taken_at: now, state, legs }
 }
 
-/// The timestamp after so much time at 8 kHz.
-fn ahead(timestamp: u32, passed: Duration) -> u32 {
-    let samples = passed.as_micros() / 125;
+/// The timestamp after so much time on a clock of so many ticks in 125 µs.
+fn ahead(timestamp: u32, passed: Duration, ticks: u32) -> u32 {
+    let samples = passed.as_micros() / 125 * u128::from(ticks);
     // Timestamps wrap (RFC 3550 section 5.1).
     timestamp.wrapping_add(u32::try_from(samples & u128::from(u32::MAX)).unwrap_or(0))
 }

@@ -15,6 +15,7 @@ pub mod buffers;
 pub mod clock;
 pub mod encoding;
 pub mod figures;
+pub mod helpers;
 pub mod inbox;
 pub mod limits;
 pub mod load;

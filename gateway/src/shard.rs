@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use duogate_channel::command::{Command, Source};
-use duogate_channel::event::{Event, RecordOutcome};
+use duogate_channel::event::RecordOutcome;
 use duogate_channel::identity::Session;
 use duogate_channel::page::PageWriter;
 use duogate_channel::time::Instant;
@@ -15,6 +15,7 @@ use duogate_media::{Action, Core, Limits, Origin, Outlet, Socket, Verdict, sessi
 
 use crate::buffers::BUFFER_OCTETS;
 use crate::figures::{Page, ShellFigures};
+use crate::helpers::ShardHelp;
 use crate::inbox::{Inbox, Notice, Sounds};
 use crate::load::Load;
 use crate::ports::Ports;
@@ -74,6 +75,8 @@ pub struct Setup {
     pub inbox: Arc<Inbox>,
     /// Its line to the recorder.
     pub tap: ShardTap,
+    /// Its line to the helpers.
+    pub help: ShardHelp,
     /// Its view of the fast path.
     pub path: ShardPath,
     /// A gateway before this one has left calls on the fast path.
@@ -102,6 +105,7 @@ pub struct Shard {
     inbox: Arc<Inbox>,
     sounds: Sounds,
     tap: ShardTap,
+    help: ShardHelp,
     page: Page,
     figures: ShellFigures,
     budget: Duration,
@@ -134,6 +138,7 @@ impl Shard {
             inbox: setup.inbox,
             sounds: Sounds::default(),
             tap: setup.tap,
+            help: setup.help,
             page,
             figures: ShellFigures::default(),
             budget: setup.budget,
@@ -246,9 +251,17 @@ impl Shard {
         // The whole buffer: encryption makes a packet longer.
         let Some(whole) = self.uring.buffers.packet(buffer, BUFFER_OCTETS) else { return Ok(()) };
         let (socket, origin) = (Socket(place), Origin::Connected);
-        match self.core.receive_into(now, socket, origin, (whole, length), &mut self.tap) {
+        match self.core.receive_into(now, socket, origin, (&mut *whole, length), &mut self.tap) {
             Verdict::Forward { socket, length } => self.uring.send_buffer(socket.0, buffer, length),
             Verdict::Drop(_) => Ok(()),
+            Verdict::Help => {
+                self.help.ask(&mut self.core, now, whole, &mut self.tap);
+                Ok(())
+            }
+            Verdict::HelpToo { socket, length } => {
+                self.help.ask(&mut self.core, now, whole, &mut self.tap);
+                self.uring.send_buffer(socket.0, buffer, length)
+            }
         }
     }
 
@@ -292,6 +305,7 @@ impl Shard {
                 Notice::Stop => self.stop(now),
             }
         }
+        self.help.take_back(&mut self.core, now, &mut RingOutlet(&mut self.uring), &mut self.tap);
         while let Some(finished) = self.tap.finished() {
             self.figures.recorder_errors += u64::from(finished.outcome != RecordOutcome::Saved);
             let (outcome, duration, bytes) = (finished.outcome, finished.duration, finished.bytes);
@@ -404,6 +418,7 @@ impl Shard {
                     }
                 }
                 Action::Listen { socket } => self.ports.listen(&mut self.uring, socket)?,
+                Action::Unhelp { place } => self.help.forget(place),
                 Action::Release { socket } => {
                     self.figures.kernel_drops += u64::from(self.ports.release(&mut self.uring, socket)?);
                 }
@@ -417,7 +432,8 @@ impl Shard {
             let (core, tap) = (&mut self.core, &mut self.tap);
             let strangers = self.ports.settle(&mut self.uring, socket, |uring, (buffer, length)| {
                 let verdict = core.receive_into(now, socket, Origin::Connected, (&mut *buffer, length), tap);
-                if let Verdict::Forward { socket, length } = verdict {
+                // What came in this moment and needs help is dropped.
+                if let Verdict::Forward { socket, length } | Verdict::HelpToo { socket, length } = verdict {
                     uring.send_made(socket.0, length, |packet| packet.copy_from_slice(&buffer[..length]));
                 }
             })?;
@@ -433,7 +449,7 @@ impl Shard {
             && self.wall.tell(&event)
         {
             self.core.event_taken();
-            show(&self.page, now, &self.core, &event);
+            self.page.show_event(now, &self.core, &event);
         }
         self.figures.events += self.wall.flush();
     }
@@ -443,6 +459,7 @@ impl Shard {
         self.busy = completions >= BUSY;
         self.load.count(now, completions);
         self.tap.flush();
+        self.help.flush();
         self.page.heartbeat(now);
         for session in &self.touched {
             let _shown = self.page.show(now, &self.core, session.slot);
@@ -470,23 +487,6 @@ impl Shard {
         self.figures.kernel_drops += u64::from(self.ports.sweep_drops(count.div_ceil(4)));
         self.page.recorder(self.tap.running(), self.tap.backlog(), self.tap.blocks());
         self.page.count(&self.core, &self.figures);
-    }
-}
-
-/// What an event changes in the page.
-fn show(page: &Page, now: Instant, core: &Core<ShardPath>, event: &Event) {
-    match event {
-        Event::Opened { session, .. }
-        | Event::Joined { session }
-        | Event::Played { session, .. }
-        | Event::ActionEnded { session, .. }
-        | Event::Pressed { session, .. }
-        | Event::Silent { session, .. }
-        | Event::Fault { session, .. }
-        | Event::Unauthentic { session, .. }
-        | Event::Recorded { session, .. }
-        | Event::Closed { session, .. } => drop(page.show(now, core, session.slot)),
-        Event::Refused { .. } => {}
     }
 }
 

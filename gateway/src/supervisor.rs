@@ -25,6 +25,7 @@ use sd_notify::NotifyState;
 use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 
 use crate::attach::{self, Reception, ShardDoor};
+use crate::helpers::{HelpLine, Helpers, ShardHelp};
 use crate::inbox::{Inbox, Notice};
 use crate::limits::{self, Share};
 use crate::recorder::{self, Desk, HANDED};
@@ -99,6 +100,7 @@ struct House {
     inboxes: Vec<Arc<Inbox>>,
     pages: Vec<PageWriter>,
     desk: Arc<Desk>,
+    helpers: Helpers,
     bell: Doorbell,
     closing: Arc<AtomicBool>,
     xdp: Xdp,
@@ -158,13 +160,20 @@ fn build(configuration: &Configuration) -> Result<House, GatewayError> {
     let mut xdp = Xdp::start(configuration);
     let epoch = epoch();
     let recorder_bell = Arc::new(RecorderBell::new().map_err(io::Error::from).map_err(system("eventfd"))?);
+    let mut helpers =
+        Helpers::new(configuration.media.transcoders as usize).map_err(system("helper threads"))?;
+    let mut help_lines = Vec::new();
     let (mut doors, mut setups, mut lines) = (Vec::new(), Vec::new(), Vec::new());
     for index in 0..configuration.media.shards() {
         let inbox = Arc::new(Inbox::new().map_err(io::Error::from).map_err(system("eventfd"))?);
         let line = Arc::new(Line::new(share.sessions, Arc::clone(&inbox)));
         let page = PageWriter::create(epoch, share.sessions)?;
         let tap = ShardTap::new(Arc::clone(&line), Arc::clone(&recorder_bell));
-        let (setup, door) = shard(configuration, index, share, page, (&inbox, tap, &mut xdp))?;
+        let places = transcoded(configuration, share);
+        let help = Arc::new(HelpLine::new(places, helpers.bells().len(), Arc::clone(&inbox)));
+        help_lines.push(Arc::clone(&help));
+        let lines_of_shard = (tap, ShardHelp::new(help, helpers.bells()));
+        let (setup, door) = shard(configuration, index, share, page, (&inbox, lines_of_shard, &mut xdp))?;
         setups.push(setup);
         doors.push(door);
         lines.push(line);
@@ -176,6 +185,7 @@ fn build(configuration: &Configuration) -> Result<House, GatewayError> {
     let inboxes = doors.iter().map(|door| Arc::clone(&door.inbox)).collect();
     let pages = doors.iter().map(|door| door.page.clone()).collect();
     let recorder = start_recorder(&desk)?;
+    helpers.start(&help_lines).map_err(system("helper threads"))?;
     let shards = start_shards(&configuration.media.cores, setups)?;
     let bell = Doorbell::polled().map_err(io::Error::from).map_err(system("eventfd"))?;
     let closing = Arc::new(AtomicBool::new(false));
@@ -188,7 +198,7 @@ fn build(configuration: &Configuration) -> Result<House, GatewayError> {
         closing: Arc::clone(&closing),
     };
     let attach = attach::start(reception).map_err(system("attach thread"))?;
-    Ok(House { shards, recorder, attach, inboxes, pages, desk, bell, closing, xdp })
+    Ok(House { shards, recorder, attach, inboxes, pages, desk, helpers, bell, closing, xdp })
 }
 
 /// What one shard's thread needs, and what the attach thread knows of it.
@@ -197,7 +207,7 @@ fn shard(
     index: u16,
     share: Share,
     page: PageWriter,
-    (inbox, tap, xdp): (&Arc<Inbox>, ShardTap, &mut Xdp),
+    (inbox, (tap, help), xdp): (&Arc<Inbox>, (ShardTap, ShardHelp), &mut Xdp),
 ) -> Result<(Setup, ShardDoor), GatewayError> {
     let media = &configuration.media;
     let limits = shard_limits(configuration, index, share)?;
@@ -219,6 +229,7 @@ fn shard(
         page,
         inbox: Arc::clone(inbox),
         tap,
+        help,
         path: xdp.shard(index, limits),
         adopted: xdp.is_adopted(),
     };
@@ -291,6 +302,7 @@ fn shard_limits(configuration: &Configuration, index: u16, share: Share) -> Resu
     Ok(Limits {
         sessions: share.sessions,
         recordings: share.sessions,
+        transcoded: transcoded(configuration, share),
         addresses,
         first_port,
         last_port: ports.last.min(first_port.saturating_add(span)),
@@ -301,6 +313,11 @@ fn shard_limits(configuration: &Configuration, index: u16, share: Share) -> Resu
         epoch: clock::epoch(),
         seed: random().map_err(system("/dev/urandom"))?,
     })
+}
+
+/// Sessions that one shard may have helped: any of all, wherever they come together.
+fn transcoded(configuration: &Configuration, share: Share) -> u32 {
+    configuration.media.transcoded_sessions().min(share.sessions)
 }
 
 /// Media addresses; the checks of the configuration have seen that they are at most 8.
@@ -386,6 +403,7 @@ fn close(house: House) {
     for shard in house.shards {
         let _ = shard.join();
     }
+    house.helpers.close();
     house.xdp.end();
     house.closing.store(true, Ordering::Release);
     house.bell.ring();

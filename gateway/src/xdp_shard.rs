@@ -93,6 +93,7 @@ impl Path for ShardPath {
             new_payload_type: left.out_payload_type,
             sequence_offset: left.sequence_offset,
             timestamp_offset: left.timestamp_offset,
+            ticks: left.ticks,
             tap: left.tap.is_some(),
             standing: numbers.standing,
         };
@@ -127,6 +128,7 @@ fn entry(flow: &Flow, from: FlowIndex, tap: Option<u8>) -> Entry {
         out_payload_type: flow.new_payload_type,
         sequence_offset: flow.sequence_offset,
         timestamp_offset: flow.timestamp_offset,
+        ticks: flow.ticks,
         tap,
         position: Position {
             highest: standing.highest,
@@ -180,6 +182,7 @@ mod tests {
         Limits {
             sessions: 2,
             recordings: 0,
+            transcoded: 2,
             addresses: 2,
             first_port: 20_000,
             last_port: 20_007,
@@ -208,6 +211,7 @@ mod tests {
             new_payload_type: 96,
             sequence_offset: 65_000,
             timestamp_offset: 1 << 31,
+            ticks: 6,
             tap: false,
             standing,
         };

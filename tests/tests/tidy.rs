@@ -36,9 +36,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("gateway/fastpath", &[]),
     ("gateway/srtp", &["channel"]),
     ("gateway/media", &["channel", "srtp"]),
-    ("gateway", &["channel", "configuration", "fastpath", "media"]),
+    ("channel/codecs", &["channel"]),
+    ("gateway", &["channel", "codecs", "configuration", "fastpath", "media"]),
     ("control/signaling", &["channel"]),
-    ("control", &["channel", "configuration", "signaling"]),
+    ("control", &["channel", "codecs", "configuration", "signaling"]),
     ("phone", &["signaling"]),
     ("cli", &["configuration", "fastpath", "phone"]),
 ];

@@ -265,10 +265,10 @@ INLINE enum order judge(const struct entry *entry, __u16 sequence, __u16 *distan
 	return back <= entry->span ? LATE : ELSEWHERE;
 }
 
-/* RFC 3550 A.8, in sixteenths of a sample. */
+/* RFC 3550 A.8, in sixteenths of a tick. */
 INLINE void measure(struct entry *entry, __u64 now, __u32 timestamp)
 {
-	__u32 transit = (__u32)(now / SAMPLE_NANOSECONDS) - timestamp;
+	__u32 transit = (__u32)(now / SAMPLE_NANOSECONDS) * entry->ticks - timestamp;
 	__u32 difference = transit - entry->transit;
 	if (difference & 0x80000000u)
 		difference = -difference;

@@ -22,7 +22,8 @@ struct entry {
 	__u32 hop_time; /* units of 2^20 ns */
 	__u32 hop_addresses[3]; /* MAC addresses: the hop's, ours */
 	__u8 family; /* 4 or 6 */
-	__u8 padding_1[3];
+	__u8 ticks; /* of the RTP clock in 125 microseconds: 1 at 8 kHz, 6 at 48 kHz */
+	__u8 padding_1[2];
 	__u32 worst;
 
 	/* What is written for each packet, by whoever holds the lock. */

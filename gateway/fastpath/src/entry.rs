@@ -49,7 +49,9 @@ pub(crate) struct Entry {
     pub(crate) hop_addresses: [AtomicU16; 6],
     /// 4 or 6.
     pub(crate) family: AtomicU8,
-    padding_1: [AtomicU8; 3],
+    /// Of the RTP clock in 125 µs: 1 at 8 kHz, 6 at 48 kHz.
+    pub(crate) ticks: AtomicU8,
+    padding_1: [AtomicU8; 2],
     /// The program's own; here because there is room, and a packet must be compared with it.
     pub(crate) worst: AtomicU32,
 

@@ -52,6 +52,8 @@ pub struct Flow {
     pub sequence_offset: u16,
     /// Added to the timestamp, modulo 2^32.
     pub timestamp_offset: u32,
+    /// Ticks of the RTP clock in 125 µs, for the jitter: 1 at 8 kHz, 6 at 48 kHz.
+    pub ticks: u8,
     /// Ring that gets a copy of each packet, by its number below [`Settings::rings`](crate::Settings::rings).
     pub tap: Option<u8>,
     /// Where the direction stands when the program takes it over.
@@ -70,13 +72,13 @@ pub struct Position {
     pub span: u16,
     /// Timestamp of the newest sound, as the party sent it.
     pub timestamp: u32,
-    /// Transit of the last sound: arrival in samples of 125 µs, less its timestamp (RFC 3550 A.8).
+    /// Transit of the last sound: arrival in ticks, less its timestamp (RFC 3550 A.8).
     pub transit: u32,
-    /// Sixteen times the jitter in samples of 125 µs (RFC 3550 A.8).
+    /// Sixteen times the jitter in ticks (RFC 3550 A.8).
     pub jitter: u32,
     /// The largest that `jitter` has been.
     pub worst: u32,
-    /// Samples (payload octets of G.711) in the packet with the highest number.
+    /// Octets of payload in the packet with the highest number.
     pub samples: u16,
     /// When the last packet was accepted, `CLOCK_MONOTONIC` in nanoseconds. Duplicates count.
     pub last: u64,

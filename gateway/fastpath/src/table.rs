@@ -136,6 +136,7 @@ impl FlowTable {
             out_payload_type: entry.out_payload_type.load(Relaxed),
             sequence_offset: entry.sequence_offset.load(Relaxed),
             timestamp_offset: entry.timestamp_offset.load(Relaxed),
+            ticks: entry.ticks.load(Relaxed),
             tap: entry.tap.load(Relaxed).checked_sub(1),
             position,
         })
@@ -183,6 +184,7 @@ fn describe(entry: &Entry, flow: &Flow, from: FlowIndex) -> Result<(), Refused> 
     entry.from_address.store(from.address, Relaxed);
     entry.sequence_offset.store(flow.sequence_offset, Relaxed);
     entry.timestamp_offset.store(flow.timestamp_offset, Relaxed);
+    entry.ticks.store(flow.ticks, Relaxed);
     entry.ssrc.store(flow.ssrc.to_be(), Relaxed);
     entry.out_ssrc.store(flow.out_ssrc.to_be(), Relaxed);
     entry.payload_type.store(flow.payload_type & 0x7f, Relaxed);
@@ -278,6 +280,7 @@ mod tests {
             out_payload_type: 0,
             sequence_offset: 65_000,
             timestamp_offset: u32::MAX,
+            ticks: 6,
             tap: Some(1),
             position: Position { highest: 9, seen: 5, span: 3, worst: 2, ..Position::default() },
         }

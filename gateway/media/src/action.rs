@@ -40,6 +40,11 @@ pub enum Action {
         /// Its place.
         socket: Socket,
     },
+    /// What helpers remember of the streams of this place is not needed any more ([`crate::Job::stream`]).
+    Unhelp {
+        /// The place.
+        place: u32,
+    },
     /// Close the socket; its rest is over. The place may be bound again later.
     Release {
         /// Its place.

@@ -10,7 +10,7 @@ use crate::path::{FlowCounts, FlowNumbers, Standing};
 const LARGEST_STEP: u16 = 3000;
 /// How far back a packet may be and is still taken for late: the width of the window of packets seen.
 const WINDOW: u16 = 64;
-/// Largest step of the timestamp that needs no second look: 10 s.
+/// Largest step of the timestamp that needs no second look: 10 s at 8 kHz.
 const LARGEST_TIMESTAMP_STEP: u32 = 80_000;
 /// Nanoseconds of one sample at 8 kHz.
 pub(crate) const SAMPLE_NANOSECONDS: u64 = 125_000;
@@ -123,13 +123,13 @@ impl Arrival {
     }
 
     /// Compares the timestamp of sound with the one before it. If it went back, or forward far beyond the time
-    /// that has passed, the sender has set its clock: that begins a new epoch.
+    /// that has passed, the sender has set its clock: that begins a new epoch. `ticks` of its clock are 125 µs.
     #[inline]
-    pub(crate) fn follow(&mut self, timestamp: u32, order: Order, waited: u64) -> Order {
+    pub(crate) fn follow(&mut self, timestamp: u32, order: Order, waited: u64, ticks: u32) -> Order {
         let step = timestamp.wrapping_sub(self.timestamp);
         match order {
             Order::Next(_) if step >= LARGEST_TIMESTAMP_STEP => {
-                self.clock_set(timestamp, step, waited, order)
+                self.clock_set(timestamp, step, (waited, ticks), order)
             }
             Order::Next(_) | Order::First => {
                 self.timestamp = timestamp;
@@ -157,9 +157,9 @@ impl Arrival {
     }
 
     #[cold]
-    fn clock_set(&mut self, timestamp: u32, step: u32, waited: u64, order: Order) -> Order {
+    fn clock_set(&mut self, timestamp: u32, step: u32, (waited, ticks): (u64, u32), order: Order) -> Order {
         self.timestamp = timestamp;
-        let passed = waited / SAMPLE_NANOSECONDS;
+        let passed = waited / SAMPLE_NANOSECONDS * u64::from(ticks);
         if u64::from(step) <= passed + u64::from(LARGEST_TIMESTAMP_STEP) {
             return order;
         }
@@ -179,11 +179,13 @@ pub(crate) struct Figures {
     pub(crate) refused: u64,
     first: Instant,
     transit: u32,
-    /// Sixteen times the jitter in samples.
+    /// Sixteen times the jitter in ticks of the sender's clock.
     jitter: u32,
     worst: u32,
     /// What had been expected and received before the sender that sends now.
     before: (u64, u64),
+    /// Ticks of that clock in 125 µs; 0 stands for 1.
+    pub(crate) ticks: u32,
 }
 
 impl Figures {
@@ -208,10 +210,10 @@ impl Figures {
 
     /// Takes the arrival of sound into the jitter. `first`: of this sender, so that there is nothing to compare.
     #[inline]
-    pub(crate) fn measure(&mut self, now: Instant, timestamp: u32, first: bool) {
-        /// Above this a difference is no jitter: 10 s.
+    pub(crate) fn measure(&mut self, now: Instant, timestamp: u32, first: bool, ticks: u32) {
+        /// Above this a difference is no jitter: 10 s at 8 kHz.
         const LARGEST: u32 = 80_000;
-        let transit = samples(now.nanoseconds()).wrapping_sub(timestamp);
+        let transit = samples(now.nanoseconds()).wrapping_mul(ticks).wrapping_sub(timestamp);
         let difference = transit.wrapping_sub(self.transit).cast_signed().unsigned_abs();
         self.transit = transit;
         if !first && difference < LARGEST {
@@ -238,9 +240,15 @@ impl Figures {
         (extended, expected.wrapping_sub(received).cast_signed())
     }
 
+    /// Microseconds of so many sixteenths of a tick.
+    fn microseconds(&self, jitter: u32) -> u32 {
+        let exact = u64::from(jitter) * 125 / 16 / u64::from(self.ticks.max(1));
+        u32::try_from(exact).unwrap_or(u32::MAX)
+    }
+
     /// The jitter now, in microseconds.
     pub(crate) fn jitter_microseconds(&self) -> u32 {
-        microseconds(self.jitter)
+        self.microseconds(self.jitter)
     }
 
     /// Transit time, jitter, and the largest jitter, as they go on.
@@ -287,16 +295,11 @@ impl Figures {
             octets_sent,
             packets_lost: self.lost(),
             packets_refused: self.refused,
-            jitter_microseconds: microseconds(self.jitter),
-            worst_jitter_microseconds: microseconds(self.worst),
+            jitter_microseconds: self.microseconds(self.jitter),
+            worst_jitter_microseconds: self.microseconds(self.worst),
             first_packet: self.first,
             last_packet: self.last,
             quality: Quality::default(),
         }
     }
-}
-
-/// Microseconds of so many sixteenths of a sample, each 125 / 16.
-fn microseconds(jitter: u32) -> u32 {
-    u32::try_from(u64::from(jitter) * 125 / 16).unwrap_or(u32::MAX)
 }

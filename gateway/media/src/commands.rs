@@ -26,6 +26,30 @@ pub(crate) const fn is_somewhere(address: SocketAddr) -> bool {
     !address.ip().is_unspecified() && address.port() != 0
 }
 
+/// The session that a command is for; none for one that opens it.
+#[must_use]
+pub const fn session_of(command: &Command) -> Option<Session> {
+    match command {
+        Command::Open { .. } => None,
+        Command::FarEnd { session, .. }
+        | Command::Secure { session, .. }
+        | Command::Learn { session, .. }
+        | Command::Hear { session, .. }
+        | Command::Join { session }
+        | Command::RecordStart { session, .. }
+        | Command::RecordStop { session, .. }
+        | Command::Play { session, .. }
+        | Command::PlayStop { session, .. }
+        | Command::SendKeys { session, .. }
+        | Command::Close { session } => Some(*session),
+    }
+}
+
+/// The codec in which a recording gets what a party says: its own, or A-law where a helper decodes it.
+fn told(far_end: Option<FarEnd>) -> Codec {
+    far_end.map(|far_end| far_end.codec).filter(|codec| codec.is_g711()).unwrap_or(Codec::Pcma)
+}
+
 impl<P: Path> Core<P> {
     pub(crate) fn obey(&mut self, now: Instant, command: Command, tap: &mut impl Tap) {
         let done = match command {
@@ -86,7 +110,9 @@ impl<P: Path> Core<P> {
         // What came while the party was not to send is dropped, and so may be the first packets after that, for the
         // party is told of the change sooner than the shard: to the listener it is no loss but a new beginning.
         let resumes = far_end.receive && leg.far_end.is_some_and(|known| !known.receive);
-        leg.far_end = Some(far_end);
+        let before = leg.far_end.replace(far_end).map_or(Codec::Pcma, |known| known.codec);
+        leg.stream.ticks = u8::try_from(far_end.codec.ticks()).unwrap_or(1);
+        leg.figures.ticks = far_end.codec.ticks();
         leg.refresh();
         let (learning, socket) = (leg.is_learning(), leg.socket);
         if moved
@@ -96,8 +122,14 @@ impl<P: Path> Core<P> {
         {
             self.sockets.connect(socket);
         }
-        let (_, listener) = slot.speaker_and_listener(party.index());
-        if resumes && listener.relaying {
+        // The stream to a party whose codec is another now begins anew, as does that from it: nothing of the numbers
+        // before fits.
+        let recoded = !before.joins(far_end.codec);
+        let (speaker, listener) = slot.speaker_and_listener(party.index());
+        if recoded {
+            speaker.stream.interrupt();
+        }
+        if (resumes || recoded) && listener.relaying {
             listener.stream.interrupt();
         }
         if joined && talks {
@@ -194,7 +226,7 @@ impl<P: Path> Core<P> {
         let vacancy = self.recordings.vacancy(recording).ok_or(RecordOutcome::Overrun);
         match vacancy.and_then(|take| tap.begin(take, format, channels).map(|()| take)) {
             Ok(take) => {
-                let codec = |leg: usize| slot.legs[leg].far_end.map_or(Codec::Pcma, |far_end| far_end.codec);
+                let codec = |leg: usize| told(slot.legs[leg].far_end);
                 let beginning = Beginning { now, codecs: [codec(0), codec(1)], hold, lost: slot.lost() };
                 self.recordings.start(take, session, &beginning, &mut slot.recordings);
                 self.counters.recordings += 1;
@@ -254,6 +286,7 @@ impl<P: Path> Core<P> {
         }
         self.end_vigil(place);
         self.end_reports(now, place);
+        self.settle_help(place);
         self.leave_ports(now, place, true);
         let slot = &mut self.table.slots[place as usize];
         self.events.tell(place, slot, pending::CLOSED);

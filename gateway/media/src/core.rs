@@ -7,11 +7,11 @@ use duogate_channel::time::Instant;
 
 use crate::action::{Action, BindError, Socket};
 use crate::block::{Take, Tap};
-use crate::commands::is_somewhere;
+use crate::commands::{is_somewhere, session_of};
 use crate::counters::Counters;
 use crate::events::Events;
+use crate::help::{Helps, Job};
 use crate::limits::{Limits, LimitsError};
-use crate::offload::session_of;
 use crate::opening::leg_of;
 use crate::outlet::{Outlet, SoundStore};
 use crate::pacing::Timers;
@@ -32,6 +32,9 @@ pub const ROOM: usize = duogate_srtp::MOST_GROWTH;
 #[derive(Debug)]
 pub struct Core<P = NoPath> {
     pub(crate) path: P,
+    pub(crate) helps: Helps,
+    /// What the last verdict asks of a helper.
+    pub(crate) job: Option<Job>,
     pub(crate) limits: Limits,
     pub(crate) counters: Counters,
     pub(crate) table: Table,
@@ -67,6 +70,8 @@ impl<P: Path> Core<P> {
         let timers = Timers::new(limits.sessions, limits.places());
         Ok(Self {
             path,
+            helps: Helps::new(limits.transcoded),
+            job: None,
             limits,
             counters: Counters::default(),
             table: Table::new(limits.sessions, limits.seed),
@@ -150,6 +155,11 @@ impl<P: Path> Core<P> {
                 self.counters.forwarded_bytes += length as u64;
             }
             Verdict::Drop(reason) => self.counters.dropped[reason as usize] += 1,
+            Verdict::HelpToo { length, .. } => {
+                self.counters.forwarded += 1;
+                self.counters.forwarded_bytes += length as u64;
+            }
+            Verdict::Help => self.counters.handed += 1,
         }
         verdict
     }
@@ -191,6 +201,9 @@ impl<P: Path> Core<P> {
 
     /// The next thing for the shell's sockets. The shell takes them until there is none, after every batch.
     pub fn poll_action(&mut self) -> Option<Action> {
+        if let Some(place) = self.helps.left() {
+            return Some(Action::Unhelp { place });
+        }
         loop {
             let (socket, told) = self.sockets.poll()?;
             let for_reports = self.sockets.is_for_reports(socket);
@@ -239,6 +252,12 @@ impl<P: Path> Core<P> {
     #[must_use]
     pub fn active_sessions(&self) -> u32 {
         self.table.in_use()
+    }
+
+    /// Sessions that are helped.
+    #[must_use]
+    pub fn helped_sessions(&self) -> u32 {
+        self.helps.in_use()
     }
 
     /// RTP ports that are neither in use nor resting.

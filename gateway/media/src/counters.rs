@@ -2,7 +2,7 @@
 
 use crate::verdict::DropReason;
 
-/// Totals of a shard since its start. `received` is always `forwarded` plus the sum of `dropped`.
+/// Totals of a shard since its start. `received` is always `forwarded` plus `handed` plus the sum of `dropped`.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Counters {
     /// Datagrams given to [`crate::Core::receive`].
@@ -13,6 +13,18 @@ pub struct Counters {
     pub forwarded: u64,
     /// Bytes in them.
     pub forwarded_bytes: u64,
+    /// Datagrams given to a helper in place of being forwarded.
+    pub handed: u64,
+    /// Payloads that came back from helpers.
+    pub helped: u64,
+    /// Packets that were sent with what helpers made.
+    pub help_sent: u64,
+    /// Payloads for which helpers had no room.
+    pub help_full: u64,
+    /// Payloads that could not be decoded, or not encoded.
+    pub help_failed: u64,
+    /// Times that a session needed help, and all places were taken.
+    pub help_refused: u64,
     /// Datagrams dropped, by [`DropReason`] as index.
     pub dropped: [u64; DropReason::COUNT],
     /// Paced packets sent.
@@ -76,6 +88,12 @@ pub struct Counters {
 }
 
 impl Counters {
+    /// Packets of RTP that were given to the shell for sending.
+    #[must_use]
+    pub const fn sent(&self) -> u64 {
+        self.forwarded + self.help_sent + self.paced + self.event_packets
+    }
+
     /// Datagrams dropped for one reason.
     #[must_use]
     pub const fn dropped(&self, reason: DropReason) -> u64 {

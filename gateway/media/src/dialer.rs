@@ -92,15 +92,15 @@ impl Dialer {
         }
     }
 
-    /// Samples from the beginning of the key to the end of this step, while it is held.
-    fn duration(&self) -> u16 {
-        PACKET_SAMPLES * u16::from(self.step.saturating_add(1).min(TONE_STEPS))
+    /// Ticks from the beginning of the key to the end of this step, while it is held; a step has so many.
+    fn duration(&self, ticks: u16) -> u16 {
+        ticks * u16::from(self.step.saturating_add(1).min(TONE_STEPS))
     }
 
     /// The payload of this step's event (RFC 4733 section 2.3).
-    fn event(&self, key: Key) -> [u8; EVENT_OCTETS] {
+    fn event(&self, key: Key, ticks: u16) -> [u8; EVENT_OCTETS] {
         let end = if self.step + 1 >= TONE_STEPS { 0x80 } else { 0 };
-        let [high, low] = self.duration().to_be_bytes();
+        let [high, low] = self.duration(ticks).to_be_bytes();
         [key.code(), end | VOLUME, high, low]
     }
 }
@@ -128,6 +128,11 @@ impl Leg {
                 self.stream.marker = true;
                 Step::Nothing
             }
+            // No tone can be made in a codec that only a helper speaks.
+            Some(far_end) if dialer.tones && !far_end.codec.is_g711() => {
+                dialer.held = true;
+                Step::Nothing
+            }
             Some(_) if !on_time => Step::Lost,
             Some(far_end) if dialer.tones => self.dial_tone(dialer, key, far_end.codec, outlet),
             Some(far_end) => match far_end.telephone_event {
@@ -153,7 +158,7 @@ impl Leg {
         header.payload_type = payload_type;
         // RFC 4733 section 2.5.1.1: the marker stands for the beginning of an event, whatever stood before.
         header.marker = !dialer.sent;
-        let payload = dialer.event(key);
+        let payload = dialer.event(key, self.stream.paced_ticks());
         let sent = guard::send(&mut self.guard, outlet, socket, HEADER_BYTES + EVENT_OCTETS, |packet| {
             if let Some((place, rest)) = packet.split_first_chunk_mut::<HEADER_BYTES>() {
                 header.emit(place);
@@ -164,7 +169,12 @@ impl Leg {
             return Step::Lost;
         }
         dialer.sent = true;
-        self.stream.event(dialer.began, dialer.timestamp, dialer.duration(), EVENT_OCTETS);
+        self.stream.event(
+            dialer.began,
+            dialer.timestamp,
+            dialer.duration(self.stream.paced_ticks()),
+            EVENT_OCTETS,
+        );
         Step::Event
     }
 
@@ -193,7 +203,7 @@ impl Leg {
         }
         dialer.sent = true;
         let due = dialer.began + ::core::time::Duration::from_millis(u64::from(dialer.step) * 20);
-        self.stream.paced(due, timestamp, PACKET_SAMPLES);
+        self.stream.paced(due, timestamp, usize::from(PACKET_SAMPLES));
         Step::Sound
     }
 }

@@ -300,12 +300,19 @@ impl<P: Path> Core<P> {
         let loud = leg.listening
             && examine(leg, origin, &buffer[..length])
                 .is_ok_and(|(packet, content, _)| is_loud(leg, content, &buffer[packet.payload]));
-        let verdict = self.judge_by_socket(now, name, origin, &mut buffer[..length], tap);
+        let verdict = self.judge_plainly(now, name, origin, &mut buffer[..length], tap);
         if loud {
             self.table.slots[place as usize].leg(party).listen(false);
             self.reports.of_mut(place, party).vigil.hear(now);
         }
-        let Verdict::Forward { socket, length } = verdict else { return verdict };
+        let (Verdict::Forward { socket, length } | Verdict::HelpToo { socket, length }) = verdict else {
+            return verdict;
+        };
+        // It is about to be encrypted in place: no helper could decode it for the recording, which misses it.
+        if self.job.take().is_some_and(|job| job.recorded) {
+            let recordings = self.table.slots[place as usize].recordings;
+            self.recordings.miss(recordings, 1);
+        }
         let Some(secure) = self.table.slots[place as usize].leg(party.other()).secure() else {
             return verdict;
         };

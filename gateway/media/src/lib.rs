@@ -8,6 +8,7 @@
 //!  commands ──> command()  ┐                    ┌ poll_action()  Bind, Connect, Release
 //!  bind done ─> bound()    │                    │ event() / event_taken()  to the control plane
 //!  datagram ──> receive() ─┼──>   Core   ──────>┤ Verdict::Forward  send the same buffer from that socket
+//!  helper ────> helped() ──┤                    │ Verdict::Help     to a helper that knows the codecs
 //!  time ──────> advance() ─┘                    │ Outlet            paced packets of prompts and tones
 //!  file done ─> recorded()                      └ Tap               blocks of recordings, to the writer
 //! ```
@@ -27,6 +28,7 @@ pub mod rtp;
 
 mod action;
 mod acts;
+mod apart;
 mod arrival;
 mod block;
 mod commands;
@@ -37,7 +39,9 @@ mod drift;
 mod dtmf;
 mod events;
 mod guard;
+mod help;
 mod learning;
+mod length;
 mod limits;
 mod offload;
 mod opening;
@@ -61,10 +65,11 @@ mod wheel;
 
 pub use crate::action::{Action, BindError, Socket};
 pub use crate::block::{BLOCK_SAMPLES, Block, NoTap, Take, Tap};
+pub use crate::commands::session_of;
 pub use crate::core::{Core, ROOM};
 pub use crate::counters::Counters;
+pub use crate::help::{Job, Made};
 pub use crate::limits::{Limits, LimitsError};
-pub use crate::offload::session_of;
 pub use crate::outlet::{MAXIMUM_PACED, NoOutlet, NoSounds, Outlet, SoundStore, SoundView};
 pub use crate::path::{Flow, FlowCounts, FlowNumbers, NoPath, Path, Standing, Tapped};
 pub use crate::snapshot::{LegSnapshot, Phase, Snapshot};

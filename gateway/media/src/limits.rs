@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use crate::action::Socket;
 use crate::events::ANSWERS_OCTETS;
+use crate::help::HELP_OCTETS;
 use crate::recordings::RECORDING_OCTETS;
 use crate::reports::DOSSIER_OCTETS;
 use crate::sockets::PORT_OCTETS;
@@ -20,6 +21,9 @@ pub struct Limits {
     pub sessions: u32,
     /// Recordings at the same time, counting those whose file the writer has not finished.
     pub recordings: u32,
+    /// Sessions at the same time that are helped: whose parties speak different codecs, or whose codec must be decoded
+    /// for a recording.
+    pub transcoded: u32,
     /// Media addresses; the shard's ports exist on each of them.
     pub addresses: u8,
     /// First RTP port of the shard, even.
@@ -114,6 +118,7 @@ impl Limits {
         self.sessions as usize * session
             + self.places() as usize * port
             + self.recordings as usize * recording
+            + self.transcoded as usize * HELP_OCTETS
             + WHEEL_OCTETS
             + ANSWERS_OCTETS
     }

@@ -12,7 +12,7 @@ use duogate_channel::time::Instant;
 use crate::action::Socket;
 use crate::arrival::Order;
 use crate::block::Tap;
-use crate::commands::is_somewhere;
+use crate::commands::{is_somewhere, session_of};
 use crate::core::Core;
 use crate::opening::leg_of;
 use crate::path::{Flow, FlowCounts, FlowNumbers, Path, Standing, Tapped};
@@ -39,7 +39,8 @@ const LONGEST_PAUSE: u16 = 4096;
 ///   └──────────────────────────── fits no more ────────────────────────────────┘
 /// ```
 /// Any of them becomes `Searched` when its sound is to be searched for keys, which takes every packet, and with the next
-/// change after that `Waiting` or `Sockets` again.
+/// change after that `Waiting` or `Sockets` again. `Apart` is to a session in which not all is G.711 what `Sockets` is to
+/// others.
 ///
 /// `OnPath` is only ever left after the entry has been switched off and its numbers have been taken in.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -47,6 +48,8 @@ pub(crate) enum Way {
     /// Through the sockets, for good as far as one can tell.
     #[default]
     Sockets,
+    /// The same, and not all is G.711.
+    Apart,
     /// Through the sockets, for so many more packets of sound; after an entry that carried nothing, twice the pause.
     Waiting { left: u16, pause: u16 },
     /// Through the sockets, and looked at before and behind the core: a leg of the session is guarded.
@@ -66,6 +69,8 @@ enum Input {
     Misfits,
     /// Something was changed, and the direction is to be searched for keys.
     Searches,
+    /// The same, and not both parties speak G.711.
+    Apart,
     /// A plain packet of sound went through the sockets.
     Sound,
     /// The entry is on.
@@ -88,7 +93,8 @@ impl Way {
             (Self::Guarded, _) => Self::Guarded,
             (_, Input::Misfits) => Self::Sockets,
             (_, Input::Searches) => Self::Searched,
-            (Self::Sockets | Self::Searched, Input::Fits) => Self::READY,
+            (_, Input::Apart) => Self::Apart,
+            (Self::Sockets | Self::Apart | Self::Searched, Input::Fits) => Self::READY,
             (Self::Waiting { left, pause }, Input::Sound) => {
                 Self::Waiting { left: left.saturating_sub(1), pause }
             }
@@ -104,7 +110,7 @@ impl Way {
             // Nothing new, or nothing that can be: an entry is refused or taken only where one waits for it, and off
             // only where it was on.
             (
-                Self::Sockets | Self::Searched,
+                Self::Sockets | Self::Apart | Self::Searched,
                 Input::Sound | Input::Taken | Input::Refused | Input::Off | Input::Passed | Input::Futile,
             )
             | (Self::Waiting { .. }, Input::Fits | Input::Off | Input::Passed | Input::Futile)
@@ -178,19 +184,24 @@ impl<P: Path> Core<P> {
 
     /// After something about a session has changed: what fits the path now goes there, as soon as its stream stands.
     pub(crate) fn find_way(&mut self, place: u32) {
+        self.settle_help(place);
         let there = self.path.is_there();
         for party in Party::BOTH {
             let slot = &mut self.table.slots[place as usize];
+            let apart = slot.is_apart();
             let leg = slot.leg(party);
             if leg.tones.is_some() {
                 leg.way = leg.way.after(Input::Searches);
                 continue;
             }
-            if !there && leg.way == Way::Sockets {
+            if !there && !apart && leg.way == Way::Sockets {
                 continue;
             }
-            let input =
-                if there && fits(slot, party, self.path.taps()) { Input::Fits } else { Input::Misfits };
+            let input = match (there && fits(slot, party, self.path.taps()), apart) {
+                (true, _) => Input::Fits,
+                (false, true) => Input::Apart,
+                (false, false) => Input::Misfits,
+            };
             let leg = slot.leg(party);
             leg.go(input);
             self.enter_path(place, party);
@@ -216,7 +227,7 @@ impl<P: Path> Core<P> {
         let Some(datagram) = buffer.get_mut(..length) else { return Verdict::Drop(DropReason::Malformed) };
         if speaker.way == Way::Searched {
             self.search(now, name, origin, datagram);
-            return self.judge_by_socket(now, name, origin, datagram, tap);
+            return self.judge_plainly(now, name, origin, datagram, tap);
         }
         // What is not a packet of the sender changes nothing about its direction.
         let (packet, content, _) = match examine(speaker, origin, datagram) {
@@ -228,7 +239,7 @@ impl<P: Path> Core<P> {
         if let Way::OnPath { .. } = speaker.way {
             self.leave_path(place, party, if sound { Input::Futile } else { Input::Passed }, tap);
         }
-        let verdict = self.judge_by_socket(now, name, origin, datagram, tap);
+        let verdict = self.judge_plainly(now, name, origin, datagram, tap);
         if loud {
             self.table.slots[place as usize].leg(party).listen(false);
             self.reports.of_mut(place, party).vigil.hear(now);
@@ -397,31 +408,14 @@ impl<P: Path> Core<P> {
     }
 }
 
-/// The session that a command is for; none for one that opens it.
-#[must_use]
-pub const fn session_of(command: &Command) -> Option<Session> {
-    match command {
-        Command::Open { .. } => None,
-        Command::FarEnd { session, .. }
-        | Command::Secure { session, .. }
-        | Command::Learn { session, .. }
-        | Command::Hear { session, .. }
-        | Command::Join { session }
-        | Command::RecordStart { session, .. }
-        | Command::RecordStop { session, .. }
-        | Command::Play { session, .. }
-        | Command::PlayStop { session, .. }
-        | Command::SendKeys { session, .. }
-        | Command::Close { session } => Some(*session),
-    }
-}
-
 /// Can the path carry what this party says?
 fn fits(slot: &mut Slot, party: Party, taps: bool) -> bool {
     // What is guarded needs its bytes looked at.
     if slot.legs.iter().any(Leg::is_guarded) {
         return false;
     }
+    // What must be decoded for a recording is not copied on the path: it has to come to a helper.
+    let taps = taps && !slot.is_apart();
     let plain = slot.state == State::Joined && (taps || slot.recordings == NONE);
     let (speaker, listener) = slot.speaker_and_listener(party.index());
     let (Some(from), Some(to)) = (&speaker.far_end, &listener.far_end) else { return false };
@@ -450,6 +444,7 @@ fn flow(speaker: &Leg, listener: &Leg, tap: bool) -> Option<(Socket, Flow)> {
         new_payload_type: to.payload_type,
         sequence_offset,
         timestamp_offset,
+        ticks: listener.stream.ticks,
         tap,
         standing,
     };

@@ -13,15 +13,16 @@ pub trait Outlet {
     fn send(&mut self, socket: Socket, length: usize, fill: impl FnOnce(&mut [u8])) -> bool;
 }
 
-/// The largest paced packet: RTP header and 20 ms of 8 kHz G.711.
-pub const MAXIMUM_PACED: usize = 12 + 160;
+/// The largest packet that the core makes: RTP header and 60 ms of G.711 or G.722, which a helper made of as much Opus.
+/// Prompts and tones come in 20 ms.
+pub const MAXIMUM_PACED: usize = 12 + 480;
 
 /// One sound as it lies in memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SoundView<'a> {
     /// What the bytes mean.
     pub codec: Codec,
-    /// 8,000 bytes a second.
+    /// 8,000 bytes a second; in Opus packets of 20 ms, each [`duogate_channel::sound::OPUS_FRAME_OCTETS`] long.
     pub bytes: &'a [u8],
 }
 

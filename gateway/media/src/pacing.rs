@@ -3,15 +3,17 @@
 use duogate_channel::command::Source;
 use duogate_channel::event::PlayOutcome;
 use duogate_channel::identity::Party;
+use duogate_channel::sound::Codec;
 use duogate_channel::time::Instant;
 
 use crate::action::Socket;
 use crate::core::Core;
 use crate::guard;
+use crate::length::frame_octets;
 use crate::opening::leg_of;
 use crate::outlet::{Outlet, SoundStore, SoundView};
 use crate::path::Path;
-use crate::player::{LATEST, PACKET_SAMPLES, PACKET_TICKS, Player};
+use crate::player::{LATEST, PACKET_TICKS, Player};
 use crate::rtp::HEADER_BYTES;
 use crate::table::{State, pending};
 use crate::wheel::{tick_at, tick_from, tick_time};
@@ -197,19 +199,21 @@ impl crate::table::Leg {
         outlet: &mut impl Outlet,
     ) -> Paced {
         let timestamp = player.timestamp.unwrap_or_else(|| self.stream.timestamp_at(due));
-        player.timestamp = Some(timestamp.wrapping_add(u32::from(PACKET_SAMPLES)));
-        let far_end = self.reachable().copied();
+        player.timestamp = Some(timestamp.wrapping_add(u32::from(self.stream.paced_ticks())));
+        // A party that has changed its codec is not played what it cannot understand: time passes without it.
+        let suits = |codec: Codec| codec.joins(sound.codec);
+        let far_end = self.reachable().copied().filter(|far_end| suits(far_end.codec));
         let (Some(far_end), Some(socket)) = (far_end, self.socket) else {
-            player.skip(sound.bytes.len());
+            player.skip(sound.bytes.len(), sound.codec);
             self.stream.marker = true;
             return Paced::Held;
         };
         let mut header = self.stream.next(timestamp);
         header.payload_type = far_end.payload_type;
-        let length = HEADER_BYTES + usize::from(PACKET_SAMPLES);
+        let octets = frame_octets(far_end.codec);
         let mut after = *player;
         let sent = on_time
-            && guard::send(&mut self.guard, outlet, socket, length, |packet| {
+            && guard::send(&mut self.guard, outlet, socket, HEADER_BYTES + octets, |packet| {
                 if let Some((place, payload)) = packet.split_first_chunk_mut::<HEADER_BYTES>() {
                     header.emit(place);
                     after.fill(sound.bytes, sound.codec, far_end.codec, payload);
@@ -217,10 +221,10 @@ impl crate::table::Leg {
             });
         if sent {
             *player = after;
-            self.stream.paced(due, timestamp, PACKET_SAMPLES);
+            self.stream.paced(due, timestamp, octets);
             Paced::Sent
         } else {
-            player.skip(sound.bytes.len());
+            player.skip(sound.bytes.len(), sound.codec);
             self.stream.marker = true;
             Paced::Lost
         }

@@ -47,6 +47,8 @@ pub struct Flow {
     pub sequence_offset: u16,
     /// Added to timestamps, wrapping.
     pub timestamp_offset: u32,
+    /// Ticks of the speaker's clock, which is the listener's too, in 125 µs.
+    pub ticks: u8,
     /// Copies of the packets are wanted, by [`Path::drain`].
     pub tap: bool,
     /// Where the speaker stands when the entry is switched on.
@@ -64,9 +66,9 @@ pub struct Standing {
     pub span: u16,
     /// Timestamp of the newest sound.
     pub timestamp: u32,
-    /// Its transit time (RFC 3550 A.8): arrival in samples at 8 kHz minus timestamp, wrapping.
+    /// Its transit time (RFC 3550 A.8): arrival in samples at 8 kHz, times [`Flow::ticks`], minus timestamp, wrapping.
     pub transit: u32,
-    /// Sixteen times the jitter, in samples.
+    /// Sixteen times the jitter, in ticks.
     pub jitter: u32,
     /// The largest that this was.
     pub worst: u32,
@@ -83,7 +85,7 @@ pub struct FlowNumbers {
     pub last: Instant,
     /// When the packet came that moved the timestamp to where it stands; zero if none did.
     pub newest: Instant,
-    /// Octets of payload in that packet, which are its samples.
+    /// Octets of payload in that packet, which are its ticks but in Opus.
     pub samples: u16,
 }
 

@@ -5,7 +5,9 @@ use duogate_channel::g711;
 use duogate_channel::identity::Sound;
 use duogate_channel::sound::Codec;
 
-/// Samples, and bytes, of one paced packet.
+use crate::length::frame_octets;
+
+/// Samples of one paced packet at 8 kHz.
 pub(crate) const PACKET_SAMPLES: u16 = 160;
 /// Places in the 20 ms.
 const PHASES: usize = 20;
@@ -79,8 +81,8 @@ impl Player {
     }
 
     /// Lets the time of one packet pass without sound.
-    pub(crate) fn skip(&mut self, total: usize) {
-        self.walk(total, usize::from(PACKET_SAMPLES), |_, _, _| {});
+    pub(crate) fn skip(&mut self, total: usize, codec: Codec) {
+        self.walk(total, frame_octets(codec), |_, _, _| {});
     }
 }
 

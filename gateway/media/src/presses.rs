@@ -22,16 +22,19 @@ pub(crate) struct EventPacket {
     pub(crate) timestamp: u32,
     pub(crate) code: u8,
     pub(crate) end: bool,
-    /// In samples, since the timestamp.
+    /// In ticks, since the timestamp.
     pub(crate) duration: u16,
+    /// Ticks of the sender's clock in 125 µs.
+    pub(crate) ticks: u8,
 }
 
 impl EventPacket {
     /// Reads a payload (RFC 4733 section 2.3); none if it is too short.
-    pub(crate) fn parse(timestamp: u32, payload: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(timestamp: u32, ticks: u32, payload: &[u8]) -> Option<Self> {
         let [code, flags, duration @ ..] = payload.first_chunk::<4>()?;
         let duration = u16::from_be_bytes(*duration);
-        Some(Self { timestamp, code: *code, end: flags & 0x80 != 0, duration })
+        let ticks = u8::try_from(ticks).unwrap_or(1);
+        Some(Self { timestamp, code: *code, end: flags & 0x80 != 0, duration, ticks })
     }
 }
 
@@ -42,14 +45,20 @@ struct Press {
     /// Of the present segment.
     timestamp: u32,
     duration: u16,
-    /// Samples of the segments before it.
+    /// Ticks of the segments before it.
     before: u32,
+    ticks: u8,
 }
 
 impl Press {
+    const fn begun(key: Key, packet: EventPacket) -> Self {
+        let EventPacket { timestamp, duration, ticks, .. } = packet;
+        Self { key, timestamp, duration, before: 0, ticks }
+    }
+
     fn milliseconds(&self) -> u16 {
         let samples = self.before.saturating_add(u32::from(self.duration));
-        u16::try_from(samples / 8).unwrap_or(u16::MAX)
+        u16::try_from(samples / 8 / u32::from(self.ticks.max(1))).unwrap_or(u16::MAX)
     }
 }
 
@@ -114,13 +123,13 @@ impl Presses {
                 self.remember(before);
             }
             Some(press) if packet.timestamp.wrapping_sub(press.timestamp).cast_signed() < 0 => {
-                let late = Press { key, timestamp: packet.timestamp, duration: packet.duration, before: 0 };
+                let late = Press::begun(key, packet);
                 self.remember(packet.timestamp);
                 return [Some((key, late.milliseconds())), None];
             }
             _ => {
                 told[0] = told[0].or(self.lost());
-                let begun = Press { key, timestamp: packet.timestamp, duration: packet.duration, before: 0 };
+                let begun = Press::begun(key, packet);
                 self.press = Some(begun);
             }
         }

@@ -13,6 +13,7 @@ use crate::action::Socket;
 use crate::arrival::Order;
 use crate::block::Tap;
 use crate::core::Core;
+use crate::length;
 use crate::path::Path;
 use crate::presses::EventPacket;
 use crate::recordings::NONE;
@@ -36,21 +37,21 @@ pub(crate) enum Content {
 }
 
 /// A packet that is the party's, and has not been there before.
-struct Accepted {
-    packet: Packet,
-    content: Content,
-    order: Order,
-    codec: Codec,
+pub(crate) struct Accepted {
+    pub(crate) packet: Packet,
+    pub(crate) content: Content,
+    pub(crate) order: Order,
+    pub(crate) codec: Codec,
 }
 
 impl Accepted {
     /// What the packet says of a press, if it is a telephone-event.
     #[inline(always)]
-    fn event(&self, datagram: &[u8]) -> Option<EventPacket> {
+    pub(crate) fn event(&self, datagram: &[u8], ticks: u32) -> Option<EventPacket> {
         if self.content != Content::TelephoneEvent {
             return None;
         }
-        EventPacket::parse(self.packet.header.timestamp, datagram.get(self.packet.payload.clone())?)
+        EventPacket::parse(self.packet.header.timestamp, ticks, datagram.get(self.packet.payload.clone())?)
     }
 }
 
@@ -94,7 +95,7 @@ impl<P: Path> Core<P> {
         let (slot, party) = (&mut self.table.slots[name as usize / 2], name as usize % 2);
         let recordings = slot.recordings;
         let (speaker, listener) = slot.speaker_and_listener(party);
-        let accepted = match accept(now, speaker, origin, datagram) {
+        let accepted = match accept(now, speaker, origin, datagram, 1) {
             Ok(accepted) => accepted,
             Err(reason) => return Verdict::Drop(self.turned_away(now, name, reason, datagram)),
         };
@@ -111,8 +112,8 @@ impl<P: Path> Core<P> {
             };
             self.counters.late_for_recording += self.recordings.tap(recordings, &said, tap);
         }
-        let event = accepted.event(datagram);
-        let relayed = relay(now, epoch, listener, &accepted, datagram);
+        let event = accepted.event(datagram, 1);
+        let relayed = relay::<false>(now, epoch, listener, &accepted, datagram);
         if let Some(event) = event {
             self.heard_event(now, name, epoch, event);
         }
@@ -147,9 +148,15 @@ pub(crate) fn examine(
     Ok((packet, content, far_end.codec))
 }
 
-/// Checks where a packet comes from, what it is, and where it stands; counts it.
+/// Checks where a packet comes from, what it is, and where it stands; counts it. `ticks` of its clock are 125 µs.
 #[inline(always)]
-fn accept(now: Instant, speaker: &mut Leg, origin: Origin, datagram: &[u8]) -> Result<Accepted, DropReason> {
+pub(crate) fn accept(
+    now: Instant,
+    speaker: &mut Leg,
+    origin: Origin,
+    datagram: &[u8],
+    ticks: u32,
+) -> Result<Accepted, DropReason> {
     let (packet, content, codec) = examine(speaker, origin, datagram)?;
     let header = packet.header;
     let mut order = speaker.arrival.take(header.ssrc, header.sequence);
@@ -164,10 +171,10 @@ fn accept(now: Instant, speaker: &mut Leg, origin: Origin, datagram: &[u8]) -> R
     }
     // A new sender may begin with a telephone-event: its clock begins there too.
     if content == Content::Sound || order == Order::First {
-        order = speaker.arrival.follow(header.timestamp, order, waited);
+        order = speaker.arrival.follow(header.timestamp, order, waited, ticks);
     }
     if content == Content::Sound {
-        figures.measure(now, header.timestamp, order == Order::First);
+        figures.measure(now, header.timestamp, order == Order::First, ticks);
     }
     Ok(Accepted { packet, content, order, codec })
 }
@@ -182,7 +189,7 @@ pub(crate) fn content(far_end: &FarEnd, packet: &Packet) -> Result<Content, Drop
         || far_end.telephone_event.is_some() && payload_type == OFFERED_TELEPHONE_EVENT
     {
         Content::TelephoneEvent
-    } else if payload_type == COMFORT_NOISE {
+    } else if payload_type == COMFORT_NOISE || far_end.comfort_noise == Some(payload_type) {
         return Ok(Content::ComfortNoise);
     } else {
         return Err(DropReason::PayloadType);
@@ -190,9 +197,10 @@ pub(crate) fn content(far_end: &FarEnd, packet: &Packet) -> Result<Content, Drop
     Ok(if packet.payload.is_empty() { Content::Nothing } else { content })
 }
 
-/// Rewrites a packet for the listener. What it cannot take leaves no hole in its stream.
+/// Rewrites a packet for the listener. What it cannot take leaves no hole in its stream. `APART`: an octet of sound need
+/// not be a tick of the clock.
 #[inline(always)]
-fn relay(
+pub(crate) fn relay<const APART: bool>(
     now: Instant,
     epoch: u32,
     listener: &mut Leg,
@@ -206,13 +214,16 @@ fn relay(
         (Content::Sound, _) => Ok(far_end.payload_type),
         (Content::TelephoneEvent, Some(payload_type)) => Ok(payload_type),
         (Content::TelephoneEvent, None) => Err(DropReason::NoTelephoneEvent),
-        (Content::ComfortNoise, _) => Err(DropReason::ComfortNoise),
+        (Content::ComfortNoise, _) => far_end.comfort_noise.ok_or(DropReason::ComfortNoise),
         (Content::Nothing, _) => Err(DropReason::Empty),
     };
     let payload_type = payload_type.inspect_err(|_| listener.stream.skip(epoch, accepted.order))?;
     let packet = &accepted.packet;
     let sound = if accepted.content == Content::Sound { packet.payload.len() } else { 0 };
-    let sound = u16::try_from(sound).unwrap_or(u16::MAX);
+    let sound = match sound {
+        1.. if APART => length::ticks(accepted.codec, &datagram[packet.payload.clone()]),
+        octets => u16::try_from(octets).unwrap_or(u16::MAX),
+    };
     let mut header =
         listener.stream.relay(now, epoch, accepted.order, &packet.header, sound).ok_or(DropReason::Late)?;
     header.payload_type = payload_type;

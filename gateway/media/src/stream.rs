@@ -26,8 +26,10 @@ pub(crate) struct Stream {
     pub(crate) sequence: u16,
     /// Sender's numbers since the offsets were made, saturating: what lies before them is not taken any more.
     span: u16,
-    /// Samples in the newest packet with sound.
+    /// Ticks that the newest packet with sound lasts.
     pub(crate) samples: u16,
+    /// Ticks of the listener's clock in 125 µs.
+    pub(crate) ticks: u8,
     /// The next packet with sound gets the marker.
     pub(crate) marker: bool,
     /// When the newest packet was sent; zero if none was.
@@ -47,6 +49,7 @@ impl Stream {
             sequence,
             span: 0,
             samples: 0,
+            ticks: 1,
             marker: true,
             sent_at: Instant::ZERO,
             packets: 0,
@@ -83,6 +86,7 @@ impl Stream {
             return self.timestamp;
         }
         let passed = samples(now.nanoseconds().saturating_sub(self.sent_at.nanoseconds()));
+        let passed = passed.wrapping_mul(u32::from(self.ticks));
         self.timestamp.wrapping_add(passed.max(u32::from(self.samples)))
     }
 
@@ -161,6 +165,12 @@ impl Stream {
         Some((self.sequence_offset, self.timestamp_offset, self.span))
     }
 
+    /// Ticks of a packet of so many octets. Those of Opus tell nothing of its length: it is taken for 20 ms, as nearly
+    /// all are.
+    fn ticks_of(&self, octets: u16) -> u16 {
+        if self.ticks == 1 { octets } else { u16::from(self.ticks) * 160 }
+    }
+
     /// Takes in what somebody else has sent to the listener by the same offsets.
     pub(crate) fn absorb(&mut self, fresh: &FlowCounts, numbers: &FlowNumbers) {
         self.packets += u64::from(fresh.forwarded);
@@ -177,7 +187,7 @@ impl Stream {
         self.span = standing.span;
         let timestamp = standing.timestamp.wrapping_add(self.timestamp_offset);
         if timestamp.wrapping_sub(self.timestamp).cast_signed() > 0 {
-            self.stand(numbers.newest, timestamp, numbers.samples);
+            self.stand(numbers.newest, timestamp, self.ticks_of(numbers.samples));
         }
     }
 
@@ -187,7 +197,7 @@ impl Stream {
         (self.sequence_offset, self.timestamp_offset) = (flow.sequence_offset, flow.timestamp_offset);
         self.timestamp = numbers.standing.timestamp.wrapping_add(self.timestamp_offset);
         self.sent_at = if numbers.newest == Instant::ZERO { now } else { numbers.newest };
-        self.samples = numbers.samples;
+        self.samples = self.ticks_of(numbers.samples);
         self.follow(numbers);
         if let Some(epoch) = epoch {
             self.epoch = epoch;
@@ -201,12 +211,12 @@ impl Stream {
         Header { marker: self.marker, payload_type: 0, sequence: self.sequence, timestamp, ssrc: self.ssrc }
     }
 
-    /// A paced packet that was due at `now` has been sent.
-    pub(crate) fn paced(&mut self, now: Instant, timestamp: u32, sound: u16) {
+    /// A paced packet of 20 ms and so many octets that was due at `now` has been sent.
+    pub(crate) fn paced(&mut self, now: Instant, timestamp: u32, octets: usize) {
         self.sequence = self.sequence.wrapping_add(1);
         self.marker = false;
-        self.stand(now, timestamp, sound);
-        self.count(usize::from(sound));
+        self.stand(now, timestamp, self.paced_ticks());
+        self.count(octets);
     }
 
     /// A packet of a telephone-event that `began` then has been sent; `samples` is how long it has lasted. The next
@@ -215,6 +225,11 @@ impl Stream {
         self.sequence = self.sequence.wrapping_add(1);
         self.stand(began, timestamp, samples);
         self.count(octets);
+    }
+
+    /// Ticks of a paced packet.
+    pub(crate) fn paced_ticks(&self) -> u16 {
+        crate::player::PACKET_SAMPLES * u16::from(self.ticks)
     }
 
     #[inline]

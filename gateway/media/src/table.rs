@@ -13,6 +13,7 @@ use crate::action::Socket;
 use crate::acts::Acts;
 use crate::arrival::{Arrival, Figures};
 use crate::guard::Guard;
+use crate::help::NOBODY;
 use crate::offload::Way;
 use crate::player::Player;
 use crate::recordings::NONE;
@@ -156,6 +157,8 @@ pub(crate) struct Slot {
     pub(crate) pending: u32,
     /// The first running recording, `NONE` if none runs.
     pub(crate) recordings: u32,
+    /// Its place among those that are helped, `NOBODY` if it needs no help.
+    pub(crate) help: u32,
     pub(crate) legs: [Leg; 2],
     pub(crate) tag: Tag,
     pub(crate) refusal: Refusal,
@@ -167,6 +170,11 @@ impl Slot {
     pub(crate) fn speaker_and_listener(&mut self, party: usize) -> (&mut Leg, &mut Leg) {
         let [one, two] = &mut self.legs;
         if party == 0 { (one, two) } else { (two, one) }
+    }
+
+    /// Does a party speak something other than G.711?
+    pub(crate) fn is_apart(&self) -> bool {
+        self.legs.iter().any(|leg| leg.far_end.is_some_and(|far_end| !far_end.codec.is_g711()))
     }
 
     pub(crate) fn leg(&mut self, party: Party) -> &mut Leg {
@@ -197,6 +205,7 @@ impl Table {
                 attempts: 0,
                 pending: 0,
                 recordings: NONE,
+                help: NOBODY,
                 legs: [Leg::new(&mut random), Leg::new(&mut random)],
                 tag: Tag(0),
                 refusal: Refusal::NoSlot,
@@ -216,6 +225,7 @@ impl Table {
             attempts: 0,
             pending: 0,
             recordings: NONE,
+            help: NOBODY,
             legs,
             tag,
             refusal: Refusal::NoSlot,

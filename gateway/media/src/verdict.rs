@@ -23,6 +23,15 @@ pub enum Verdict {
         /// Bytes to send; never more than were received, but for what encryption adds.
         length: usize,
     },
+    /// Give the payload to a helper ([`crate::Core::take_job`]), then the buffer back.
+    Help,
+    /// Give the payload to a helper, and forward.
+    HelpToo {
+        /// The listener's socket.
+        socket: Socket,
+        /// Bytes to send.
+        length: usize,
+    },
     /// Give the buffer back.
     Drop(DropReason),
 }
@@ -86,6 +95,8 @@ drop_reasons! {
     Learning => "learning",
     /// It could not be encrypted for the listener.
     Unsealed => "unsealed",
+    /// The listener speaks another codec, and no helper has room for the session.
+    NoHelp => "no_help",
     /// The other party does not hear this one now: it hears something else, is on hold, or is not there yet.
     NobodyListens => "nobody_listens",
 }

@@ -17,3 +17,4 @@ mod sources;
 mod spaces;
 mod spray;
 mod starting;
+mod transcoding;

@@ -63,7 +63,7 @@ impl Phone {
     pub(crate) fn at(address: &str, codec: Codec) -> Self {
         let socket = UdpSocket::bind(address).unwrap();
         socket.set_read_timeout(Some(DEADLINE)).unwrap();
-        let payload_type = if codec == Codec::Pcma { 8 } else { 0 };
+        let payload_type = codec.payload_type();
         let gateway = "127.0.0.1:9".parse().unwrap();
         let ssrc = u32::from(socket.local_addr().unwrap().port()) << 8;
         Self {
@@ -96,7 +96,7 @@ impl Phone {
     /// The next packet of the stream, 20 ms on.
     pub(crate) fn next(&mut self, payload: &[u8]) -> Packet {
         self.sequence = self.sequence.wrapping_add(1);
-        self.timestamp = self.timestamp.wrapping_add(160);
+        self.timestamp = self.timestamp.wrapping_add(160 * self.codec.ticks());
         Packet {
             marker: false,
             payload_type: self.payload_type,

@@ -114,6 +114,7 @@ impl Gateway {
         let limits = Limits {
             sessions: SESSIONS,
             recordings: SESSIONS,
+            transcoded: 2,
             addresses: 1,
             first_port: FIRST_PORT,
             last_port: LAST_PORT,
@@ -182,7 +183,8 @@ impl Gateway {
                 bytes.truncate(length);
                 self.send(socket, bytes)
             }
-            Verdict::Drop(_) => None,
+            // All parties of this world speak G.711.
+            Verdict::Help | Verdict::HelpToo { .. } | Verdict::Drop(_) => None,
         }
     }
 
@@ -224,6 +226,7 @@ impl Gateway {
                 }
                 // No trunk of the world has a translator of addresses.
                 Action::Listen { .. } => {}
+                Action::Unhelp { .. } => {}
                 Action::Release { socket } => {
                     self.open.remove(&Self::port(socket));
                 }

@@ -45,6 +45,7 @@ fn endless(family: Family) -> (Flow, SocketAddr, SocketAddr) {
         out_payload_type: 8,
         sequence_offset: 1,
         timestamp_offset: 160,
+        ticks: 1,
         ..flow(family)
     };
     (flow, source, destination)

@@ -246,6 +246,7 @@ pub(crate) fn flow(family: Family) -> Flow {
         out_payload_type: 0,
         sequence_offset: 65_000,
         timestamp_offset: 0xffff_0000,
+        ticks: 1,
         tap: None,
         position: Position { highest: 999, seen: 1, span: 64, timestamp: 49_840, ..Position::default() },
     }

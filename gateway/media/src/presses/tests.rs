@@ -11,8 +11,13 @@ fn key(code: u8) -> Key {
 
 /// The packets of a press as RFC 4733 has them sent: growing, then three ends.
 fn press(code: u8, timestamp: u32, steps: u16) -> Vec<EventPacket> {
-    let packet =
-        |step: u16| EventPacket { timestamp, code, end: step >= steps, duration: step.min(steps) * 160 };
+    let packet = |step: u16| EventPacket {
+        timestamp,
+        code,
+        end: step >= steps,
+        duration: step.min(steps) * 160,
+        ticks: 1,
+    };
     (1..steps).chain([steps; 3]).map(packet).collect()
 }
 
@@ -62,7 +67,7 @@ fn a_packet_after_time_ended_a_press_is_not_another_one() {
 fn a_press_longer_than_a_segment_is_one() {
     // Eight seconds and more: the second segment begins where the first one's duration ends.
     let mut packets = vec![];
-    let whole = |timestamp, end, duration| EventPacket { timestamp, code: 9, end, duration };
+    let whole = |timestamp, end, duration| EventPacket { timestamp, code: 9, end, duration, ticks: 1 };
     packets.push(whole(500, false, 160));
     packets.push(whole(500, false, 0xffff));
     packets.push(whole(500 + 0xffff, false, 160));
@@ -84,7 +89,7 @@ fn a_new_sender_ends_what_the_one_before_it_pressed() {
 fn what_is_no_key_is_nothing() {
     // 16 is flash (RFC 4733 table 3), and there are tones above.
     assert_eq!(hear(&press(16, 1000, 5)), []);
-    assert_eq!(EventPacket::parse(0, &[1, 2, 3]), None);
+    assert_eq!(EventPacket::parse(0, 1, &[1, 2, 3]), None);
 }
 
 /// What the network does to one packet: copies of it, and how many packets later each comes.

@@ -3,6 +3,7 @@
 
 mod acts;
 mod alignment;
+mod apart;
 mod continuity;
 mod emodel;
 mod faults;

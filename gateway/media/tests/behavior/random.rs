@@ -302,6 +302,7 @@ fn receive(world: &mut World, know: &mut Knowledge, socket: Socket, mut bytes: V
             bytes.truncate(length);
             world.sent.packets.push((to, bytes));
         }
+        Verdict::Help | Verdict::HelpToo { .. } => panic!("all speak G.711"),
         Verdict::Drop(_) => know.dropped += 1,
     }
     world.drain();

@@ -33,8 +33,9 @@ pub struct Remains {
     ssrc: u32,
     sequence: u16,
     timestamp: u32,
-    /// Samples in a packet.
+    /// Ticks in a packet, and in 125 µs.
     step: u16,
+    ticks: u32,
     /// When sequence and timestamp were so.
     at: Instant,
 }
@@ -44,8 +45,10 @@ impl Remains {
     #[must_use]
     pub fn of(leg: &LegSnapshot, taken_at: Instant) -> Self {
         let LegSnapshot { ssrc, sequence, timestamp, packet_samples, .. } = *leg;
-        let step = if packet_samples == 0 { USUAL_SAMPLES } else { packet_samples };
-        Self { ssrc, sequence, timestamp, step, at: taken_at }
+        let ticks = leg.far_end.map_or(1, |far_end| far_end.codec.ticks());
+        let usual = USUAL_SAMPLES.saturating_mul(u16::try_from(ticks).unwrap_or(1));
+        let step = if packet_samples == 0 { usual } else { packet_samples };
+        Self { ssrc, sequence, timestamp, step, ticks, at: taken_at }
     }
 
     /// The stream at the end of its gateway: ahead by the time that has passed, and by at least as many packets as
@@ -53,12 +56,13 @@ impl Remains {
     /// should account for them.
     fn ended(self, at: Instant) -> Self {
         let passed = at.since(self.at);
-        let steady = samples(passed) / u32::from(self.step);
+        let passed = samples(passed).wrapping_mul(self.ticks);
+        let steady = passed / u32::from(self.step);
         let packets = steady.saturating_add(SPARE_PACKETS).min(LONGEST_JUMP);
         let packets = u16::try_from(packets).unwrap_or(u16::MAX);
         Self {
             sequence: self.sequence.wrapping_add(packets),
-            timestamp: self.timestamp.wrapping_add(samples(passed)),
+            timestamp: self.timestamp.wrapping_add(passed),
             at: at.max(self.at),
             ..self
         }
@@ -66,7 +70,7 @@ impl Remains {
 
     /// Where a session that opens now goes on.
     fn beginning(self, now: Instant) -> Beginning {
-        let timestamp = self.timestamp.wrapping_add(samples(now.since(self.at)));
+        let timestamp = self.timestamp.wrapping_add(samples(now.since(self.at)).wrapping_mul(self.ticks));
         Beginning { ssrc: self.ssrc, sequence: self.sequence, timestamp }
     }
 }

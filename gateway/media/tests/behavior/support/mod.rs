@@ -16,7 +16,7 @@ use duogate_channel::sound::Codec;
 use duogate_channel::time::Instant;
 use duogate_media::rtp::{HEADER_BYTES, Header, Packet};
 use duogate_media::{
-    Action, Core, DropReason, Limits, Origin, Outlet, Socket, SoundStore, SoundView, Verdict,
+    Action, Core, DropReason, Job, Limits, Origin, Outlet, Socket, SoundStore, SoundView, Verdict,
 };
 
 pub(crate) use listener::Listener;
@@ -31,6 +31,7 @@ pub(crate) fn limits() -> Limits {
     Limits {
         sessions: 4,
         recordings: 4,
+        transcoded: 2,
         addresses: 1,
         first_port: 20_000,
         last_port: 20_021,
@@ -117,6 +118,8 @@ pub(crate) struct World {
     pub(crate) sounds: Sounds,
     pub(crate) sent: Sent,
     pub(crate) tape: Tape,
+    /// Payloads that a helper has been given.
+    pub(crate) jobs: Vec<(Vec<u8>, Job)>,
     pub(crate) actions: Vec<Action>,
     pub(crate) events: Vec<Event>,
     /// Whether events are taken as they come.
@@ -140,6 +143,7 @@ impl World {
             sounds: Sounds::default(),
             sent: Sent::default(),
             tape: Tape::new(64),
+            jobs: Vec::new(),
             actions: Vec::new(),
             events: Vec::new(),
             takes_events: true,
@@ -264,6 +268,16 @@ impl World {
             Verdict::Forward { socket, length } => {
                 bytes.truncate(length);
                 self.sent.packets.push((socket, bytes));
+                Ok(())
+            }
+            Verdict::HelpToo { socket, length } => {
+                self.jobs.extend(self.core.take_job().map(|job| (bytes[job.payload()].to_vec(), job)));
+                bytes.truncate(length);
+                self.sent.packets.push((socket, bytes));
+                Ok(())
+            }
+            Verdict::Help => {
+                self.jobs.extend(self.core.take_job().map(|job| (bytes[job.payload()].to_vec(), job)));
                 Ok(())
             }
             Verdict::Drop(reason) => Err(reason),

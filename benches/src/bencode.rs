@@ -10,6 +10,20 @@ pub fn dictionary(entries: &[(&str, &str)]) -> String {
     format!("d{body}e")
 }
 
+/// A list of strings.
+#[must_use]
+pub fn list(entries: &[&str]) -> String {
+    let body: String = entries.iter().map(|entry| format!("{}:{entry}", entry.len())).collect();
+    format!("l{body}e")
+}
+
+/// A dictionary with an entry more, that is bencoded already.
+#[must_use]
+pub fn with(dictionary: &str, key: &str, value: &str) -> String {
+    let body = dictionary.strip_suffix('e').unwrap_or(dictionary);
+    format!("{body}{}:{key}{value}e", key.len())
+}
+
 /// The string under `key` in a bencoded dictionary, wherever it stands first.
 #[must_use]
 pub fn string<'a>(encoded: &'a str, key: &str) -> Option<&'a str> {

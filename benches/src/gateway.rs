@@ -223,6 +223,19 @@ impl Gateway {
     /// # Errors
     /// One is refused.
     pub fn open(&mut self, count: usize, far_end: SocketAddrV4) -> io::Result<Vec<Pair>> {
+        self.open_as(count, far_end, [Codec::Pcma; 2])
+    }
+
+    /// The same, with a codec for each party.
+    ///
+    /// # Errors
+    /// One is refused.
+    pub fn open_as(
+        &mut self,
+        count: usize,
+        far_end: SocketAddrV4,
+        codecs: [Codec; 2],
+    ) -> io::Result<Vec<Pair>> {
         let mut pairs = Vec::with_capacity(count);
         for _ in 0..count {
             self.tell(&Command::Open { tag: Tag(self.next_tag), legs: [LegOpening::FRESH; 2] })?;
@@ -238,10 +251,10 @@ impl Gateway {
                 other => return Err(broken(format!("not opened: {other:?}"))),
             }
         }
-        let far_end = FarEnd {
+        let far_end = |codec: Codec| FarEnd {
             address: far_end.into(),
-            codec: Codec::Pcma,
-            payload_type: 8,
+            codec,
+            payload_type: codec.payload_type(),
             telephone_event: None,
             comfort_noise: None,
             send: true,
@@ -250,8 +263,8 @@ impl Gateway {
             in_band: false,
         };
         for pair in &pairs {
-            for party in Party::BOTH {
-                self.tell(&Command::FarEnd { session: pair.session, party, far_end })?;
+            for (party, codec) in Party::BOTH.into_iter().zip(codecs) {
+                self.tell(&Command::FarEnd { session: pair.session, party, far_end: far_end(codec) })?;
             }
         }
         Ok(pairs)

@@ -10,6 +10,7 @@ pub mod recorded;
 pub mod relay;
 pub mod setup;
 pub mod subject;
+pub mod transcode;
 
 /// Core of what is measured.
 pub const MEASURED_CORE: usize = 0;

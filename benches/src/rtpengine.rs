@@ -5,6 +5,8 @@ use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::path::Path;
 use std::time::Duration;
 
+use duogate_channel::sound::Codec;
+
 use crate::bencode;
 use crate::generator::Route;
 use crate::process::Process;
@@ -80,10 +82,47 @@ impl Rtpengine {
         Ok(routes)
     }
 
+    /// Makes so many pairs of which party 1 speaks A-law and party 2 another codec; gives the ports at which they send.
+    ///
+    /// # Errors
+    /// It refuses, or says what is not understood.
+    pub fn transcoded(
+        &mut self,
+        count: usize,
+        far_end: SocketAddrV4,
+        codec: Codec,
+    ) -> io::Result<Vec<[SocketAddrV4; 2]>> {
+        let (name, number) = (codec.name(), codec.payload_type());
+        let channels = if codec == Codec::Opus { "/2" } else { "" };
+        let other = description(far_end).replace("RTP/AVP 8", &format!("RTP/AVP {number}")).replace(
+            "a=rtpmap:8 PCMA/8000",
+            &format!("a=rtpmap:{number} {name}/{}{channels}", codec.clock_rate()),
+        );
+        let flags = bencode::list(&["codec-mask-PCMA", &format!("codec-transcode-{name}")]);
+        let first = description(far_end);
+        let mut pairs = Vec::with_capacity(count);
+        for pair in 0..count {
+            let call = format!("transcoded-{name}-{pair}");
+            let common = [("call-id", call.as_str()), ("from-tag", "a"), ("ICE", "remove")];
+            let offer = [&common[..], &[("command", "offer"), ("sdp", &first)]].concat();
+            let offer = self.ask_so(&bencode::with(&bencode::dictionary(&offer), "flags", &flags))?;
+            let answer = [&common[..], &[("command", "answer"), ("to-tag", "b"), ("sdp", &other)]].concat();
+            let answer = self.ask(&answer)?;
+            let second = media_port(&offer).ok_or_else(|| strange(&offer))?;
+            let first = media_port(&answer).ok_or_else(|| strange(&answer))?;
+            pairs.push([first, second].map(|port| SocketAddrV4::new(ADDRESS, port)));
+        }
+        Ok(pairs)
+    }
+
     fn ask(&mut self, request: &[(&str, &str)]) -> io::Result<String> {
+        self.ask_so(&bencode::dictionary(request))
+    }
+
+    fn ask_so(&mut self, request: &str) -> io::Result<String> {
         self.cookie += 1;
         let cookie = self.cookie.to_string();
-        self.control.send(format!("{cookie} {}", bencode::dictionary(request)).as_bytes())?;
+        self.control.send(format!("{cookie} {request}").as_bytes())?;
         let mut buffer = [0; 8192];
         loop {
             let length = self.control.recv(&mut buffer)?;

@@ -13,7 +13,7 @@ use duogate_benches::process::{pin, raise_descriptor_limit, remark};
 use duogate_benches::rows::instructions::{self, Work};
 use duogate_benches::rows::subject::Subject;
 use duogate_benches::rows::{
-    GENERATOR_CORE, cable, growth, memory, overload, prompts, recorded, relay, setup,
+    GENERATOR_CORE, cable, growth, memory, overload, prompts, recorded, relay, setup, transcode,
 };
 use duogate_benches::table::Table;
 use duogate_benches::{leavings, plot};
@@ -85,6 +85,15 @@ enum Row {
         /// Runs; the middle one counts.
         #[arg(long, default_value_t = 5)]
         repeats: usize,
+    },
+    /// Pairs whose parties speak different codecs, through one shard and a helper, beside rtpengine.
+    Transcode {
+        /// Pairs.
+        #[arg(long, default_value_t = 20)]
+        pairs: usize,
+        /// How long each is measured.
+        #[arg(long, default_value_t = 5)]
+        seconds: u64,
     },
     /// Memory of a connected pair in the gateway.
     Memory,
@@ -166,6 +175,7 @@ fn all() -> Vec<Row> {
         Row::Recorded { pairs: vec![500, 1000, 2000], seconds: 5 },
         Row::Prompts { count: 1000, seconds: 4, repeats: 5 },
         Row::Prompts { count: 5000, seconds: 4, repeats: 3 },
+        Row::Transcode { pairs: 20, seconds: 5 },
         Row::Memory,
         Row::Instructions,
         Row::Setup { rate: 200, seconds: 60, talk: 5 },
@@ -234,6 +244,7 @@ fn measure(row: &Row, folder: &Path) -> io::Result<Table> {
         Row::Prompts { count, seconds, repeats } => {
             prompts::run(*count, Duration::from_secs(*seconds), *repeats, folder)
         }
+        Row::Transcode { pairs, seconds } => transcode::run(*pairs, Duration::from_secs(*seconds), folder),
         Row::Memory => memory::run(&[1000, 4000], folder),
         Row::Instructions => instructions::run(folder),
         Row::Setup { rate, seconds, talk } => setup::run(

@@ -374,8 +374,8 @@ impl Correspondence {
             fraction: u8::try_from((lost << 8).checked_div(expected).unwrap_or(0)).unwrap_or(u8::MAX),
             lost: i32::try_from(lost_in_all.clamp(-0x80_0000, 0x7f_ffff)).unwrap_or(0),
             highest,
-            // Kept in sixteenths, at 8 kHz.
-            jitter: (jitter >> 4).saturating_mul(ticks(leg)),
+            // Kept in sixteenths.
+            jitter: jitter >> 4,
             last_report: if known { self.their_report } else { 0 },
             delay: if known { fixed_point(now.since(self.their_time)) } else { 0 },
         })

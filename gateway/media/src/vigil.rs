@@ -276,7 +276,7 @@ impl<P: Path> Core<P> {
             let leg = self.table.slots[place as usize].leg(party);
             let vigil = &mut self.reports.of_mut(place, party).vigil;
             match leg.way {
-                Way::Sockets | Way::Waiting { .. } => leg.listen(true),
+                Way::Sockets | Way::Apart | Way::Waiting { .. } => leg.listen(true),
                 // What the path forwards cannot be read; what is encrypted or searched is read by others.
                 Way::OnPath { .. } | Way::Guarded | Way::Searched => vigil.heard_at = now,
             }

@@ -13,6 +13,7 @@ use duogate_channel::identity::{Party, Session, Tag};
 use duogate_channel::ring::PushError;
 use duogate_channel::sides::{Attachment, ControlSide};
 use duogate_channel::sound::Codec;
+use duogate_channel::srtp::MasterKeys;
 
 use crate::generator::Route;
 use crate::process::Process;
@@ -236,6 +237,30 @@ impl Gateway {
         far_end: SocketAddrV4,
         codecs: [Codec; 2],
     ) -> io::Result<Vec<Pair>> {
+        let pairs = self.sessions(count)?;
+        self.far_ends(&pairs, far_end, codecs)?;
+        Ok(pairs)
+    }
+
+    /// Opens so many sessions, both far ends of each at `far_end`; party 1's packets are protected with these keys.
+    ///
+    /// # Errors
+    /// One is refused.
+    pub fn open_secured(
+        &mut self,
+        count: usize,
+        far_end: SocketAddrV4,
+        keys: Option<MasterKeys>,
+    ) -> io::Result<Vec<Pair>> {
+        let pairs = self.sessions(count)?;
+        for pair in &pairs {
+            self.tell(&Command::Secure { session: pair.session, party: Party::One, keys, heard: None })?;
+        }
+        self.far_ends(&pairs, far_end, [Codec::Pcma; 2])?;
+        Ok(pairs)
+    }
+
+    fn sessions(&mut self, count: usize) -> io::Result<Vec<Pair>> {
         let mut pairs = Vec::with_capacity(count);
         for _ in 0..count {
             self.tell(&Command::Open { tag: Tag(self.next_tag), legs: [LegOpening::FRESH; 2] })?;
@@ -251,6 +276,10 @@ impl Gateway {
                 other => return Err(broken(format!("not opened: {other:?}"))),
             }
         }
+        Ok(pairs)
+    }
+
+    fn far_ends(&mut self, pairs: &[Pair], far_end: SocketAddrV4, codecs: [Codec; 2]) -> io::Result<()> {
         let far_end = |codec: Codec| FarEnd {
             address: far_end.into(),
             codec,
@@ -262,12 +291,12 @@ impl Gateway {
             rtcp: Rtcp::Off,
             in_band: false,
         };
-        for pair in &pairs {
+        for pair in pairs {
             for (party, codec) in Party::BOTH.into_iter().zip(codecs) {
                 self.tell(&Command::FarEnd { session: pair.session, party, far_end: far_end(codec) })?;
             }
         }
-        Ok(pairs)
+        Ok(())
     }
 
     /// Joins the parties of each pair; gives their routes.

@@ -2,6 +2,7 @@
 
 pub mod application;
 pub mod awake;
+pub mod base64;
 pub mod bencode;
 pub mod clock;
 pub mod datagrams;

@@ -9,6 +9,7 @@ pub mod prompts;
 pub mod recorded;
 pub mod relay;
 pub mod setup;
+pub mod srtp;
 pub mod subject;
 pub mod transcode;
 

@@ -6,7 +6,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use duogate_channel::sound::Codec;
+use duogate_channel::srtp::{Master, Suite};
 
+use crate::base64;
 use crate::bencode;
 use crate::generator::Route;
 use crate::process::Process;
@@ -115,6 +117,37 @@ impl Rtpengine {
         Ok(pairs)
     }
 
+    /// Makes so many pairs of which party 1 speaks SRTP with keys in its description (RFC 4568), its own being `key`;
+    /// gives the ports at which they send, and the key that party 1 hears.
+    ///
+    /// # Errors
+    /// It refuses, or says what is not understood.
+    pub fn secured(
+        &mut self,
+        count: usize,
+        far_end: SocketAddrV4,
+        suite: Suite,
+        key: &Master,
+    ) -> io::Result<Vec<([SocketAddrV4; 2], Master)>> {
+        let (name, key) = (suite.name(), base64::encode(key.expose(suite)));
+        let plain = description(far_end);
+        let secured = plain.replace("RTP/AVP", "RTP/SAVP") + &format!("a=crypto:1 {name} inline:{key}\r\n");
+        let mut pairs = Vec::with_capacity(count);
+        for pair in 0..count {
+            let call = format!("secured-{name}-{pair}");
+            let common = [("call-id", call.as_str()), ("from-tag", "a"), ("ICE", "remove")];
+            let plainly = [("transport-protocol", "RTP/AVP"), ("command", "offer"), ("sdp", &secured)];
+            let offer = self.ask(&[&common[..], &plainly].concat())?;
+            let answered = [("command", "answer"), ("to-tag", "b"), ("sdp", &plain)];
+            let answer = self.ask(&[&common[..], &answered].concat())?;
+            let second = media_port(&offer).ok_or_else(|| strange(&offer))?;
+            let first = media_port(&answer).ok_or_else(|| strange(&answer))?;
+            let key = crypto(&answer, suite).ok_or_else(|| strange(&answer))?;
+            pairs.push(([first, second].map(|port| SocketAddrV4::new(ADDRESS, port)), key));
+        }
+        Ok(pairs)
+    }
+
     fn ask(&mut self, request: &[(&str, &str)]) -> io::Result<String> {
         self.ask_so(&bencode::dictionary(request))
     }
@@ -155,4 +188,13 @@ fn media_port(reply: &str) -> Option<u16> {
     let sdp = bencode::string(reply, "sdp")?;
     let line = sdp.lines().find_map(|line| line.strip_prefix("m=audio "))?;
     line.split_whitespace().next()?.parse().ok()
+}
+
+/// The master key of the answer's crypto attribute.
+fn crypto(reply: &str, suite: Suite) -> Option<Master> {
+    let sdp = bencode::string(reply, "sdp")?;
+    let value = sdp.lines().find_map(|line| line.strip_prefix("a=crypto:1 "))?;
+    let (name, key) = value.split_once(" inline:")?;
+    let key = key.split(['|', ' ']).next()?;
+    (name == suite.name()).then(|| Master::new(suite, &base64::decode(key)?)).flatten()
 }

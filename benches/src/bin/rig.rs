@@ -13,7 +13,7 @@ use duogate_benches::process::{pin, raise_descriptor_limit, remark};
 use duogate_benches::rows::instructions::{self, Work};
 use duogate_benches::rows::subject::Subject;
 use duogate_benches::rows::{
-    GENERATOR_CORE, cable, growth, memory, overload, prompts, recorded, relay, setup, transcode,
+    GENERATOR_CORE, cable, growth, memory, overload, prompts, recorded, relay, setup, srtp, transcode,
 };
 use duogate_benches::table::Table;
 use duogate_benches::{leavings, plot};
@@ -93,6 +93,15 @@ enum Row {
         pairs: usize,
         /// How long each is measured.
         #[arg(long, default_value_t = 5)]
+        seconds: u64,
+    },
+    /// Pairs of which party 1 speaks SRTP, beside plain ones and beside rtpengine.
+    Srtp {
+        /// Pairs.
+        #[arg(long, default_value_t = 200)]
+        pairs: usize,
+        /// How long each is measured.
+        #[arg(long, default_value_t = 3)]
         seconds: u64,
     },
     /// Memory of a connected pair in the gateway.
@@ -176,6 +185,7 @@ fn all() -> Vec<Row> {
         Row::Prompts { count: 1000, seconds: 4, repeats: 5 },
         Row::Prompts { count: 5000, seconds: 4, repeats: 3 },
         Row::Transcode { pairs: 20, seconds: 5 },
+        Row::Srtp { pairs: 200, seconds: 3 },
         Row::Memory,
         Row::Instructions,
         Row::Setup { rate: 200, seconds: 60, talk: 5 },
@@ -245,6 +255,7 @@ fn measure(row: &Row, folder: &Path) -> io::Result<Table> {
             prompts::run(*count, Duration::from_secs(*seconds), *repeats, folder)
         }
         Row::Transcode { pairs, seconds } => transcode::run(*pairs, Duration::from_secs(*seconds), folder),
+        Row::Srtp { pairs, seconds } => srtp::run(*pairs, Duration::from_secs(*seconds), folder),
         Row::Memory => memory::run(&[1000, 4000], folder),
         Row::Instructions => instructions::run(folder),
         Row::Setup { rate, seconds, talk } => setup::run(

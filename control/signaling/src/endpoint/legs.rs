@@ -259,7 +259,7 @@ impl Endpoint {
                 }
                 LegEvent::Answered { far_end }
             }
-            leg::Output::Failed { status, retry_after, contacts, silent, .. } => {
+            leg::Output::Failed { status, retry_after, contacts, unusable, silent, .. } => {
                 *self.counters.attempts.entry(status).or_insert(0) += 1;
                 self.learn(now, call_id, status, retry_after, silent);
                 self.uncount_trunk(call_id);
@@ -268,7 +268,7 @@ impl Endpoint {
                 {
                     return;
                 }
-                LegEvent::Failed { status }
+                LegEvent::Failed { status, unusable }
             }
             leg::Output::Ended { cause } => {
                 self.uncount_trunk(call_id);

@@ -15,7 +15,7 @@ use rand_core::Rng;
 pub use super::watch::SessionInterval;
 use crate::digest::Login;
 use crate::message::{Message, UriBuf};
-use crate::sdp::{KeyWay, OwnKeys};
+use crate::sdp::{KeyWay, OwnKeys, SdpError};
 use crate::transaction::{Local, Path, Place, Question, Settings, Way};
 
 /// One call to place.
@@ -148,6 +148,8 @@ pub enum Output {
         text: String,
         /// Where a redirection (300 to 399) points, the most preferred first (RFC 3261 section 8.1.3.4).
         contacts: Vec<String>,
+        /// Why the answer's media could not be used, where that ended the call.
+        unusable: Option<SdpError>,
         /// No final response came at all, so that another address of the host may be tried (RFC 3263 section 4.3).
         silent: bool,
     },

@@ -43,6 +43,8 @@ pub(crate) struct Failure {
     retry_after: Option<u32>,
     text: String,
     contacts: Vec<String>,
+    /// Why the answer could not be used.
+    unusable: Option<SdpError>,
     /// No final response came: another address of the same name may do better.
     silent: bool,
 }
@@ -51,7 +53,7 @@ impl Default for Failure {
     /// The INVITE could not even be begun.
     fn default() -> Self {
         let text = "the INVITE could not be written".into();
-        Self { status: 500, retry_after: None, text, contacts: Vec::new(), silent: false }
+        Self { status: 500, retry_after: None, text, contacts: Vec::new(), unusable: None, silent: false }
     }
 }
 
@@ -62,8 +64,15 @@ impl Failure {
             retry_after: None,
             text: text.into(),
             contacts: Vec::new(),
+            unusable: None,
             silent: false,
         }
+    }
+
+    /// An answer that cannot be used.
+    fn unusable(error: SdpError) -> Self {
+        let text = alloc::format!("{error}");
+        Self { unusable: Some(error), ..Self::new(Status::NOT_ACCEPTABLE_HERE, &text) }
     }
 
     /// RFC 3261 section 8.1.3.1.
@@ -85,6 +94,7 @@ impl Failure {
             retry_after: response.retry_after().ok().flatten(),
             text: harmless(text),
             contacts: redirections(response),
+            unusable: None,
             silent: false,
         }
     }
@@ -221,7 +231,7 @@ impl Leg {
                 self.step(now, Stimulus::Accepted);
             }
             Err(error) => {
-                self.failure = Failure::new(Status::NOT_ACCEPTABLE_HERE, &alloc::format!("{error}"));
+                self.failure = Failure::unusable(error);
                 self.step(now, Stimulus::Unusable);
             }
         }
@@ -368,7 +378,7 @@ impl Leg {
         if why == Why::Released {
             self.failure = Failure::new(Status::REQUEST_TERMINATED, "released before the answer");
         }
-        let Failure { status, retry_after, text, contacts, silent } = self.failure.clone();
-        self.outputs.push_back(Output::Failed { status, retry_after, text, contacts, silent });
+        let Failure { status, retry_after, text, contacts, unusable, silent } = self.failure.clone();
+        self.outputs.push_back(Output::Failed { status, retry_after, text, contacts, unusable, silent });
     }
 }

@@ -304,6 +304,8 @@ pub enum Reason {
     NotFound,
     /// 488, 606, or an answer that offers no codec of ours.
     NoCommonCodec,
+    /// An answer without keys that can be used, where media has to be secured.
+    NotSecured,
     /// Every trunk of the list was full or down, or its host could not be located.
     NoRoute,
     /// Any other final response, or none at all.
@@ -352,6 +354,7 @@ impl Reason {
             Self::Rejected => "rejected",
             Self::NotFound => "not_found",
             Self::NoCommonCodec => "no_common_codec",
+            Self::NotSecured => "not_secured",
             Self::NoRoute => "no_route",
             Self::Failed => "failed",
             Self::Cancelled => "canceled",

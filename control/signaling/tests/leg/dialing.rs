@@ -113,8 +113,14 @@ fn rfc3261_17_1_1_3_a_refusal_is_acknowledged_and_reported_with_its_words() {
     let ack = call.one("ACK");
     assert_eq!((ack.branch(), ack.to_tag()), (invite.branch(), "one"));
     let text = "no\u{fc} lines".into();
-    let failed =
-        Output::Failed { status: 503, retry_after: Some(30), text, contacts: Vec::new(), silent: false };
+    let failed = Output::Failed {
+        status: 503,
+        retry_after: Some(30),
+        text,
+        contacts: Vec::new(),
+        unusable: None,
+        silent: false,
+    };
     assert_eq!(call.said, [failed]);
     call.said.clear();
     call.ends();

@@ -2,7 +2,7 @@
 
 use duogate_channel::srtp::{Master, MasterKeys, Suite};
 use duogate_signaling::leg::Output;
-use duogate_signaling::sdp::OwnKeys;
+use duogate_signaling::sdp::{OwnKeys, SdpError};
 use proptest::prelude::*;
 
 use crate::call::{Call, plain_sdp};
@@ -53,10 +53,10 @@ fn told(call: &mut Call) -> Option<MasterKeys> {
     }
 }
 
-fn failure(call: &mut Call) -> (u16, String) {
+fn failure(call: &mut Call) -> (u16, String, Option<SdpError>) {
     let said: Vec<Output> = call.said.drain(..).collect();
     match said.as_slice() {
-        [Output::Failed { status, text, .. }] => (*status, text.clone()),
+        [Output::Failed { status, text, unusable, .. }] => (*status, text.clone(), *unusable),
         other => panic!("{other:?}"),
     }
 }
@@ -115,8 +115,9 @@ fn an_answer_that_is_not_secured_as_it_must_be_ends_the_call_with_488() {
         let (mut call, invite) = dial(required);
         call.answer(&invite, 200, "one", &answer);
         call.drain();
-        let (status, text) = failure(&mut call);
+        let (status, text, unusable) = failure(&mut call);
         assert_eq!(status, 488, "{answer}");
+        assert!(matches!(unusable, Some(SdpError::Insecure | SdpError::Crypto)), "{unusable:?}: {answer}");
         assert!(text.contains(reason), "{text}: {answer}");
     }
 }

@@ -15,6 +15,7 @@ use super::{Dialled, DuoCallback, LegEvent, Output};
 use crate::clock::Now;
 use crate::resource::plan::Target;
 use crate::resource::report::{Attempt, Failure, Measurement, Reason};
+use crate::sdp::SdpError;
 
 /// How far the call has come.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -86,6 +87,24 @@ pub(super) const fn reason_of(status: u16) -> Reason {
     }
 }
 
+/// What an answer that could not be used means to the application.
+const fn reason_of_answer(error: SdpError) -> Reason {
+    match error {
+        SdpError::Insecure | SdpError::Crypto => Reason::NotSecured,
+        SdpError::Missing
+        | SdpError::TooLarge
+        | SdpError::Syntax
+        | SdpError::NoAudio
+        | SdpError::MediaMismatch
+        | SdpError::Refused
+        | SdpError::NoCodec
+        | SdpError::NoAddress
+        | SdpError::Address
+        | SdpError::Port
+        | SdpError::PayloadType => Reason::NoCommonCodec,
+    }
+}
+
 impl DuoCallback {
     /// Calls the party's next URI.
     pub(super) fn dial(&mut self, now: Now, party: Party) {
@@ -140,7 +159,9 @@ impl DuoCallback {
                 self.rings(now, party, status, early_media)
             }
             (Stage::Dialing, LegEvent::Answered { far_end }) => Some(self.answered(now, party, far_end)),
-            (Stage::Dialing, LegEvent::Failed { status }) => Some(self.failed(now, party, status, None)),
+            (Stage::Dialing, LegEvent::Failed { status, unusable }) => {
+                Some(self.failed(now, party, status, unusable.map(reason_of_answer)))
+            }
             (Stage::Dialing | Stage::Answered, LegEvent::FarEnd { far_end }) => {
                 self.moved(party, far_end);
                 None

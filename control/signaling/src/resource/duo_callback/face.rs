@@ -18,6 +18,7 @@ use super::revive::Left;
 use crate::resource::action::{Order, Prepared, Stop};
 use crate::resource::report::{Event, Measurement};
 use crate::resource::view::State;
+use crate::sdp::SdpError;
 
 /// What a callback can be given.
 #[derive(Clone, Debug)]
@@ -175,6 +176,8 @@ pub enum LegEvent {
     Failed {
         /// SIP status.
         status: u16,
+        /// Why the party's answer could not be used, where that is why.
+        unusable: Option<SdpError>,
     },
     /// The party moved its media, or holds.
     FarEnd {

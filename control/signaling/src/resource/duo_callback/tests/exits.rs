@@ -10,6 +10,7 @@ use super::stage::{SESSION, Script, Stage};
 use crate::resource::duo_callback::{Input, LegEvent};
 use crate::resource::plan::RingPlayMode;
 use crate::resource::view::State;
+use crate::sdp::SdpError;
 
 const DIALLED1: &str = "on_dial1_completed";
 const STARTED2: &str = "on_dial2_started";
@@ -59,6 +60,22 @@ fn initiated_ends_when_party_1_fails() {
     let mut stage = Stage::calling1(&Script::default());
     stage.fail(One, 486);
     ends(stage, &["on_dial1_completed 486 busy", "on_released 486 by 1 busy", "on_chan_closed 1 486"]);
+}
+
+#[test]
+fn an_answer_without_the_keys_that_it_needs_is_told_apart_from_one_without_a_codec() {
+    for (unusable, reason) in [
+        (Some(SdpError::Insecure), "not_secured"),
+        (Some(SdpError::Crypto), "not_secured"),
+        (Some(SdpError::NoCodec), "no_common_codec"),
+        (None, "no_common_codec"),
+    ] {
+        let mut stage = Stage::calling1(&Script::default());
+        stage.leg(One, LegEvent::Failed { status: 488, unusable });
+        let dialled = alloc::format!("on_dial1_completed 488 {reason}");
+        let released = alloc::format!("on_released 488 by 1 {reason}");
+        ends(stage, &[&dialled, &released, "on_chan_closed 1 488"]);
+    }
 }
 
 #[test]

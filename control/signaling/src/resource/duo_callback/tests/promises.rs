@@ -37,7 +37,7 @@ fn leg_event() -> impl Strategy<Value = LegEvent> {
             early_media: if media { early(Party::Two) } else { None },
         }),
         Just(LegEvent::Answered { far_end: far_end(Party::One, 7000) }),
-        (300..700_u16).prop_map(|status| LegEvent::Failed { status }),
+        (300..700_u16).prop_map(|status| LegEvent::Failed { status, unusable: None }),
         Just(LegEvent::FarEnd { far_end: far_end(Party::Two, 7002) }),
         Just(LegEvent::Ended { cause: 200 }),
     ]

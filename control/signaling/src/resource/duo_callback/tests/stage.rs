@@ -225,7 +225,7 @@ impl Stage {
     }
 
     pub(super) fn fail(&mut self, party: Party, status: u16) {
-        self.leg(party, LegEvent::Failed { status });
+        self.leg(party, LegEvent::Failed { status, unusable: None });
     }
 
     pub(super) fn ring(&mut self, party: Party, status: u16, early: bool) {

@@ -98,7 +98,7 @@ enum Row {
     /// Pairs of which party 1 speaks SRTP, beside plain ones and beside rtpengine.
     Srtp {
         /// Pairs.
-        #[arg(long, default_value_t = 200)]
+        #[arg(long, default_value_t = 400)]
         pairs: usize,
         /// How long each is measured.
         #[arg(long, default_value_t = 3)]
@@ -185,7 +185,7 @@ fn all() -> Vec<Row> {
         Row::Prompts { count: 1000, seconds: 4, repeats: 5 },
         Row::Prompts { count: 5000, seconds: 4, repeats: 3 },
         Row::Transcode { pairs: 20, seconds: 5 },
-        Row::Srtp { pairs: 200, seconds: 3 },
+        Row::Srtp { pairs: 400, seconds: 3 },
         Row::Memory,
         Row::Instructions,
         Row::Setup { rate: 200, seconds: 60, talk: 5 },

@@ -182,7 +182,9 @@ fn open_media(
     let longest = configuration.limits.prompt_seconds;
     let kept = configuration.limits.prompt_megabytes as usize * (1 << 20);
     let sounds = Sounds::open(&media.prompts, longest, kept, link.clone());
-    Ok((Arc::new(recordings), Arc::new(in_folder("media.prompts", &media.prompts, sounds)?)))
+    let sounds = in_folder("media.prompts", &media.prompts, sounds)?;
+    sounds.also(&crate::settings::all_codecs(configuration));
+    Ok((Arc::new(recordings), Arc::new(sounds)))
 }
 
 /// Starts what brings events to the applications.

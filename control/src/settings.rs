@@ -36,6 +36,7 @@ pub(crate) fn signaling(configuration: &Configuration) -> Settings {
                 // A second's worth may come at once.
                 burst: limits.calls_per_second,
             },
+            max_transcoded: configuration.media.transcoded_sessions(),
             ..Limits::default()
         },
         trunks: configuration.trunks.iter().map(|written| trunk(written, configuration)).collect(),
@@ -151,6 +152,12 @@ fn host_and_port(text: &str) -> (String, Option<u16>) {
         },
         _ => (text.to_owned(), None),
     }
+}
+
+/// All codecs that the file names.
+pub(crate) fn all_codecs(configuration: &Configuration) -> Vec<Codec> {
+    let of_trunks = configuration.trunks.iter().filter_map(|trunk| trunk.codecs.as_ref());
+    of_trunks.chain([&configuration.media.codecs]).flat_map(|named| codecs(named)).collect()
 }
 
 fn codecs(named: &[Named]) -> Vec<Codec> {

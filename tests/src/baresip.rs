@@ -33,7 +33,16 @@ impl Baresip {
     /// If baresip is not installed or does not bind its port.
     #[must_use]
     pub fn start(tone_hertz: u16) -> Self {
-        Self::start_with(tone_hertz, None, None)
+        Self::start_with(tone_hertz, "PCMA", None, None)
+    }
+
+    /// The same, speaking one codec only: "PCMA", "G722" or "opus".
+    ///
+    /// # Panics
+    /// As [`Baresip::start`].
+    #[must_use]
+    pub fn start_speaking(tone_hertz: u16, codec: &str) -> Self {
+        Self::start_with(tone_hertz, codec, None, None)
     }
 
     /// The same, to be called over TLS: it shows the certificate, and wants one of the same authority.
@@ -42,7 +51,7 @@ impl Baresip {
     /// As [`Baresip::start`].
     #[must_use]
     pub fn start_tls(tone_hertz: u16, certificates: &Certificates) -> Self {
-        Self::start_with(tone_hertz, Some(certificates), None)
+        Self::start_with(tone_hertz, "PCMA", Some(certificates), None)
     }
 
     /// The same, with encrypted sound (SRTP) or none.
@@ -51,7 +60,7 @@ impl Baresip {
     /// As [`Baresip::start`].
     #[must_use]
     pub fn start_secured(tone_hertz: u16, certificates: &Certificates) -> Self {
-        Self::start_with(tone_hertz, Some(certificates), Some("srtp-mand"))
+        Self::start_with(tone_hertz, "PCMA", Some(certificates), Some("srtp-mand"))
     }
 
     /// The same, with encrypted sound where keys are offered, under whatever profile.
@@ -60,10 +69,15 @@ impl Baresip {
     /// As [`Baresip::start`].
     #[must_use]
     pub fn start_securable(tone_hertz: u16, certificates: &Certificates) -> Self {
-        Self::start_with(tone_hertz, Some(certificates), Some("srtp"))
+        Self::start_with(tone_hertz, "PCMA", Some(certificates), Some("srtp"))
     }
 
-    fn start_with(tone_hertz: u16, certificates: Option<&Certificates>, security: Option<&str>) -> Self {
+    fn start_with(
+        tone_hertz: u16,
+        codec: &str,
+        certificates: Option<&Certificates>,
+        security: Option<&str>,
+    ) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         // For TLS it takes the port above.
         let above = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", port + 1)).is_ok();
@@ -80,7 +94,7 @@ impl Baresip {
         crate::wav::write_tone(&folder.path().join("tone.wav"), tone_hertz, TONE);
         let security = security.map_or_else(String::new, |kind| format!(";mediaenc={kind}"));
         let account =
-            format!("<sip:party@127.0.0.1:{port}>;regint=0;answermode=auto;audio_codecs=pcma{security}\n");
+            format!("<sip:party@127.0.0.1:{port}>;regint=0;answermode=auto;audio_codecs={codec}{security}\n");
         fs::write(folder.path().join("accounts"), account).expect("a file in the temporary folder");
         fs::write(folder.path().join("contacts"), "").expect("a file in the temporary folder");
         let output = fs::File::create(folder.path().join("output")).expect("a file in the temporary folder");
@@ -145,7 +159,8 @@ fn configuration(port: u16, first_rtp: u16, folder: &Path) -> String {
          audio_player aufile,{folder}/heard.wav\naudio_alert aufile,{folder}/alert.wav\n\
          ausrc_srate 8000\nauplay_srate 8000\nausrc_channels 1\nauplay_channels 1\n\
          rtp_ports {first_rtp}-{last_rtp}\njitter_buffer_type fixed\njitter_buffer_delay 1-5\n\
-         net_interface 127.0.0.1\nmodule_path {MODULES}\nmodule g711.so\nmodule aufile.so\nmodule sndfile.so\nsnd_path {folder}\n\
+         net_interface 127.0.0.1\nmodule_path {MODULES}\nmodule g711.so\nmodule g722.so\nmodule opus.so\n\
+         module aufile.so\nmodule sndfile.so\nsnd_path {folder}\n\
          module_tmp uuid.so\nmodule_tmp account.so\nmodule_app menu.so\n"
     )
 }

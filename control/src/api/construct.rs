@@ -89,6 +89,7 @@ impl Interface {
         owner: Option<u64>,
         request: Option<(String, Vec<u8>)>,
     ) -> Result<Order, Failure> {
+        self.sounds.also(&plan.codecs);
         let (ringback, mut kept) = self.ringbacks().await?;
         let mut prepared = Prepared { ringback: Arc::new(ringback), ..Prepared::default() };
         if let Some(ring_play) = &plan.ring_play {

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use duogate_channel::g711;
@@ -13,6 +13,7 @@ use duogate_channel::identity::Sound;
 use duogate_channel::message::ToGateway;
 use duogate_channel::segment::SealedBytes;
 use duogate_channel::sound::Codec;
+use duogate_codecs::{CodecError, Encoder, Purpose, Rate};
 use duogate_configuration::Ringback;
 use duogate_signaling::resource::plan::SoundSet;
 use tokio::sync::Semaphore;
@@ -74,7 +75,7 @@ struct Encoded {
 /// A sound that is kept. While a call holds it, it stays at the gateway.
 #[derive(Debug)]
 pub(crate) struct Kept {
-    encodings: [Encoded; 2],
+    encodings: Vec<Encoded>,
     /// The life of the gateway that has it; changed under the lock by whoever hands it over.
     at: tokio::sync::Mutex<Option<u64>>,
     used: AtomicU64,
@@ -83,10 +84,13 @@ pub(crate) struct Kept {
 impl Kept {
     /// Its names.
     pub(crate) fn set(&self) -> SoundSet {
+        let of = |codec| self.encodings.iter().find(|encoded| encoded.codec == codec);
+        let sound = |codec| of(codec).map(|encoded| encoded.sound);
         SoundSet {
-            pcma: Some(self.encodings[0].sound),
-            pcmu: Some(self.encodings[1].sound),
-            ..SoundSet::default()
+            pcma: sound(Codec::Pcma),
+            pcmu: sound(Codec::Pcmu),
+            g722: sound(Codec::G722),
+            opus: sound(Codec::Opus),
         }
     }
 
@@ -138,7 +142,10 @@ pub(crate) struct Sounds {
     /// Memory that kept sounds may take.
     most_bytes: usize,
     link: Link,
-    kept: Mutex<HashMap<Key, Place>>,
+    /// Codecs beside G.711 that calls may have, as bits by their place in [`Codec::ALL`]. A sound is kept anew when
+    /// they become more.
+    wide: AtomicU8,
+    kept: Mutex<HashMap<(Key, u8), Place>>,
     decoders: Semaphore,
     next: AtomicU32,
     uses: AtomicU64,
@@ -159,6 +166,7 @@ impl Sounds {
             longest_seconds,
             most_bytes,
             link,
+            wide: AtomicU8::new(0),
             kept: Mutex::default(),
             decoders: Semaphore::new(DECODERS),
             next: AtomicU32::new(u32::try_from(first >> 32).unwrap_or(1)),
@@ -166,7 +174,12 @@ impl Sounds {
         })
     }
 
-    fn kept(&self) -> MutexGuard<'_, HashMap<Key, Place>> {
+    /// Calls may have these codecs, too, from now on: what is asked for next is encoded in them.
+    pub(crate) fn also(&self, codecs: &[Codec]) {
+        self.wide.fetch_or(bits(codecs), Ordering::Relaxed);
+    }
+
+    fn kept(&self) -> MutexGuard<'_, HashMap<(Key, u8), Place>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -208,9 +221,11 @@ impl Sounds {
     }
 
     async fn have(self: &Arc<Self>, key: Key, material: Material) -> Result<Arc<Kept>, SoundError> {
+        let wide = self.wide.load(Ordering::Relaxed);
+        let key = (key, wide);
         let place = self.place(&key)?;
         // Several calls that need the same sound at once wait for the one that decodes it.
-        let made = place.get_or_try_init(|| self.make(material)).await;
+        let made = place.get_or_try_init(|| self.make(material, wide)).await;
         let kept = match made {
             Ok(kept) => Arc::clone(kept),
             Err(error) => {
@@ -223,7 +238,7 @@ impl Sounds {
         Ok(kept)
     }
 
-    fn place(&self, key: &Key) -> Result<Place, SoundError> {
+    fn place(&self, key: &(Key, u8)) -> Result<Place, SoundError> {
         let mut kept = self.kept();
         if let Some(place) = kept.get(key) {
             return Ok(Arc::clone(place));
@@ -246,22 +261,25 @@ impl Sounds {
         Ok(place)
     }
 
-    async fn make(&self, material: Material) -> Result<Arc<Kept>, SoundError> {
+    async fn make(&self, material: Material, wide: u8) -> Result<Arc<Kept>, SoundError> {
         // The semaphore is never closed; were it, decoding would go on unbounded rather than stop.
         let _turn = self.decoders.acquire().await;
-        let names = [self.name(), self.name()];
+        let wanted = |codec: &Codec| codec.is_g711() || bits(&[*codec]) & wide != 0;
+        let codecs = Codec::ALL.into_iter().filter(wanted);
+        let names: Vec<(Codec, Sound)> = codecs.map(|codec| (codec, self.name())).collect();
         let longest = self.longest_seconds;
         let kept = blocking(move || {
             let samples = match material {
                 Material::Files(files) => decode_all(files, longest, apart::decode)?,
                 Material::Ringback(country) => tone::render(country),
             };
-            let encode = |codec, sound| {
-                let bytes: Vec<u8> = samples.iter().map(|sample| g711::encode(codec, *sample)).collect();
+            let encode = |(codec, sound)| {
+                let bytes = encoded(codec, &samples)?;
                 let file = SealedBytes::create(&bytes).map_err(FileProblem::Io)?;
                 Ok::<_, FileProblem>(Encoded { sound, codec, bytes: bytes.len(), file })
             };
-            let encodings = [encode(Codec::Pcma, names[0])?, encode(Codec::Pcmu, names[1])?];
+            let encodings: Result<Vec<_>, _> = names.into_iter().map(encode).collect();
+            let encodings = encodings?;
             Ok(Kept { encodings, at: tokio::sync::Mutex::new(None), used: AtomicU64::new(0) })
         });
         Ok(Arc::new(kept.await?))
@@ -270,6 +288,34 @@ impl Sounds {
     fn name(&self) -> Sound {
         Sound(self.next.fetch_add(1, Ordering::Relaxed))
     }
+}
+
+/// A set of codecs, as bits by their place in [`Codec::ALL`].
+fn bits(codecs: &[Codec]) -> u8 {
+    let bit = |place: usize| if codecs.contains(&Codec::ALL[place]) { 1 << place } else { 0 };
+    (0..Codec::ALL.len()).map(bit).sum()
+}
+
+/// 8 kHz sound in a codec, in whole packets of 20 ms where the codec has packets.
+fn encoded(codec: Codec, samples: &[i16]) -> Result<Vec<u8>, FileProblem> {
+    /// Samples of 20 ms.
+    const PACKET: usize = 160;
+    if codec.is_g711() {
+        return Ok(samples.iter().map(|sample| g711::encode(codec, *sample)).collect());
+    }
+    let failed = |error: CodecError| FileProblem::Unsupported(format!("it cannot be encoded: {error}"));
+    let mut encoder = Encoder::new(codec, Rate::Narrow, Purpose::Prompt).map_err(failed)?;
+    let mut octets = Vec::new();
+    let (whole, rest) = samples.as_chunks::<PACKET>();
+    for packet in whole {
+        encoder.encode(packet, &mut octets).map_err(failed)?;
+    }
+    if !rest.is_empty() {
+        let mut last = [0; PACKET];
+        last[..rest.len()].copy_from_slice(rest);
+        encoder.encode(&last, &mut octets).map_err(failed)?;
+    }
+    Ok(octets)
 }
 
 /// Files one after the other; together they may be as long as one.
@@ -331,6 +377,15 @@ mod tests {
         // Conversion to floating point and back may turn the last bit.
         assert_eq!(decoded.len(), 4_000);
         assert!(decoded.iter().zip(0_i16..).all(|(found, said)| found.abs_diff(said) <= 1));
+    }
+
+    #[test]
+    fn every_codec_has_whole_packets_of_the_same_sound() {
+        let samples: Vec<i16> = (0..1_001).map(|n| (n % 40) * 100).collect();
+        for (codec, octets) in [(Codec::Pcma, 1_001), (Codec::G722, 7 * 160), (Codec::Opus, 7 * 80)] {
+            assert_eq!(encoded(codec, &samples).unwrap().len(), octets, "{codec:?}");
+        }
+        assert_eq!(bits(&[Codec::Opus, Codec::Pcma]), 0b1001);
     }
 
     #[test]

@@ -151,6 +151,12 @@ impl EndpointFigures {
             ],
         )?;
         out.counters(
+            "duogate_transcoding_refused_total",
+            "Offers that left codecs out because no place for transcoding was free",
+            "reason",
+            [("places", counters.transcoding_refused)],
+        )?;
+        out.counters(
             "duogate_sip_datagrams_total",
             "SIP datagrams",
             "kind",

@@ -31,6 +31,7 @@ impl Endpoint {
             if let Some(slot) = self.resources.get_mut(&serial) {
                 slot.machine.handle(now, input);
                 self.grant(now, serial);
+                self.settle_transcoding(serial);
             }
         }
     }
@@ -136,6 +137,7 @@ impl Endpoint {
             }
         }
         self.recovered(serial);
+        self.forget_transcoding(serial);
         if let Some(recording) = slot.machine.recording() {
             self.recordings.remove(&recording);
         }

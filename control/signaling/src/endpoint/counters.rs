@@ -25,6 +25,10 @@ pub struct Counters {
     pub refused_rate: u64,
     /// `construct` refused: draining or no gateway.
     pub refused_unavailable: u64,
+    /// Callbacks that hold a place among those whose sound is decoded and encoded, now.
+    pub transcoded: u32,
+    /// Offers that had to leave codecs out because there was no such place.
+    pub transcoding_refused: u64,
     /// Datagrams received.
     pub datagrams_received: u64,
     /// Datagrams sent.

@@ -37,9 +37,14 @@ const ANONYMOUS_USER: &str = "duogate";
 impl Endpoint {
     /// Sends the INVITE of an attempt.
     pub(super) fn place(&mut self, now: Now, serial: u64, order: Order, target: &Target, place: Place) {
-        let Some((dial, trunk)) = self.prepare(serial, &order, target, place) else {
+        let Some((mut dial, trunk)) = self.prepare(serial, &order, target, place) else {
             return self.skip(serial, order.party);
         };
+        let codecs = core::mem::take(&mut dial.offer.codecs);
+        dial.offer.codecs = self.affordable(serial, &order, codecs);
+        if dial.offer.codecs.is_empty() {
+            return self.offer_nothing(serial, &order);
+        }
         let identity = Identity::draw(&mut self.random);
         let from_uri = dial.caller.as_str().into();
         if let Some(name) = &trunk {

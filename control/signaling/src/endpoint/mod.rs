@@ -29,6 +29,7 @@ mod slots;
 mod strangers;
 #[cfg(test)]
 mod tests;
+mod transcoding;
 mod trunks;
 
 use alloc::collections::{BTreeMap, VecDeque};
@@ -54,6 +55,7 @@ pub use settings::{Admission, Limits, Local, Policy, Settings, Trunk};
 use shards::Shards;
 use slots::{LegSlot, Search, Slot};
 use strangers::Strangers;
+use transcoding::Transcoded;
 use trunks::Trunks;
 pub use trunks::{POST_DIAL_BOUNDS, TrunkFigures};
 
@@ -80,6 +82,7 @@ pub struct Endpoint {
     recovery: Option<Recovery>,
     trunks: Trunks,
     strangers: Strangers,
+    transcoded: Transcoded,
     bucket: Bucket,
     /// Places that are not to be asked for a while.
     resting: Resting,
@@ -119,6 +122,7 @@ impl Endpoint {
             recovery: None,
             trunks: Trunks::default(),
             strangers: Strangers::default(),
+            transcoded: Transcoded::default(),
             bucket,
             resting: Resting::default(),
             deadlines: Deadlines::default(),

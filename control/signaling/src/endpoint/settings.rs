@@ -60,6 +60,8 @@ pub struct Limits {
     pub max_user_data_bytes: usize,
     /// Bytes of a path.
     pub max_path_bytes: usize,
+    /// `media.max_transcoded`: callbacks at once whose sound is decoded and encoded.
+    pub max_transcoded: u32,
 }
 
 /// Bounds of new calls.
@@ -180,6 +182,7 @@ impl Default for Limits {
             max_uri_bytes: 512,
             max_user_data_bytes: 4096,
             max_path_bytes: 1024,
+            max_transcoded: 100,
         }
     }
 }

@@ -15,6 +15,7 @@ use super::{Dialled, DuoCallback, LegEvent, Output};
 use crate::clock::Now;
 use crate::resource::plan::Target;
 use crate::resource::report::{Attempt, Failure, Measurement, Reason};
+use crate::resource::view::State;
 use crate::sdp::SdpError;
 
 /// How far the call has come.
@@ -242,8 +243,16 @@ impl DuoCallback {
 
     /// The party's media comes from elsewhere, or differs, from now on.
     fn moved(&mut self, party: Party, far_end: FarEnd) {
-        if self.call_mut(party).far_end.replace(far_end) != Some(far_end) {
-            self.send_far_end(party, far_end);
+        let before = self.call_mut(party).far_end.replace(far_end);
+        if before == Some(far_end) {
+            return;
+        }
+        self.send_far_end(party, far_end);
+        // What party 1 is played has to be in the codec that it speaks now.
+        let recoded = before.is_some_and(|before| !before.codec.joins(far_end.codec));
+        if party == Party::One && recoded && self.phase.state() == State::Answer1 {
+            let source = self.source(self.hears);
+            self.send_hear(party, source);
         }
     }
 

@@ -26,6 +26,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use duogate_channel::identity::{Party, Recording, Shard, Tag};
+use duogate_channel::sound::Codec;
 use duogate_channel::time::Instant;
 
 use crate::clock::Now;
@@ -141,6 +142,12 @@ impl DuoCallback {
     #[must_use]
     pub fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// What its parties speak, as far as they have said.
+    #[must_use]
+    pub fn codecs(&self) -> [Option<Codec>; 2] {
+        Party::BOTH.map(|party| self.call(party).far_end.map(|far_end| far_end.codec))
     }
 
     /// The recording that was prepared for it.

@@ -3,8 +3,8 @@
 use duogate_channel::command::{Command, FarEnd};
 use duogate_channel::event::Event;
 use duogate_channel::identity::Party::{self, One, Two};
-use duogate_channel::identity::Session;
-use duogate_channel::sound::Codec;
+use duogate_channel::identity::{Recording, Session};
+use duogate_channel::sound::{Codec, RecordChannels, RecordFormat, RecordHold};
 use duogate_media::rtp::{HEADER_BYTES, Packet};
 use duogate_media::{Action, DropReason, Job, Made};
 
@@ -161,4 +161,30 @@ fn comfort_noise_is_passed_to_who_negotiated_it_and_leaves_no_hole_for_who_did_n
         let passed = heard.last().unwrap().0.header.timestamp.wrapping_sub(heard[0].0.header.timestamp);
         assert_eq!(passed, 320);
     }
+}
+
+#[test]
+fn what_was_said_lies_where_it_arrived_in_a_recording_whenever_it_is_decoded() {
+    let (mut world, session) = joined([Codec::Opus, Codec::Pcma]);
+    let recording = Recording(1);
+    let (format, channels, hold) = (RecordFormat::Pcm16, RecordChannels::Separate, RecordHold::Silence);
+    world.command(Command::RecordStart { session, recording, format, channels, hold });
+    let mut two = Speech { byte: 0x77, ..Speech::new(2, 7, 7) };
+    // Long enough for the line to be moved, were it judged by when the answers come: from 20 to 140 ms late.
+    for number in 0..210_u16 {
+        let one = speech(Codec::Opus, number, u32::from(number) * 960);
+        world.say_bytes(session, One, Speech { byte: 0x08, length: 40, ..one }.bytes()).unwrap();
+        world.say(session, Two, two.next()).err();
+        world.now = world.now + PACKET;
+        if number % 7 == 6 {
+            let jobs = std::mem::take(&mut world.jobs);
+            help(&mut world, jobs);
+        }
+    }
+    world.command(Command::RecordStop { session, recording });
+    for (party, byte) in [(0, 0x33), (1, 0x77)] {
+        let track = world.tape.track(1, party, 0xd5);
+        assert!(track.len() == 210 * 160 && track.iter().all(|said| *said == byte), "party {party}");
+    }
+    assert_eq!(world.core.counters().late_for_recording, 0);
 }

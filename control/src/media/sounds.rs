@@ -243,8 +243,9 @@ impl Sounds {
         if let Some(place) = kept.get(key) {
             return Ok(Arc::clone(place));
         }
-        let bytes: usize = kept.values().filter_map(|place| place.get()).map(|kept| kept.bytes()).sum();
-        if kept.len() >= MOST_SOUNDS || bytes >= self.most_bytes {
+        let mut bytes: usize = kept.values().filter_map(|place| place.get()).map(|kept| kept.bytes()).sum();
+        // One that is large may need the room of many that are small.
+        while kept.len() >= MOST_SOUNDS || bytes >= self.most_bytes {
             let unused = kept
                 .iter()
                 .filter(|(_, place)| Arc::strong_count(place) == 1)
@@ -253,6 +254,7 @@ impl Sounds {
             let oldest = unused.min_by_key(|(_, sound)| sound.used.load(Ordering::Relaxed));
             let oldest = oldest.map(|(key, _)| key.clone()).ok_or(SoundError::Full)?;
             if let Some(sound) = kept.remove(&oldest).and_then(|place| place.get().cloned()) {
+                bytes = bytes.saturating_sub(sound.bytes());
                 sound.forget(&self.link);
             }
         }
@@ -394,5 +396,67 @@ mod tests {
         assert_eq!(decode_all(vec![second(), second()], 2, decode).unwrap().len(), 16_000);
         let refused = decode_all(vec![second(), second(), second()], 2, decode);
         assert!(matches!(refused, Err(FileProblem::TooLong(_))));
+    }
+
+    /// A cache for so many octets, without a gateway.
+    fn cache(most_bytes: usize) -> Sounds {
+        let (events, _) = tokio::sync::mpsc::channel(1);
+        let (link, _) = super::super::link::link(Path::new("/nowhere"), events);
+        let root = tempfile::tempdir().unwrap();
+        Sounds::open(root.path(), 10, most_bytes, link).unwrap()
+    }
+
+    fn key(number: u64) -> (Key, u8) {
+        (Key::File { device: 1, inode: number, size: 1, modified: (0, 0) }, 0)
+    }
+
+    /// Puts a sound of so many octets into it, as one that was used last.
+    fn keep(sounds: &Sounds, number: u64, bytes: usize) -> Result<Arc<Kept>, SoundError> {
+        let place = sounds.place(&key(number))?;
+        let encoded = |codec| {
+            let file = SealedBytes::create(b"sound").unwrap();
+            Encoded { sound: sounds.name(), codec, bytes: bytes / 2, file }
+        };
+        let encodings = vec![encoded(Codec::Pcma), encoded(Codec::Pcmu)];
+        let used = AtomicU64::new(sounds.uses.fetch_add(1, Ordering::Relaxed));
+        let kept = Arc::new(Kept { encodings, at: tokio::sync::Mutex::new(None), used });
+        place.set(Arc::clone(&kept)).unwrap();
+        Ok(kept)
+    }
+
+    fn held(sounds: &Sounds) -> Vec<u64> {
+        (0..100).filter(|number| sounds.kept().contains_key(&key(*number))).collect()
+    }
+
+    #[test]
+    fn the_sound_that_was_not_used_for_longest_makes_room() {
+        let sounds = cache(1_000);
+        let [first, _, _] = [0, 1, 2].map(|number| keep(&sounds, number, 400).unwrap());
+        assert_eq!(held(&sounds), [0, 1, 2], "the limit is reached, not before");
+        first.used.store(sounds.uses.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+        drop(first);
+        keep(&sounds, 3, 400).unwrap();
+        assert_eq!(held(&sounds), [0, 2, 3]);
+    }
+
+    #[test]
+    fn a_large_sound_takes_the_room_of_many_small_ones() {
+        let sounds = cache(1_000);
+        (0..10).for_each(|number| drop(keep(&sounds, number, 100).unwrap()));
+        keep(&sounds, 20, 900).unwrap();
+        assert_eq!(held(&sounds), [1, 2, 3, 4, 5, 6, 7, 8, 9, 20]);
+        keep(&sounds, 21, 900).unwrap();
+        assert_eq!(held(&sounds), [20, 21], "as many go as there must");
+    }
+
+    #[test]
+    fn what_a_call_needs_stays_and_no_more_is_taken_than_there_is_room_for() {
+        let sounds = cache(1_000);
+        let _used = keep(&sounds, 0, 600).unwrap();
+        keep(&sounds, 1, 600).unwrap();
+        keep(&sounds, 2, 300).unwrap();
+        assert_eq!(held(&sounds), [0, 2], "the older one is in use");
+        let _used_too = keep(&sounds, 3, 600).unwrap();
+        assert!(matches!(keep(&sounds, 4, 600), Err(SoundError::Full)));
     }
 }

@@ -51,18 +51,46 @@ fn recordings_where_nothing_may_be_written_are_refused() {
         let mut scene = scene_with_small("recordings/archive", 400);
         let folder = scene.duogate.folder().join("recordings/archive");
         set_writable(&folder, false);
-        let parameters = scene.parameters(&json!({"record_file": "archive/talk.wav"}));
-        let refusal =
-            scene.application.call("ext.duo_callback.construct", &parameters).expect_err("read-only");
-        assert_eq!((refusal.code, &refusal.data["reason"]), (-32005, &json!("media_file")));
-        assert_eq!(refusal.data["parameter"], "record_file");
-        assert!(refusal.message.contains("ead-only"), "{}", refusal.message);
+        for (file, format) in [("archive/talk.wav", "alaw"), ("archive/talk.ogg", "opus")] {
+            let parameters = scene.parameters(&json!({"record_file": file, "record_format": format}));
+            let refusal =
+                scene.application.call("ext.duo_callback.construct", &parameters).expect_err("read-only");
+            assert_eq!((refusal.code, &refusal.data["reason"]), (-32005, &json!("media_file")));
+            assert_eq!(refusal.data["parameter"], "record_file");
+            assert!(refusal.message.contains("ead-only"), "{}", refusal.message);
+        }
         let res_id = scene.connect(&json!({}));
         assert_eq!(scene.view(&res_id)["state"], "Connected", "without a recording it works");
         set_writable(&folder, true);
         scene.phones[0].act(Step::HangUp);
         scene.until("on_released");
         let _ = scene.connect(&json!({"record_file": "archive/talk.wav"}));
+    });
+}
+
+#[test]
+fn recordings_in_opus_on_a_full_disk_end_and_calls_go_on() {
+    with_own_mounts("recordings_in_opus_on_a_full_disk_end_and_calls_go_on", || {
+        // Room for its beginning; two voices take some kilobytes a second.
+        let mut scene = scene_with_small("recordings", 12);
+        let res_id = scene.connect(&json!({"record_file": "talk.ogg", "record_format": "opus"}));
+        scene.until("on_record_completed");
+        let completed = scene.seen.last().expect("the one waited for").clone();
+        assert_eq!(completed.fields["error"]["reason"], "write_failed", "{completed:?}");
+        scene.demand_sound();
+        assert_eq!(scene.view(&res_id)["state"], "Connected");
+        let file = std::fs::read(scene.duogate.recording("talk.ogg")).expect("what there is");
+        assert!(file.starts_with(b"OggS"), "what was written is kept");
+        let told = completed.fields["bytes"].as_u64().expect("a number");
+        assert!(told > 0 && told <= file.len() as u64, "{told} told, {} there", file.len());
+        let log = scene.duogate.logs();
+        assert!(log.contains("a recording cannot be written; the call goes on"), "{log}");
+
+        scene.phones[0].act(Step::HangUp);
+        let story = scene.story(&res_id, 2);
+        story.demand_release(200, 1);
+        assert_eq!(story.count("on_record_completed"), 1);
+        scene.demand(1, &What::Ended);
     });
 }
 

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::io::Write;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -22,7 +22,15 @@ const TURN: Duration = Duration::from_millis(1);
 /// Runs until it is dropped.
 pub(crate) struct FakeGateway {
     end: Arc<AtomicBool>,
+    sounds: Arc<Mutex<Sounds>>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// What was handed over to be played.
+#[derive(Default)]
+pub(crate) struct Sounds {
+    /// How many ever came.
+    pub(crate) handed: usize,
 }
 
 impl FakeGateway {
@@ -30,9 +38,15 @@ impl FakeGateway {
     pub(crate) fn start(path: &Path) -> Self {
         let doorway = Doorway::open(path).unwrap();
         let end = Arc::new(AtomicBool::new(false));
-        let ended = Arc::clone(&end);
-        let thread = std::thread::spawn(move || serve(&doorway, &ended));
-        Self { end, thread: Some(thread) }
+        let sounds = Arc::<Mutex<Sounds>>::default();
+        let (ended, heard) = (Arc::clone(&end), Arc::clone(&sounds));
+        let thread = std::thread::spawn(move || serve(&doorway, &ended, &heard));
+        Self { end, sounds, thread: Some(thread) }
+    }
+
+    /// What it has to play.
+    pub(crate) fn sounds(&self) -> MutexGuard<'_, Sounds> {
+        self.sounds.lock().unwrap()
     }
 }
 
@@ -45,19 +59,19 @@ impl Drop for FakeGateway {
     }
 }
 
-fn serve(doorway: &Doorway, end: &AtomicBool) {
+fn serve(doorway: &Doorway, end: &AtomicBool, sounds: &Arc<Mutex<Sounds>>) {
     use std::os::fd::AsFd;
     while !end.load(Ordering::Relaxed) {
         let mut ready =
             [rustix::event::PollFd::from_borrowed_fd(doorway.as_fd(), rustix::event::PollFlags::IN)];
         let patience = rustix::event::Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
         if rustix::event::poll(&mut ready, Some(&patience)).unwrap() > 0 {
-            attached(&doorway.accept().unwrap(), end);
+            attached(&doorway.accept().unwrap(), end, sounds);
         }
     }
 }
 
-fn attached(connection: &Connection, end: &AtomicBool) {
+fn attached(connection: &Connection, end: &AtomicBool, sounds: &Arc<Mutex<Sounds>>) {
     if connection.receive_hello().unwrap().is_err() {
         return;
     }
@@ -73,7 +87,8 @@ fn attached(connection: &Connection, end: &AtomicBool) {
     let (side, offer) = offer_shard(description, 7, &page, 256, 256).unwrap();
     welcome(connection, 7, &[offer]).unwrap();
     connection.set_nonblocking(true).unwrap();
-    let mut shard = FakeShard { side, next: 0, sessions: HashMap::new(), files: HashMap::new() };
+    let sounds = Arc::clone(sounds);
+    let mut shard = FakeShard { side, next: 0, sessions: HashMap::new(), files: HashMap::new(), sounds };
     while !end.load(Ordering::Relaxed) {
         if !shard.messages(connection) {
             return;
@@ -88,6 +103,7 @@ struct FakeShard {
     next: u32,
     sessions: HashMap<u32, (Tag, Option<Recording>)>,
     files: HashMap<Recording, std::fs::File>,
+    sounds: Arc<Mutex<Sounds>>,
 }
 
 impl FakeShard {
@@ -97,7 +113,10 @@ impl FakeShard {
             let answer = match connection.receive::<ToGateway>() {
                 Err(HandoverError::WouldBlock) => return true,
                 Err(_) => return false,
-                Ok((ToGateway::Sound { sound, .. }, _)) => ToControl::SoundReady { sound },
+                Ok((ToGateway::Sound { sound, .. }, _)) => {
+                    self.sounds.lock().unwrap().handed += 1;
+                    ToControl::SoundReady { sound }
+                }
                 Ok((ToGateway::Recording { recording }, files)) => {
                     let file = files.into_iter().next().unwrap();
                     self.files.insert(recording, file.into());

@@ -10,3 +10,4 @@ mod lifecycle;
 mod node;
 mod operators;
 mod party;
+mod prompts;

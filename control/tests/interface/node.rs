@@ -4,13 +4,14 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::MutexGuard;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tungstenite::{Message, WebSocket};
 
-use crate::gateway::FakeGateway;
+use crate::gateway::{FakeGateway, Sounds};
 
 /// How long anything may take before a test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -88,6 +89,11 @@ impl Node {
 
     pub(crate) fn start_gateway(&mut self) {
         self.gateway = Some(FakeGateway::start(&self.folder.path().join("run/gateway.sock")));
+    }
+
+    /// What the gateway has to play.
+    pub(crate) fn sounds(&self) -> MutexGuard<'_, Sounds> {
+        self.gateway.as_ref().unwrap().sounds()
     }
 
     pub(crate) fn stop_gateway(&mut self) {

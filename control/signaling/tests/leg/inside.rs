@@ -2,6 +2,7 @@
 
 use duogate_channel::digits::Key;
 use duogate_signaling::leg::Output;
+use duogate_signaling::sdp::KeyWay;
 
 use crate::call::{CONTACT, Call, plain_sdp};
 use crate::text::{self, Reply};
@@ -71,6 +72,25 @@ fn rfc6086_info_of_another_kind_is_refused_as_each_wants() {
     call.deliver(&text::request(&invite, "INFO", 2, "one", &["Info-Package: foo"], ""));
     let answer = call.one("469");
     assert_eq!(answer.all("Recv-Info").count(), 1);
+}
+
+#[test]
+fn info_with_digits_is_refused_where_they_come_another_way() {
+    for keys in [KeyWay::Events, KeyWay::Tones] {
+        let (mut call, invite) = Call::dial_with(|dial| dial.offer.keys = keys);
+        call.answer(&invite, 200, "one", &plain_sdp());
+        call.one("ACK");
+        call.said.clear();
+        let typed = "Content-Type: application/dtmf-relay";
+        let bytes = text::request(&invite, "INFO", 1, "one", &[typed, "Content-Length: 9"], "");
+        let text = String::from_utf8(bytes).unwrap().replace("Content-Length: 0\r\n\r\n", "\r\nSignal=5\n");
+        call.deliver(text.as_bytes());
+        assert_eq!(call.one("415").header("Accept"), "", "nothing is taken");
+        assert_eq!(call.said, [], "no key was pressed");
+        // One without a body asks whether we are there (RFC 2976 section 2).
+        call.deliver(&text::request(&invite, "INFO", 2, "one", &[], ""));
+        call.one("200");
+    }
 }
 
 #[test]

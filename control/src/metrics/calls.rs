@@ -73,6 +73,22 @@ impl CallMetrics {
     }
 }
 
+/// Who needs a codec's help, and who had to do without.
+fn transcoding(counters: &Counters, out: &mut Families) -> prometheus::Result<()> {
+    out.gauges(
+        "duogate_transcoding_places",
+        "Callbacks that hold a place among those whose sound may be decoded and encoded",
+        "state",
+        [("held", u64::from(counters.transcoded))],
+    )?;
+    out.counters(
+        "duogate_transcoding_refused_total",
+        "Offers that left codecs out because no place for transcoding was free",
+        "reason",
+        [("places", counters.transcoding_refused)],
+    )
+}
+
 /// Shows what the switchboard last said about the endpoint.
 #[derive(Clone, Debug)]
 pub(crate) struct EndpointFigures {
@@ -150,12 +166,7 @@ impl EndpointFigures {
                 ("unavailable", counters.refused_unavailable),
             ],
         )?;
-        out.counters(
-            "duogate_transcoding_refused_total",
-            "Offers that left codecs out because no place for transcoding was free",
-            "reason",
-            [("places", counters.transcoding_refused)],
-        )?;
+        transcoding(counters, &mut out)?;
         out.counters(
             "duogate_sip_datagrams_total",
             "SIP datagrams",

@@ -2,11 +2,15 @@
 
 use core::time::Duration;
 
-use duogate_channel::identity::Shard;
+use duogate_channel::identity::{Recording, Shard};
+use duogate_channel::sound::Codec;
 
 use super::node::{Node, settings};
 use crate::endpoint::Admission;
+use crate::message::Message;
 use crate::resource::error::ApiError;
+use crate::resource::parameters::Parameters;
+use crate::resource::plan::Prepared;
 use crate::resource::view::State;
 
 #[test]
@@ -33,6 +37,46 @@ fn calls_at_once_are_bounded_and_an_end_makes_room() {
     assert!(matches!(refusal, ApiError::Overloaded { .. }));
     node.endpoint.drop_call(node.now, &first.res_id, None).unwrap();
     node.construct_one();
+}
+
+#[test]
+fn places_to_decode_what_is_recorded_are_bounded_and_an_end_makes_room() {
+    let mut settings = settings();
+    settings.codecs = alloc::vec![Codec::G722, Codec::Pcma];
+    settings.limits.max_transcoded = 1;
+    let mut node = Node::new(settings);
+    let mut first = None;
+    // Payload type 9 is G.722 (RFC 3551 section 6).
+    for (slot, (offered, held, refused)) in
+        [("RTP/AVP 9 8 ", 1, 0), ("RTP/AVP 8 ", 1, 1), ("RTP/AVP 9 8 ", 1, 1)].into_iter().enumerate()
+    {
+        let parameters = Parameters {
+            to1_uri: alloc::vec!["1@192.0.2.1".into()],
+            to2_uri: alloc::vec!["2@192.0.2.2".into()],
+            record_file: Some("a.wav".into()),
+            ..Parameters::default()
+        };
+        let plan = node.endpoint.check(node.now, &parameters).unwrap();
+        let recording = Some(Recording(slot as u64 + 1));
+        let prepared = Prepared { recording, ..Prepared::default() };
+        let view = node.endpoint.construct(node.now, plan, prepared).unwrap();
+        node.drain();
+        node.noted(&view);
+        node.open(u32::try_from(slot).unwrap());
+        let (_, invite) = node.sent.last().unwrap();
+        let body = Message::parse(invite).unwrap().body().to_vec();
+        let body = alloc::string::String::from_utf8(body).unwrap();
+        assert!(body.contains(offered), "{body}");
+        let counters = node.endpoint.counters();
+        assert_eq!((counters.transcoded, counters.transcoding_refused), (held, refused));
+        if slot == 0 {
+            first = Some(view.res_id);
+        } else if let Some(res_id) = first.take() {
+            node.endpoint.drop_call(node.now, &res_id, None).unwrap();
+            node.wait(Duration::from_secs(40));
+            assert_eq!(node.endpoint.counters().transcoded, 0);
+        }
+    }
 }
 
 #[test]

@@ -14,8 +14,7 @@ use duogate_media::{Core, Counters, DropReason, Path, Phase};
 /// The page shows every session at least this often, in slices.
 const WALK: Duration = Duration::from_secs(1);
 
-/// Sessions of a slice at most, while there are not too many of them: some 10 µs, for which packets wait. One slice in
-/// 20 ms of twenty sessions and more was seen in the delay of one packet in a hundred.
+/// Sessions of a slice at most, while there are not too many of them: some 10 µs, for which packets wait.
 const SLICE: u32 = 8;
 
 /// Time between two slices.

@@ -20,8 +20,8 @@
 //! ```
 //!
 //! Beyond RFC 3261, which forgets a transaction that has timed out at once, and leaves whoever answers late to wait for
-//! its ACK in vain: Abandoned and Completed still deliver a 2xx, and an abandoned INVITE that comes to ring after all
-//! can be cancelled.
+//! its ACK in vain: Abandoned, which then is Accepted, and Completed still deliver a 2xx, and an abandoned INVITE that
+//! comes to ring after all can be cancelled.
 
 use super::timer::Effect::{Acknowledge, Deliver, Failed, Send, Start, Stop, TimedOut};
 use super::timer::{Effect, Step, Timer};
@@ -76,7 +76,8 @@ pub(super) const fn step(state: State, input: Input) -> Step<State> {
         (Calling, I::TimerB) => Step::to(Abandoned, &[Stop(Timer::A), TimedOut, Start(Timer::M)]),
         (Cancelling, I::TimerCancelled) => Step::to(Completed, &[TimedOut, Start(Timer::D)]),
         (Abandoned, I::Provisional) => Step::to(Proceeding, &[Stop(Timer::M), Deliver]),
-        (Abandoned, I::Success) => Step::to(Abandoned, &[Deliver]),
+        // Whoever has answered cannot ring any more: what says so was overtaken.
+        (Abandoned, I::Success) => Step::to(Accepted, &[Start(Timer::M), Deliver]),
         (Abandoned, I::Failure) => Step::to(Completed, &[Acknowledge, Stop(Timer::M), Start(Timer::D)]),
         // RFC 3261 section 9.1: no CANCEL before a provisional response.
         (Calling, I::Cancel) => Step::to(Calling, &[]),

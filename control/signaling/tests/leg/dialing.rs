@@ -93,6 +93,20 @@ fn rfc3261_9_1_what_rings_after_the_timeout_is_cancelled() {
 }
 
 #[test]
+fn rfc3261_9_1_ringing_that_a_late_answer_overtook_keeps_nothing_open() {
+    let (mut call, invite) = Call::dial();
+    call.elapse(33 * SECOND);
+    call.take("INVITE");
+    call.answer(&invite, 200, "one", "");
+    call.sent.remove(0);
+    let bye = call.one("BYE");
+    call.answer(&invite, 180, "one", "");
+    call.answer(&bye, 200, "one", "");
+    call.elapse(65 * SECOND);
+    assert!(call.said.ends_with(&[Output::Gone]), "{:?}", call.said);
+}
+
+#[test]
 fn rfc3261_17_1_1_3_a_late_refusal_is_acknowledged() {
     let (mut call, invite) = Call::dial();
     call.elapse(33 * SECOND);

@@ -82,7 +82,7 @@ impl<P: Path> Core<P> {
         let epoch = speaker.arrival.epoch;
         let recorded = recordings != NONE && accepted.content == Content::Sound;
         if recorded && accepted.codec.is_g711() {
-            let said = said(party, now, epoch, &accepted, datagram);
+            let said = accepted.said(party.index(), now, epoch, datagram);
             self.counters.late_for_recording += self.recordings.tap(recordings, &said, tap);
         }
         let event = accepted.event(datagram, ticks);
@@ -274,17 +274,4 @@ fn rescale(event: &mut [u8], from: u32, to: u32) {
     let Some(place) = event.get_mut(2..4) else { return };
     let duration = u32::from(u16::from_be_bytes([place[0], place[1]])) * to / from;
     place.copy_from_slice(&u16::try_from(duration).unwrap_or(u16::MAX).to_be_bytes());
-}
-
-/// What a packet says to a recording.
-fn said<'a>(party: Party, now: Instant, epoch: u32, accepted: &Accepted, datagram: &'a [u8]) -> Said<'a> {
-    Said {
-        party: party.index(),
-        now,
-        epoch,
-        order: accepted.order,
-        timestamp: accepted.packet.header.timestamp,
-        codec: accepted.codec,
-        payload: &datagram[accepted.packet.payload.clone()],
-    }
 }

@@ -53,6 +53,20 @@ impl Accepted {
         }
         EventPacket::parse(self.packet.header.timestamp, ticks, datagram.get(self.packet.payload.clone())?)
     }
+
+    /// What the packet says to a recording.
+    #[inline(always)]
+    pub(crate) fn said<'a>(&self, party: usize, now: Instant, epoch: u32, datagram: &'a [u8]) -> Said<'a> {
+        Said {
+            party,
+            now,
+            epoch,
+            order: self.order,
+            timestamp: self.packet.header.timestamp,
+            codec: self.codec,
+            payload: &datagram[self.packet.payload.clone()],
+        }
+    }
 }
 
 impl<P: Path> Core<P> {
@@ -101,15 +115,7 @@ impl<P: Path> Core<P> {
         };
         let epoch = speaker.arrival.epoch;
         if recordings != NONE && accepted.content == Content::Sound {
-            let said = Said {
-                party,
-                now,
-                epoch,
-                order: accepted.order,
-                timestamp: accepted.packet.header.timestamp,
-                codec: accepted.codec,
-                payload: &datagram[accepted.packet.payload.clone()],
-            };
+            let said = accepted.said(party, now, epoch, datagram);
             self.counters.late_for_recording += self.recordings.tap(recordings, &said, tap);
         }
         let event = accepted.event(datagram, 1);

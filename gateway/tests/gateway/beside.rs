@@ -1,8 +1,7 @@
 //! Calls on the fast path, between two network namespaces: off it and on it again without a listener's noticing, and
 //! on it when the gateway is killed.
 
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use duogate_channel::command::{Beginning, Command, FarEnd, LegOpening, PortChoice, Repeat, Source};
 use duogate_channel::counters::Counter;
@@ -12,7 +11,7 @@ use duogate_channel::sound::{Codec, RecordChannels, RecordFormat, RecordHold};
 use rustix::process::{Signal, kill_process};
 
 use crate::house::{Control, Gateway, until};
-use crate::party::{Packet, Phone, warm_up};
+use crate::party::{Packet, Phone, paced, warm_up};
 use crate::spaces::{GATEWAY, PARTIES, STRANGER, Spaces};
 
 /// A call between the two parties, both ears open. Fields are dropped in this order.
@@ -220,14 +219,12 @@ fn a_recorded_call_stays_on_the_path() {
     call.control.send(Command::RecordStart { session, recording, format, channels, hold });
     call.settle();
     let by_socket = call.figure(Counter::PacketsForwarded);
-    let start = Instant::now();
-    for number in 1..=100 {
+    paced(0..100, |_| {
         for (phone, octet) in call.phones.iter_mut().zip([0xaa, 0x2a]) {
             phone.say(&[octet; 160]);
         }
         let _ = (call.hears(0, Some(160)), call.hears(1, Some(160)));
-        thread::sleep((start + Duration::from_millis(20) * number).saturating_duration_since(Instant::now()));
-    }
+    });
     call.control.send(Command::RecordStop { session, recording });
     let (outcome, missing) = loop {
         if let Event::Recorded { outcome, missing, .. } = call.control.event() {

@@ -43,6 +43,16 @@ impl Packet {
     }
 }
 
+/// Does something for each packet of a stream, 20 ms apart, and waits as long after the last.
+pub(crate) fn paced<N>(numbers: impl IntoIterator<Item = N>, mut each: impl FnMut(N)) {
+    let mut next = Instant::now();
+    for number in numbers {
+        each(number);
+        next += Duration::from_millis(20);
+        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+    }
+}
+
 pub(crate) struct Phone {
     pub(crate) socket: UdpSocket,
     pub(crate) codec: Codec,

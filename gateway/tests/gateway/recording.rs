@@ -1,7 +1,6 @@
 //! Recordings.
 
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use duogate_channel::command::Command;
 use duogate_channel::event::{Event, RecordOutcome};
@@ -12,7 +11,7 @@ use duogate_channel::sound::{Codec, RecordChannels, RecordFormat, RecordHold};
 use rustix::process::{Resource, Rlimit, prlimit};
 
 use crate::house::{Control, Gateway};
-use crate::party::{Phone, call, joined, warm_up};
+use crate::party::{Phone, call, joined, paced, warm_up};
 
 fn record(
     control: &mut Control,
@@ -27,14 +26,11 @@ fn record(
 
 /// Both parties talk for so many packets, each its own octet.
 fn talk(phones: &mut [Phone; 2], octets: [u8; 2], packets: u32) {
-    let start = Instant::now();
-    for number in 0..packets {
+    paced(0..packets, |_| {
         for (phone, octet) in phones.iter_mut().zip(octets) {
             phone.say(&[octet; 160]);
         }
-        let next = start + Duration::from_millis(20) * (number + 1);
-        thread::sleep(next.saturating_duration_since(Instant::now()));
-    }
+    });
 }
 
 fn recorded(control: &mut Control) -> (RecordOutcome, Duration, u64) {

@@ -1,8 +1,6 @@
 //! Calls on the fast path with IPv6, and what their recordings hold.
 
 use std::f64::consts::TAU;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use duogate_channel::command::Command;
 use duogate_channel::counters::Counter;
@@ -11,6 +9,7 @@ use duogate_channel::g711;
 use duogate_channel::sound::{Codec, RecordChannels, RecordFormat, RecordHold};
 
 use crate::beside::Call;
+use crate::party::paced;
 use crate::spaces::{GATEWAY_SIX, PARTIES_SIX};
 
 /// What the parties say: tones that have whole periods in 20 ms.
@@ -64,15 +63,12 @@ fn a_recording_from_the_path_has_each_partys_tone_in_its_own_channel() {
     let hold = RecordHold::Silence;
     call.control.send(Command::RecordStart { session, recording, format, channels, hold });
     call.settle();
-    let start = Instant::now();
-    for number in 1..=PACKETS {
+    paced(0..PACKETS, |_| {
         for (phone, hertz) in call.phones.iter_mut().zip(TONES) {
             phone.say(&tone(hertz));
         }
         let _ = (call.hears(0, Some(160)), call.hears(1, Some(160)));
-        let next = start + Duration::from_millis(20) * number;
-        thread::sleep(next.saturating_duration_since(Instant::now()));
-    }
+    });
     call.control.send(Command::RecordStop { session, recording });
     let (outcome, missing) = loop {
         if let Event::Recorded { outcome, missing, .. } = call.control.event() {

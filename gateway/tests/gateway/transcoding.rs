@@ -1,8 +1,7 @@
 //! Parties that speak different codecs: the same tone at the other ear, in one stream.
 
 use std::f64::consts::TAU;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use duogate_channel::command::{Command, Repeat};
 use duogate_channel::event::{Event, RecordOutcome};
@@ -11,7 +10,7 @@ use duogate_channel::sound::{Codec, RecordChannels, RecordFormat, RecordHold};
 use duogate_codecs::{Decoder, Encoder, Purpose, Rate};
 
 use crate::house::Gateway;
-use crate::party::{Packet, Phone, call, joined};
+use crate::party::{Packet, Phone, call, joined, paced};
 
 /// Hertz of what party 1 and party 2 say.
 const TONES: [f64; 2] = [700.0, 1_300.0];
@@ -58,14 +57,11 @@ fn purity(samples: &[i16], frequency: f64) -> f64 {
 /// Both talk for so many packets; gives what each heard.
 fn converse(phones: &mut [Phone; 2], count: usize) -> [Vec<Packet>; 2] {
     let said = [0, 1].map(|party| packets(phones[party].codec, TONES[party], count));
-    let start = Instant::now();
-    for number in 0..count {
+    paced(0..count, |number| {
         for (phone, said) in phones.iter_mut().zip(&said) {
             phone.say(&said[number]);
         }
-        let next = start + Duration::from_millis(20) * u32::try_from(number + 1).unwrap();
-        thread::sleep(next.saturating_duration_since(Instant::now()));
-    }
+    });
     [0, 1].map(|party| {
         std::iter::from_fn(|| phones[party].hear_within(Duration::from_millis(100))).collect::<Vec<_>>()
     })

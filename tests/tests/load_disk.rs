@@ -8,7 +8,7 @@ use duogate_tests::patience::until;
 use duogate_tests::private::{fill, mount_small, set_writable, with_own_mounts};
 use duogate_tests::scene::{STEP, Scene, answers};
 use duogate_tests::wav;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// A scene whose folder of this name is a small file system.
 fn scene_with_small(folder: &str, kibibytes: u32) -> Scene {
@@ -24,25 +24,34 @@ fn scene_with_small(folder: &str, kibibytes: u32) -> Scene {
 #[test]
 fn recordings_on_a_full_disk_end_and_calls_go_on() {
     with_own_mounts("recordings_on_a_full_disk_end_and_calls_go_on", || {
-        let mut scene = scene_with_small("recordings", 40);
-        let res_id = scene.connect(&json!({"record_file": "talk.wav", "record_format": "pcm16"}));
-        scene.until("on_record_completed");
-        let completed = scene.seen.last().expect("the one waited for").clone();
-        assert_eq!(completed.fields["error"]["reason"], "write_failed", "{completed:?}");
-        scene.demand_sound();
-        assert_eq!(scene.view(&res_id)["state"], "Connected");
-        let path = scene.duogate.recording("talk.wav");
-        assert_eq!(completed.fields["bytes"], std::fs::metadata(&path).expect("what there is").len());
-        assert!(wav::read(&path).channels[0].len() > 4_000, "what was written is kept, and plays");
-        let log = scene.duogate.logs();
-        assert!(log.contains("a recording cannot be written; the call goes on"), "{log}");
-
-        scene.phones[0].act(Step::HangUp);
-        let story = scene.story(&res_id, 2);
-        story.demand_release(200, 1);
-        assert_eq!(story.count("on_record_completed"), 1);
-        scene.demand(1, &What::Ended);
+        let recording = json!({"record_file": "talk.wav", "record_format": "pcm16"});
+        demand_that_the_call_goes_on(40, &recording, |bytes, path| {
+            assert_eq!(bytes, std::fs::metadata(path).expect("what there is").len());
+            assert!(wav::read(path).channels[0].len() > 4_000, "what was written is kept, and plays");
+        });
     });
+}
+
+/// Records on a disk of so many kibibytes, too few: the recording ends with an error, with so many octets told and a file
+/// that is `kept` as it should be, and the call does not.
+fn demand_that_the_call_goes_on(kibibytes: u32, recording: &Value, kept: impl FnOnce(u64, &Path)) {
+    let mut scene = scene_with_small("recordings", kibibytes);
+    let res_id = scene.connect(recording);
+    scene.until("on_record_completed");
+    let completed = scene.seen.last().expect("the one waited for").clone();
+    assert_eq!(completed.fields["error"]["reason"], "write_failed", "{completed:?}");
+    scene.demand_sound();
+    assert_eq!(scene.view(&res_id)["state"], "Connected");
+    let path = scene.duogate.recording(recording["record_file"].as_str().expect("a name"));
+    kept(completed.fields["bytes"].as_u64().expect("a number"), &path);
+    let log = scene.duogate.logs();
+    assert!(log.contains("a recording cannot be written; the call goes on"), "{log}");
+
+    scene.phones[0].act(Step::HangUp);
+    let story = scene.story(&res_id, 2);
+    story.demand_release(200, 1);
+    assert_eq!(story.count("on_record_completed"), 1);
+    scene.demand(1, &What::Ended);
 }
 
 #[test]
@@ -72,25 +81,12 @@ fn recordings_where_nothing_may_be_written_are_refused() {
 fn recordings_in_opus_on_a_full_disk_end_and_calls_go_on() {
     with_own_mounts("recordings_in_opus_on_a_full_disk_end_and_calls_go_on", || {
         // Room for its beginning; two voices take some kilobytes a second.
-        let mut scene = scene_with_small("recordings", 12);
-        let res_id = scene.connect(&json!({"record_file": "talk.ogg", "record_format": "opus"}));
-        scene.until("on_record_completed");
-        let completed = scene.seen.last().expect("the one waited for").clone();
-        assert_eq!(completed.fields["error"]["reason"], "write_failed", "{completed:?}");
-        scene.demand_sound();
-        assert_eq!(scene.view(&res_id)["state"], "Connected");
-        let file = std::fs::read(scene.duogate.recording("talk.ogg")).expect("what there is");
-        assert!(file.starts_with(b"OggS"), "what was written is kept");
-        let told = completed.fields["bytes"].as_u64().expect("a number");
-        assert!(told > 0 && told <= file.len() as u64, "{told} told, {} there", file.len());
-        let log = scene.duogate.logs();
-        assert!(log.contains("a recording cannot be written; the call goes on"), "{log}");
-
-        scene.phones[0].act(Step::HangUp);
-        let story = scene.story(&res_id, 2);
-        story.demand_release(200, 1);
-        assert_eq!(story.count("on_record_completed"), 1);
-        scene.demand(1, &What::Ended);
+        let recording = json!({"record_file": "talk.ogg", "record_format": "opus"});
+        demand_that_the_call_goes_on(12, &recording, |told, path| {
+            let file = std::fs::read(path).expect("what there is");
+            assert!(file.starts_with(b"OggS"), "what was written is kept");
+            assert!(told > 0 && told <= file.len() as u64, "{told} told, {} there", file.len());
+        });
     });
 }
 

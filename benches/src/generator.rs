@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::clock;
 use crate::datagrams::{BATCH, Inbox, generator_socket, local, send};
-use crate::rtp::{Packet, stamp};
+use crate::rtp::{PACKET_NANOSECONDS, Packet, stamp};
 
 /// One stream: it goes to a leg's port, and is to come back from the port of the pair's other leg.
 #[derive(Clone, Copy, Debug)]
@@ -64,9 +64,6 @@ pub struct Generator {
     socket: UdpSocket,
     inbox: Inbox,
 }
-
-/// Gap between two packets of a stream, in nanoseconds.
-const PACKET_NANOSECONDS: u64 = 20_000_000;
 
 /// How long the generator rests when nothing is due: short, so that packets leave evenly as from many phones.
 const REST_MICROSECONDS: u64 = 100;

@@ -2,7 +2,6 @@
 
 pub mod application;
 pub mod awake;
-pub mod base64;
 pub mod bencode;
 pub mod clock;
 pub mod datagrams;
@@ -14,6 +13,7 @@ pub mod leavings;
 pub mod live;
 pub mod metrics;
 pub mod namespace;
+pub mod paced;
 pub mod plot;
 pub mod process;
 pub mod program;

@@ -4,6 +4,9 @@
 /// A packet: header (RFC 3550 section 5.1) and 20 ms of G.711.
 pub const LENGTH: usize = 12 + 160;
 
+/// Between two packets of a stream, in nanoseconds.
+pub const PACKET_NANOSECONDS: u64 = 20_000_000;
+
 /// One stream's next packet.
 #[derive(Clone, Debug)]
 pub struct Packet {

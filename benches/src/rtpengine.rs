@@ -5,10 +5,11 @@ use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::path::Path;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use duogate_channel::sound::Codec;
 use duogate_channel::srtp::{Master, Suite};
 
-use crate::base64;
 use crate::bencode;
 use crate::generator::Route;
 use crate::process::Process;
@@ -129,7 +130,7 @@ impl Rtpengine {
         suite: Suite,
         key: &Master,
     ) -> io::Result<Vec<([SocketAddrV4; 2], Master)>> {
-        let (name, key) = (suite.name(), base64::encode(key.expose(suite)));
+        let (name, key) = (suite.name(), BASE64.encode(key.expose(suite)));
         let plain = description(far_end);
         let secured = plain.replace("RTP/AVP", "RTP/SAVP") + &format!("a=crypto:1 {name} inline:{key}\r\n");
         let mut pairs = Vec::with_capacity(count);
@@ -196,5 +197,5 @@ fn crypto(reply: &str, suite: Suite) -> Option<Master> {
     let value = sdp.lines().find_map(|line| line.strip_prefix("a=crypto:1 "))?;
     let (name, key) = value.split_once(" inline:")?;
     let key = key.split(['|', ' ']).next()?;
-    (name == suite.name()).then(|| Master::new(suite, &base64::decode(key)?)).flatten()
+    (name == suite.name()).then(|| Master::new(suite, &BASE64.decode(key).ok()?)).flatten()
 }

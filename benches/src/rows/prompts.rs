@@ -20,12 +20,9 @@ use crate::gateway::Gateway;
 use crate::generator::Generator;
 use crate::process::{kernel_drops, remark};
 use crate::rows::MEASURED_CORE;
-use crate::rtp;
+use crate::rtp::{self, PACKET_NANOSECONDS};
 use crate::table::{Table, milliseconds, quantile};
 use crate::timer;
-
-/// A packet of a prompt every so often.
-const PACKET_NANOSECONDS: u64 = 20_000_000;
 
 /// 99.9 % of packets are to be no further from their schedule.
 const GOAL_NANOSECONDS: u64 = 2_000_000;

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,20 +12,15 @@ use duogate_srtp::{Incoming, Outgoing};
 
 use crate::awake::Awake;
 use crate::clock;
-use crate::datagrams::{Arrival, Inbox, send};
+use crate::datagrams::{Arrival, send};
 use crate::gateway::Gateway;
 use crate::generator::Generator;
+use crate::paced::{self, Load, Run, Spoiled};
 use crate::process::{Process, remark};
 use crate::rows::MEASURED_CORE;
 use crate::rtp::{self, Packet};
 use crate::rtpengine::Rtpengine;
-use crate::table::{Table, microseconds, quantile};
-
-/// A packet of each stream every so often.
-const PACKET_NANOSECONDS: u64 = 20_000_000;
-
-/// What is still on its way after a run is waited for so long.
-const SETTLING_NANOSECONDS: u64 = 200_000_000;
+use crate::table::{Table, microseconds};
 
 /// How party 1's packets are protected; nothing: plain forwarding, for comparison.
 const WAYS: [Option<Suite>; 3] = [None, Some(Suite::AesCm128HmacSha1_80), Some(Suite::AeadAes128Gcm)];
@@ -48,16 +43,10 @@ struct Stream {
     open: Option<Incoming>,
 }
 
-/// What a run came to.
-struct Run {
-    /// Processor time of a packet that came back, in nanoseconds.
-    cost: f64,
-    /// Nanoseconds from leaving to coming back: p50, p99, worst.
-    delay: [u64; 3],
-    sent: u64,
-    received: u64,
-    /// Came back, but not authentic or not what was sent.
-    spoiled: u64,
+/// All streams, party 1's and party 2's of a pair beside each other, and where each comes back from.
+struct Pairs {
+    streams: Vec<Stream>,
+    places: HashMap<SocketAddrV4, usize>,
 }
 
 /// Runs `pairs` pairs for `duration` through each, in each way.
@@ -73,7 +62,7 @@ pub fn run(pairs: usize, duration: Duration, folder: &Path) -> io::Result<Table>
         let ours = duogate(pairs, way, duration, folder)?;
         tell(&mut table, "Duogate", name, pairs, &ours);
         let whole = ours.sent == ours.received;
-        let verdict = format!("{} lost, {} spoiled of {}", ours.lost(), ours.spoiled, ours.sent);
+        let verdict = format!("{} lost, {} spoiled of {}", lost(&ours), ours.spoiled, ours.sent);
         table.judged(&format!("{pairs} pairs {name}: lost inside Duogate"), verdict, "0", whole);
         let plain = *plain.get_or_insert(ours.cost);
         if way.is_some() {
@@ -106,7 +95,7 @@ fn tell(table: &mut Table, who: &str, name: &str, pairs: usize, run: &Run) {
             microseconds(p50),
             microseconds(p99),
             microseconds(worst),
-            run.lost(),
+            lost(run),
             run.sent,
             run.spoiled
         ),
@@ -114,16 +103,15 @@ fn tell(table: &mut Table, who: &str, name: &str, pairs: usize, run: &Run) {
     let key = format!("secured.{name}.{}", who.to_lowercase());
     table.raw(format!("{key}.cpu_ns_per_packet"), run.cost);
     #[allow(clippy::cast_precision_loss)] // For people.
-    for (what, value) in [("p50_ns", p50), ("p99_ns", p99), ("worst_ns", worst), ("lost_packets", run.lost())]
+    for (what, value) in [("p50_ns", p50), ("p99_ns", p99), ("worst_ns", worst), ("lost_packets", lost(run))]
     {
         table.raw(format!("{key}.{what}"), value as f64);
     }
 }
 
-impl Run {
-    const fn lost(&self) -> u64 {
-        self.sent.saturating_sub(self.received + self.spoiled)
-    }
+/// What left and never came back.
+const fn lost(run: &Run) -> u64 {
+    run.sent.saturating_sub(run.received + run.spoiled)
 }
 
 /// A master key of equal octets.
@@ -133,7 +121,7 @@ fn master(suite: Suite, octet: u8) -> io::Result<Master> {
 }
 
 fn duogate(pairs: usize, way: Option<Suite>, duration: Duration, folder: &Path) -> io::Result<Run> {
-    let mut generator = Generator::new(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0))?;
+    let generator = Generator::new(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0))?;
     let count = u32::try_from(pairs).unwrap_or(u32::MAX);
     let mut gateway = Gateway::start(MEASURED_CORE, count, folder)?;
     let ends = match way {
@@ -149,13 +137,13 @@ fn duogate(pairs: usize, way: Option<Suite>, duration: Duration, folder: &Path) 
     let open = gateway.open_secured(pairs, generator.address()?, ends.map(|[near, _]| near))?;
     gateway.join(&open)?;
     let legs = open.iter().map(|pair| Legs { ports: pair.ports, keys: ends.map(|[_, far]| far) });
-    let run = measure(&mut generator, legs, duration, &gateway.process)?;
+    let run = measure(&generator, legs, duration, &gateway.process)?;
     gateway.close(&open)?;
     Ok(run)
 }
 
 fn rtpengine(pairs: usize, way: Option<Suite>, duration: Duration, folder: &Path) -> io::Result<Run> {
-    let mut generator = Generator::new(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0))?;
+    let generator = Generator::new(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0))?;
     let mut engine = Rtpengine::start(MEASURED_CORE, folder)?;
     let far_end = generator.address()?;
     let legs: Vec<Legs> = match way {
@@ -170,12 +158,11 @@ fn rtpengine(pairs: usize, way: Option<Suite>, duration: Duration, folder: &Path
             secured.into_iter().map(|(ports, theirs)| Legs { ports, keys: keys(theirs) }).collect()
         }
     };
-    measure(&mut generator, legs.into_iter(), duration, &engine.process)
+    measure(&generator, legs.into_iter(), duration, &engine.process)
 }
 
-/// Sends on all legs, 20 ms apart on each and evenly spread, and receives what comes back.
 fn measure(
-    generator: &mut Generator,
+    generator: &Generator,
     legs: impl Iterator<Item = Legs>,
     duration: Duration,
     process: &Process,
@@ -189,68 +176,47 @@ fn measure(
             streams.push(Stream { to, packet, seal, open });
         }
     }
-    let places: HashMap<SocketAddrV4, usize> =
-        streams.iter().enumerate().map(|(place, stream)| (stream.to, place)).collect();
-    let (mut delays, mut spoiled, mut inbox) = (Vec::new(), 0, Inbox::new());
-    let (cpu, start) = (process.cpu()?, clock::monotonic());
-    let length = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-    let (mut done, mut sent) = (0_u64, 0);
-    loop {
-        let now = clock::monotonic() - start;
-        if now >= length + SETTLING_NANOSECONDS {
-            break;
-        }
-        let due = now.min(length) * streams.len() as u64 / PACKET_NANOSECONDS;
-        while done < due {
-            let place = usize::try_from(done).unwrap_or(0) % streams.len();
-            sent += u64::from(leave(generator, &mut streams[place])?);
-            done += 1;
-        }
+    let places = streams.iter().enumerate().map(|(place, stream)| (stream.to, place)).collect();
+    paced::run(&mut Pairs { streams, places }, generator.socket(), duration, process)
+}
+
+impl Load for Pairs {
+    fn streams(&self) -> usize {
+        self.streams.len()
+    }
+
+    fn leave(&mut self, socket: &UdpSocket, stream: usize) -> io::Result<usize> {
+        let stream = &mut self.streams[stream];
+        stream.packet.step(clock::monotonic());
+        let mut buffer = [0; rtp::LENGTH + duogate_srtp::MOST_GROWTH];
+        buffer[..rtp::LENGTH].copy_from_slice(stream.packet.bytes());
+        let length = match &mut stream.seal {
+            Some(seal) => seal.seal_rtp(&mut buffer, rtp::LENGTH).map_err(io::Error::other)?,
+            None => rtp::LENGTH,
+        };
+        send(socket, &[(&buffer[..length], stream.to)])
+    }
+
+    fn come_back(&mut self, arrival: &Arrival<'_>) -> Result<u64, Spoiled> {
+        let left = self.left(arrival).ok_or(Spoiled)?;
         // The kernel stamps by the wall clock, we by the monotonic one.
         let ahead = clock::wall() - clock::monotonic();
-        inbox.receive(generator.socket(), |arrival| match come_back(&mut streams, &places, arrival) {
-            Some(left) => {
-                let time = arrival.time.unwrap_or_else(clock::wall);
-                delays.push(time.saturating_sub(left + ahead));
-            }
-            None => spoiled += 1,
-        })?;
-        clock::sleep_microseconds(100);
+        Ok(arrival.time.unwrap_or_else(clock::wall).saturating_sub(left + ahead))
     }
-    let cpu = process.cpu()? - cpu;
-    delays.sort_unstable();
-    #[allow(clippy::cast_precision_loss)] // A quotient for people.
-    let cost = cpu as f64 / delays.len().max(1) as f64;
-    let delay = [0.5, 0.99, 1.0].map(|share| quantile(&delays, share));
-    Ok(Run { cost, delay, sent, received: delays.len() as u64, spoiled })
 }
 
-/// Sends a stream's next packet. Gives whether the kernel took it.
-fn leave(generator: &Generator, stream: &mut Stream) -> io::Result<bool> {
-    stream.packet.step(clock::monotonic());
-    let mut buffer = [0; rtp::LENGTH + duogate_srtp::MOST_GROWTH];
-    buffer[..rtp::LENGTH].copy_from_slice(stream.packet.bytes());
-    let length = match &mut stream.seal {
-        Some(seal) => seal.seal_rtp(&mut buffer, rtp::LENGTH).map_err(io::Error::other)?,
-        None => rtp::LENGTH,
-    };
-    Ok(send(generator.socket(), &[(&buffer[..length], stream.to)])? == 1)
-}
-
-/// When it left, if it is authentic and the other party's of the pair.
-fn come_back(
-    streams: &mut [Stream],
-    places: &HashMap<SocketAddrV4, usize>,
-    arrival: Arrival<'_>,
-) -> Option<u64> {
-    let place = *places.get(&arrival.source)?;
-    let mut buffer = [0; rtp::LENGTH + duogate_srtp::MOST_GROWTH];
-    let packet = buffer.get_mut(..arrival.bytes.len())?;
-    packet.copy_from_slice(arrival.bytes);
-    let length = match &mut streams[place].open {
-        Some(open) => open.open_rtp(packet).ok()?,
-        None => packet.len(),
-    };
-    let stamp = rtp::stamp(&packet[..length])?;
-    (usize::try_from(stamp.stream) == Ok(place ^ 1)).then_some(stamp.left)
+impl Pairs {
+    /// When it left, if it is authentic and the other party's of the pair.
+    fn left(&mut self, arrival: &Arrival<'_>) -> Option<u64> {
+        let place = *self.places.get(&arrival.source)?;
+        let mut buffer = [0; rtp::LENGTH + duogate_srtp::MOST_GROWTH];
+        let packet = buffer.get_mut(..arrival.bytes.len())?;
+        packet.copy_from_slice(arrival.bytes);
+        let length = match &mut self.streams[place].open {
+            Some(open) => open.open_rtp(packet).ok()?,
+            None => packet.len(),
+        };
+        let stamp = rtp::stamp(&packet[..length])?;
+        (usize::try_from(stamp.stream) == Ok(place ^ 1)).then_some(stamp.left)
+    }
 }

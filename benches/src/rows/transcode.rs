@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,17 +12,15 @@ use duogate_codecs::{Encoder, Purpose, Rate};
 
 use crate::awake::Awake;
 use crate::clock;
-use crate::datagrams::{Inbox, send};
+use crate::datagrams::{Arrival, send};
 use crate::gateway::Gateway;
 use crate::generator::Generator;
+use crate::paced::{self, Load, Run, Spoiled};
 use crate::process::{Process, remark};
 use crate::rows::MEASURED_CORE;
 use crate::rtp;
 use crate::rtpengine::Rtpengine;
-use crate::table::{Table, microseconds, quantile};
-
-/// A packet of each stream every so often.
-const PACKET_NANOSECONDS: u64 = 20_000_000;
+use crate::table::{Table, microseconds};
 
 /// Packets of sound that each stream repeats: a second.
 const PACKETS: usize = 50;
@@ -38,14 +36,13 @@ struct Stream {
     sent: Vec<u64>,
 }
 
-/// What a run came to.
-struct Run {
-    /// Processor time of a packet that came back, in nanoseconds.
-    cost: f64,
-    /// Nanoseconds from leaving to coming back: p50, p99, worst.
-    delay: [u64; 3],
-    sent: usize,
-    received: usize,
+/// All streams, party 1's and party 2's of a pair beside each other, and where each comes back from.
+struct Pairs {
+    streams: Vec<Stream>,
+    places: HashMap<SocketAddrV4, usize>,
+    sounds: HashMap<Codec, Vec<Vec<u8>>>,
+    /// The first number heard from where each stream goes.
+    heard: Vec<Option<u16>>,
 }
 
 /// Runs `pairs` pairs for `duration` through each, with each codec.
@@ -76,7 +73,7 @@ pub fn run(pairs: usize, duration: Duration, folder: &Path) -> io::Result<Table>
 }
 
 fn tell(table: &mut Table, who: &str, codec: &str, pairs: usize, run: &Run) {
-    let Run { cost, delay: [p50, p99, worst], sent, received } = *run;
+    let Run { cost, delay: [p50, p99, worst], sent, received, .. } = *run;
     let lost = sent.saturating_sub(received);
     // A pair is 100 packets a second.
     let a_core = 1e9 / (100.0 * cost);
@@ -100,23 +97,23 @@ fn tell(table: &mut Table, who: &str, codec: &str, pairs: usize, run: &Run) {
 }
 
 fn duogate(pairs: usize, codec: Codec, duration: Duration, folder: &Path) -> io::Result<Run> {
-    let mut generator = Generator::new(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0))?;
+    let generator = Generator::new(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0))?;
     let count = u32::try_from(pairs).unwrap_or(u32::MAX);
     let mut gateway = Gateway::start(MEASURED_CORE, count, folder)?;
     let open = gateway.open_as(pairs, generator.address()?, [Codec::Pcma, codec])?;
     gateway.join(&open)?;
     let legs = open.iter().flat_map(|pair| pair.ports.into_iter().zip([Codec::Pcma, codec]));
-    let run = measure(&mut generator, legs.collect(), duration, &gateway.process)?;
+    let run = measure(&generator, legs.collect(), duration, &gateway.process)?;
     gateway.close(&open)?;
     Ok(run)
 }
 
 fn rtpengine(pairs: usize, codec: Codec, duration: Duration, folder: &Path) -> io::Result<Run> {
-    let mut generator = Generator::new(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0))?;
+    let generator = Generator::new(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0))?;
     let mut engine = Rtpengine::start(MEASURED_CORE, folder)?;
     let legs = engine.transcoded(pairs, generator.address()?, codec)?;
     let legs = legs.into_iter().flat_map(|ports| ports.into_iter().zip([Codec::Pcma, codec]));
-    measure(&mut generator, legs.collect(), duration, &engine.process)
+    measure(&generator, legs.collect(), duration, &engine.process)
 }
 
 /// A second of a tone in packets.
@@ -139,56 +136,42 @@ fn sound(codec: Codec) -> io::Result<Vec<Vec<u8>>> {
         .collect()
 }
 
-/// Sends on all legs, 20 ms apart on each and evenly spread, and receives what comes back.
 fn measure(
-    generator: &mut Generator,
+    generator: &Generator,
     legs: Vec<(SocketAddrV4, Codec)>,
     duration: Duration,
     process: &Process,
 ) -> io::Result<Run> {
-    let sounds: HashMap<Codec, Vec<Vec<u8>>> =
-        legs.iter().map(|(_, codec)| Ok((*codec, sound(*codec)?))).collect::<io::Result<_>>()?;
-    let mut streams: Vec<Stream> =
+    let sounds =
+        legs.iter().map(|(_, codec)| Ok((*codec, sound(*codec)?))).collect::<io::Result<HashMap<_, _>>>()?;
+    let streams: Vec<Stream> =
         (1..).zip(legs).map(|(ssrc, (to, codec))| Stream { to, codec, ssrc, sent: Vec::new() }).collect();
-    let places: HashMap<SocketAddrV4, usize> =
-        streams.iter().enumerate().map(|(place, stream)| (stream.to, place)).collect();
-    let mut heard: Vec<Option<u16>> = vec![None; streams.len()];
-    let (mut delays, mut inbox) = (Vec::new(), Inbox::new());
-    let (cpu, start) = (process.cpu()?, clock::monotonic());
-    let length = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-    let (mut done, mut sent) = (0_u64, 0);
-    loop {
-        let now = clock::monotonic() - start;
-        // What is on its way is waited for.
-        if now >= length + 200_000_000 {
-            break;
-        }
-        let due = now.min(length) * streams.len() as u64 / PACKET_NANOSECONDS;
-        while done < due {
-            let place = usize::try_from(done).unwrap_or(0) % streams.len();
-            let packet = next(&mut streams[place], &sounds);
-            sent += send(generator.socket(), &[(&packet, streams[place].to)])?;
-            done += 1;
-        }
-        inbox.receive(generator.socket(), |arrival| {
-            let now = clock::monotonic();
-            let Some(place) = places.get(&arrival.source) else { return };
-            let Some(sequence) = rtp::sequence(arrival.bytes) else { return };
-            // It is what the other party said: the n-th packet of one is the n-th of the other.
-            let first = *heard[*place].get_or_insert(sequence);
-            let number = usize::from(sequence.wrapping_sub(first));
-            if let Some(left) = streams[place ^ 1].sent.get(number) {
-                delays.push(now.saturating_sub(*left));
-            }
-        })?;
-        clock::sleep_microseconds(100);
+    let places = streams.iter().enumerate().map(|(place, stream)| (stream.to, place)).collect();
+    let heard = vec![None; streams.len()];
+    paced::run(&mut Pairs { streams, places, sounds, heard }, generator.socket(), duration, process)
+}
+
+impl Load for Pairs {
+    fn streams(&self) -> usize {
+        self.streams.len()
     }
-    let cpu = process.cpu()? - cpu;
-    delays.sort_unstable();
-    #[allow(clippy::cast_precision_loss)] // A quotient for people.
-    let cost = cpu as f64 / delays.len().max(1) as f64;
-    let delay = [0.5, 0.99, 1.0].map(|share| quantile(&delays, share));
-    Ok(Run { cost, delay, sent, received: delays.len() })
+
+    fn leave(&mut self, socket: &UdpSocket, stream: usize) -> io::Result<usize> {
+        let stream = &mut self.streams[stream];
+        let packet = next(stream, &self.sounds);
+        send(socket, &[(&packet, stream.to)])
+    }
+
+    fn come_back(&mut self, arrival: &Arrival<'_>) -> Result<u64, Spoiled> {
+        let now = clock::monotonic();
+        let place = *self.places.get(&arrival.source).ok_or(Spoiled)?;
+        let sequence = rtp::sequence(arrival.bytes).ok_or(Spoiled)?;
+        // It is what the other party said: the n-th packet of one is the n-th of the other.
+        let first = *self.heard[place].get_or_insert(sequence);
+        let number = usize::from(sequence.wrapping_sub(first));
+        let left = self.streams[place ^ 1].sent.get(number).ok_or(Spoiled)?;
+        Ok(now.saturating_sub(*left))
+    }
 }
 
 fn next(stream: &mut Stream, sounds: &HashMap<Codec, Vec<Vec<u8>>>) -> Vec<u8> {

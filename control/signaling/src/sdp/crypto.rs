@@ -5,6 +5,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
+use base64::engine::general_purpose::{GeneralPurpose, NO_PAD, STANDARD};
+use base64::{Engine, alphabet};
 use duogate_channel::srtp::{MOST_MASTER_OCTETS, Master, MasterKeys, Suite};
 use sdp_types::Media;
 use zeroize::Zeroize;
@@ -69,7 +71,7 @@ pub(super) enum Saying {
 /// Profile and `a=crypto` values of our stream.
 pub(super) fn said(ours: Option<&OwnKeys>, saying: Saying) -> (&'static str, Vec<String>) {
     let line = |tag, suite: Suite, master: &Master| {
-        format!("{tag} {} inline:{}", suite.name(), base64(master.expose(suite)))
+        format!("{tag} {} inline:{}", suite.name(), STANDARD.encode(master.expose(suite)))
     };
     match (ours, saying) {
         (None, _) | (_, Saying::Nothing) => (PLAIN, Vec::new()),
@@ -199,43 +201,18 @@ fn is_lifetime(text: &str) -> bool {
     (1..=20).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-/// RFC 4648 section 4.
-fn base64(octets: &[u8]) -> String {
-    let mut text = String::with_capacity(octets.len().div_ceil(3) * 4);
-    for chunk in octets.chunks(3) {
-        let mut group = [0; 4];
-        group[1..=chunk.len()].copy_from_slice(chunk);
-        let bits = u32::from_be_bytes(group);
-        for place in 0..4 {
-            let digit = usize::try_from(bits >> (18 - 6 * place) & 0x3f).unwrap_or(0);
-            text.push(if place <= chunk.len() { char::from(ALPHABET[digit]) } else { '=' });
-        }
-    }
-    text
-}
+/// Keys as RFC 4648 section 4 writes them, but for their padding, which may be missing, and for bits behind the last
+/// octet.
+const UNPADDED: GeneralPurpose =
+    GeneralPurpose::new(&alphabet::STANDARD, NO_PAD.with_decode_allow_trailing_bits(true));
 
 /// The octets of a text, into the place; how many they are. With or without padding.
 fn unbase64(text: &str, place: &mut [u8]) -> Option<usize> {
     let digits = text.trim_end_matches('=');
-    if text.len() - digits.len() > 2 || digits.len() % 4 == 1 || digits.len() * 3 / 4 > place.len() {
+    if text.len() - digits.len() > 2 {
         return None;
     }
-    let mut length = 0;
-    for chunk in digits.as_bytes().chunks(4) {
-        let mut bits = 0_u32;
-        for digit in chunk {
-            let value = ALPHABET.iter().position(|known| known == digit)?;
-            bits = bits << 6 | u32::try_from(value).ok()?;
-        }
-        bits <<= 6 * (4 - chunk.len());
-        let octets = bits.to_be_bytes();
-        let whole = chunk.len() - 1;
-        place[length..length + whole].copy_from_slice(&octets[1..=whole]);
-        length += whole;
-    }
-    Some(length)
+    UNPADDED.decode_slice(digits, place).ok()
 }
 
 #[cfg(test)]
@@ -286,9 +263,10 @@ mod tests {
             ("fo", "Zm8="),
             ("foo", "Zm9v"),
             ("foob", "Zm9vYg=="),
+            ("fooba", "Zm9vYmE="),
             ("foobar", "Zm9vYmFy"),
         ] {
-            assert_eq!(base64(octets.as_bytes()), text);
+            assert_eq!(STANDARD.encode(octets), text);
             let mut place = [0; 30];
             let length = unbase64(text, &mut place).unwrap();
             assert_eq!(&place[..length], octets.as_bytes());

@@ -23,6 +23,7 @@ pub mod opus;
 pub mod ports;
 pub mod recorder;
 pub mod schedule;
+pub mod setup;
 pub mod shard;
 pub mod sockets;
 pub mod supervisor;

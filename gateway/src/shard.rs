@@ -1,7 +1,6 @@
 //! One shard: the core, and everything of the shell that serves it. Each method is one step of the worker's loop.
 
 use std::io;
-use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,16 +8,17 @@ use std::time::Duration;
 use duogate_channel::command::{Command, Source};
 use duogate_channel::event::RecordOutcome;
 use duogate_channel::identity::Session;
-use duogate_channel::page::PageWriter;
 use duogate_channel::time::Instant;
-use duogate_media::{Action, Core, Limits, Origin, Outlet, Socket, Verdict, session_of};
+use duogate_media::{Action, Core, Origin, Outlet, Socket, Verdict, session_of};
 
 use crate::buffers::BUFFER_OCTETS;
+use crate::clock;
 use crate::figures::{Page, ShellFigures};
 use crate::helpers::ShardHelp;
 use crate::inbox::{Inbox, Notice, Sounds};
 use crate::load::Load;
 use crate::ports::Ports;
+use crate::setup::Setup;
 use crate::tap::ShardTap;
 use crate::uring::{BATCH, Completion, Uring, Wait};
 use crate::wall::{INBOX_BELL, Wall};
@@ -43,6 +43,9 @@ const FULL_RING_RETRY: Duration = Duration::from_millis(5);
 /// A packet of a prompt that leaves more than this after its time is late.
 const LATE: Duration = Duration::from_millis(2);
 
+/// Packets of prompts in one turn that take so long to send, some 3 µs each, that the clock is read anew after them.
+const MANY_PACED: u64 = 16;
+
 /// How often copies of recorded packets are taken from the fast path: seldom enough to be a batch, often enough for
 /// them to find their place beside what comes through sockets.
 pub const DRAIN: Duration = Duration::from_millis(5);
@@ -56,32 +59,6 @@ const DISOWNED_A_TURN: u32 = 512;
 
 /// How long closing recordings may take when the gateway ends.
 const FAREWELL: Duration = Duration::from_secs(3);
-
-/// Everything that a shard is made of, before its thread runs.
-pub struct Setup {
-    /// Sizes and times.
-    pub limits: Limits,
-    /// Where ports are bound: as many as [`Limits::addresses`].
-    pub addresses: Vec<IpAddr>,
-    /// The traffic class octet of RTP packets.
-    pub traffic_class: u32,
-    /// How long packets may be gathered.
-    pub budget: Duration,
-    /// The real-time priority of its thread; 0: none.
-    pub realtime_priority: u8,
-    /// Its page.
-    pub page: PageWriter,
-    /// Its inbox.
-    pub inbox: Arc<Inbox>,
-    /// Its line to the recorder.
-    pub tap: ShardTap,
-    /// Its line to the helpers.
-    pub help: ShardHelp,
-    /// Its view of the fast path.
-    pub path: ShardPath,
-    /// A gateway before this one has left calls on the fast path.
-    pub adopted: bool,
-}
 
 /// Calls on the fast path that a gateway before this one has left.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -112,6 +89,8 @@ pub struct Shard {
     load: Load,
     busy: bool,
     more_commands: bool,
+    /// The newest turn had many packets of prompts to send.
+    many_paced: bool,
     touched: Vec<Session>,
     stopping: Option<Instant>,
     next_drain: Instant,
@@ -145,6 +124,7 @@ impl Shard {
             load: Load::new(setup.budget, now),
             busy: false,
             more_commands: false,
+            many_paced: false,
             touched: Vec::new(),
             stopping: None,
             next_drain: now,
@@ -161,7 +141,12 @@ impl Shard {
     ///
     /// # Errors
     /// The system's.
-    pub fn sleep(&mut self, now: Instant) -> io::Result<()> {
+    pub fn sleep(&mut self, mut now: Instant) -> io::Result<()> {
+        if std::mem::take(&mut self.many_paced) {
+            // Sending them takes a good part of the time until the next are due, and a wait begins after it.
+            self.uring.submit()?;
+            now = clock::now();
+        }
         let mut at_most = self.time_left(now);
         if self.busy {
             at_most = at_most.min(DOZE.max(self.budget));
@@ -393,8 +378,10 @@ impl Shard {
         let deadline = self.core.next_deadline();
         let paced = self.core.counters().paced;
         self.core.advance(now, &self.sounds, &mut RingOutlet(&mut self.uring));
+        let paced = self.core.counters().paced - paced;
+        self.many_paced = paced >= MANY_PACED;
         if deadline.is_some_and(|deadline| now.since(deadline) > LATE) {
-            self.figures.played_late += self.core.counters().paced - paced;
+            self.figures.played_late += paced;
         }
     }
 

@@ -29,7 +29,7 @@ use crate::helpers::{HelpLine, Helpers, ShardHelp};
 use crate::inbox::{Inbox, Notice};
 use crate::limits::{self, Share};
 use crate::recorder::{self, Desk, HANDED};
-use crate::shard::Setup;
+use crate::setup::Setup;
 use crate::tap::{Line, RecorderBell, ShardTap};
 use crate::xdp::Xdp;
 use crate::{clock, uring, worker};

@@ -8,7 +8,8 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 
 use crate::clock;
 use crate::schedule;
-use crate::shard::{Setup, Shard};
+use crate::setup::Setup;
+use crate::shard::Shard;
 use crate::uring::{BATCH, Completion};
 
 /// Starts the thread. It reports once over `started`, when its memory and ring are there or could not be had.

@@ -31,6 +31,7 @@ pub(crate) const fn tick_time(tick: u64) -> Instant {
 #[derive(Clone, Copy, Debug)]
 struct Node {
     next: u32,
+    /// Of the first of a slot: the last.
     previous: u32,
     /// Slot in which it is linked, `NONE` if it is not armed.
     slot: u32,
@@ -64,38 +65,45 @@ impl Wheel {
         }
     }
 
-    /// Arms a timer, or moves it. A tick that has passed fires at the next occasion.
+    /// Arms a timer, or moves it. A tick that has passed fires at the next occasion. Of one tick those fire first that
+    /// were armed first: what is armed anew each time it fires keeps its place among the others, and its distance.
     pub(crate) fn arm(&mut self, timer: u32, tick: u64) {
         self.cancel(timer);
         let place = tick.clamp(self.cursor, self.cursor + HORIZON);
         let slot = Self::slot_of(place);
-        let head = self.heads[slot];
-        self.nodes[timer as usize] = Node { next: head, previous: NONE, slot: low(place), tick };
-        if head != NONE {
-            self.nodes[head as usize].previous = timer;
-        }
-        self.heads[slot] = timer;
-        self.occupied[slot / 64] |= 1 << (slot % 64);
+        let previous = match self.heads[slot] {
+            NONE => {
+                self.heads[slot] = timer;
+                self.occupied[slot / 64] |= 1 << (slot % 64);
+                timer
+            }
+            head => {
+                let last = core::mem::replace(&mut self.nodes[head as usize].previous, timer);
+                self.nodes[last as usize].next = timer;
+                last
+            }
+        };
+        self.nodes[timer as usize] = Node { next: NONE, previous, slot: low(place), tick };
     }
 
     /// Disarms a timer; nothing happens if it is not armed.
     pub(crate) fn cancel(&mut self, timer: u32) {
-        let node = self.nodes[timer as usize];
-        if node.slot == NONE {
+        let Node { next, previous, slot, .. } = self.nodes[timer as usize];
+        if slot == NONE {
             return;
         }
-        let slot = node.slot as usize;
-        match node.previous {
-            NONE => self.heads[slot] = node.next,
-            previous => self.nodes[previous as usize].next = node.next,
-        }
-        if node.next != NONE {
-            self.nodes[node.next as usize].previous = node.previous;
-        }
-        if self.heads[slot] == NONE {
-            self.occupied[slot / 64] &= !(1 << (slot % 64));
-        }
         self.nodes[timer as usize].slot = NONE;
+        let slot = slot as usize;
+        if self.heads[slot] == timer {
+            self.heads[slot] = next;
+        } else {
+            self.nodes[previous as usize].next = next;
+        }
+        match (next, self.heads[slot]) {
+            (NONE, NONE) => self.occupied[slot / 64] &= !(1 << (slot % 64)),
+            (NONE, head) => self.nodes[head as usize].previous = previous,
+            (next, _) => self.nodes[next as usize].previous = previous,
+        }
     }
 
     /// Takes one timer that is due at `now`, with the tick for which it was armed. Earlier slots come first.
@@ -153,4 +161,31 @@ impl Wheel {
 /// The slot of a place, as it is kept in a node.
 const fn low(place: u64) -> u32 {
     (place & HORIZON) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fired(wheel: &mut Wheel, tick: u64) -> alloc::vec::Vec<u32> {
+        core::iter::from_fn(|| wheel.pop(tick_time(tick))).map(|(timer, _)| timer).collect()
+    }
+
+    #[test]
+    fn timers_of_one_tick_fire_in_the_order_in_which_they_were_armed() {
+        let mut wheel = Wheel::new(6, Instant::ZERO);
+        for timer in [3, 0, 5, 1, 4] {
+            wheel.arm(timer, 20);
+        }
+        // The last, the first, and one between; one that comes again is the last.
+        [4, 3, 5, 0].into_iter().for_each(|timer| wheel.cancel(timer));
+        wheel.arm(3, 20);
+        wheel.arm(0, 20);
+        for round in 1..4 {
+            assert_eq!(fired(&mut wheel, 20 * round), [1, 3, 0]);
+            [1, 3, 0].into_iter().for_each(|timer| wheel.arm(timer, 20 * (round + 1)));
+        }
+        [0, 3, 1].into_iter().for_each(|timer| wheel.cancel(timer));
+        assert_eq!((wheel.next(), fired(&mut wheel, 200).len()), (None, 0));
+    }
 }

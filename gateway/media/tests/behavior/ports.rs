@@ -104,7 +104,7 @@ fn ports_rest_before_they_are_used_again() {
     assert_eq!(verdict, Verdict::Drop(DropReason::Resting));
     world.actions.clear();
     world.pass(Duration::from_secs(2) + Duration::from_millis(1));
-    assert_eq!(world.actions, [Action::Release { socket: Socket(1) }, Action::Release { socket: Socket(0) }]);
+    assert_eq!(world.actions, [Action::Release { socket: Socket(0) }, Action::Release { socket: Socket(1) }]);
     let verdict = world.core.receive(world.now, socket, Origin::Connected, &mut late, &mut NoTap);
     assert_eq!(verdict, Verdict::Drop(DropReason::NotOpen));
     let again = world.open();

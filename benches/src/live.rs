@@ -16,7 +16,7 @@ use crate::clock;
 use crate::generator::Route;
 use crate::process::pin;
 use crate::rows::{GENERATOR_CORE, MEASURED_CORE};
-use crate::veth::{Cable, FAR_END, FAR_END_MAC, GATEWAY_MAC};
+use crate::veth::{Cable, Counts, FAR_END, FAR_END_MAC, GATEWAY_MAC};
 
 /// The object that build.rs made of `bpf/rig.c`; empty where there was no clang.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/rig.o"));
@@ -112,6 +112,8 @@ pub struct Flight {
     pub received: u64,
     /// Packets that came back from another address or port than they should have.
     pub astray: u64,
+    /// What the gateway's end of the cable counted.
+    pub counts: Counts,
     /// Seconds that it lasted.
     pub seconds: f64,
     /// Packets by their delay, in steps of [`DELAY_NANOSECONDS`]; one in sixteen.
@@ -124,6 +126,17 @@ impl Flight {
     #[must_use]
     pub fn loss(&self) -> f64 {
         self.sent.saturating_sub(self.received) as f64 / self.sent.max(1) as f64
+    }
+
+    /// In words, for whoever looks into a figure: where those that never came back were lost.
+    #[must_use]
+    pub fn losses(&self) -> String {
+        let Counts { lost_before, lost_behind, .. } = self.counts;
+        let own = self.sent.saturating_sub(self.received + lost_before + lost_behind);
+        format!(
+            "loss {:.3} % (cable before {lost_before}, behind {lost_behind}; forwarder {own})",
+            self.loss() * 100.0
+        )
     }
 
     /// Packets a second that were in fact sent.
@@ -261,9 +274,11 @@ impl Bench {
         };
         let bytes: [u8; size_of::<Schedule>()] = transmute!(schedule);
         self.map::<[u8; size_of::<Schedule>()]>("SCHEDULE")?.set(0, bytes, 0).map_err(told)?;
+        let before = self.cable.counts()?;
         self.generate(rate, length)?;
         let seconds = duration.as_secs_f64();
         std::thread::sleep(Duration::from_millis(100));
+        let counts = self.cable.counts()?.since(before);
         let done = self.schedule()?;
         let seen: Seen = transmute!(self.map::<[u8; size_of::<Seen>()]>("SEEN")?.get(&0, 0).map_err(told)?);
         let delays = self.map::<u64>("DELAY")?.iter().collect::<Result<_, _>>().map_err(told)?;
@@ -272,6 +287,7 @@ impl Bench {
             due: done.done,
             received: seen.received,
             astray: seen.astray,
+            counts,
             seconds,
             delays,
         })

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddrV4};
 
-use duogate_fastpath::{FastPath, Flow, FlowIndex, Mode, Position, Settings};
+use duogate_fastpath::{FastPath, Flow, FlowIndex, Mode, Position, Quiet, Settings};
 
 use crate::gateway::FIRST_PORT;
 use crate::generator::Route;
@@ -62,6 +62,7 @@ fn flow(ssrc: u32, from: FlowIndex) -> Flow {
         sequence_offset: 1000,
         timestamp_offset: 160_000,
         ticks: 1,
+        quiet: Quiet::Alaw,
         tap: None,
         position: Position { samples: 160, ..Position::default() },
     }

@@ -34,6 +34,29 @@ fn names() -> [String; 2] {
     [format!("dg{number}g"), format!("dg{number}f")]
 }
 
+/// What the gateway's end of the cable has counted.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Counts {
+    /// Packets that a program there was given.
+    pub entered: u64,
+    /// Packets that found its ring full on their way to it: the cable's loss, before any forwarder.
+    pub lost_before: u64,
+    /// Packets that were sent from there and found the far end's ring full: the cable's loss, behind any forwarder.
+    pub lost_behind: u64,
+}
+
+impl Counts {
+    /// What was counted since `before`.
+    #[must_use]
+    pub const fn since(self, before: Self) -> Self {
+        Self {
+            entered: self.entered.saturating_sub(before.entered),
+            lost_before: self.lost_before.saturating_sub(before.lost_before),
+            lost_behind: self.lost_behind.saturating_sub(before.lost_behind),
+        }
+    }
+}
+
 /// A pair of namespaces.
 #[derive(Debug)]
 pub struct Cable {
@@ -115,6 +138,24 @@ impl Cable {
         let first = text.split_whitespace().next().and_then(|word| word.parse().ok());
         first.ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
+
+    /// What the gateway's end has counted so far.
+    ///
+    /// # Errors
+    /// The kernel does not tell.
+    pub fn counts(&self) -> io::Result<Counts> {
+        let text = self.gateway.inside(|| fs::read_to_string("/proc/thread-self/net/dev"))?;
+        counts(&text, &self.gateway_interface).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    }
+}
+
+/// The line of an interface in `/proc/net/dev`: octets, packets, errors and drops of what was received, four more, and
+/// the same of what was sent. A veth counts among the drops of an end what its full ring refused, and what it sent and
+/// the other end's ring refused.
+fn counts(text: &str, interface: &str) -> Option<Counts> {
+    let line = text.lines().find_map(|line| line.trim_start().strip_prefix(interface)?.strip_prefix(':'))?;
+    let numbers: Vec<u64> = line.split_whitespace().map_while(|word| word.parse().ok()).collect();
+    Some(Counts { entered: *numbers.get(1)?, lost_before: *numbers.get(3)?, lost_behind: *numbers.get(11)? })
 }
 
 /// Puts a thread before all that have no real-time priority.
@@ -143,4 +184,19 @@ fn poller(interface: &str) -> io::Result<Pid> {
 
 fn mac(octets: [u8; 6]) -> String {
     octets.map(|octet| format!("{octet:02x}")).join(":")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drops_are_read_by_their_places() {
+        let text = "Inter-|   Receive  |  Transmit\n face |bytes packets errs drop\n\
+                    lo: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n\
+                    dg7g: 100 20 0 3 0 0 0 0 90 17 0 5 0 0 0 0\n";
+        let found = counts(text, "dg7g").unwrap();
+        assert_eq!((found.entered, found.lost_before, found.lost_behind), (20, 3, 5));
+        assert!(counts(text, "dg8g").is_none());
+    }
 }

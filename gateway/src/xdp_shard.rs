@@ -4,8 +4,11 @@
 //! path or leaves it, nor when its figures are read.
 
 use duogate_channel::identity::LocalPort;
+use duogate_channel::sound::Codec;
 use duogate_channel::time::Instant;
-use duogate_fastpath::{Flow as Entry, FlowIndex, FlowNumbers as Noted, FlowTable, Order, Position, Tap};
+use duogate_fastpath::{
+    Flow as Entry, FlowIndex, FlowNumbers as Noted, FlowTable, Order, Position, Quiet, Tap,
+};
 use duogate_media::{Flow, FlowCounts, FlowNumbers, Limits, Path, Socket, Standing, Tapped};
 
 /// Copies taken from a ring at once: more than it holds ([`crate::xdp::RING_OCTETS`] by the 64 octets of the
@@ -94,6 +97,7 @@ impl Path for ShardPath {
             sequence_offset: left.sequence_offset,
             timestamp_offset: left.timestamp_offset,
             ticks: left.ticks,
+            codec: codec(left.quiet),
             tap: left.tap.is_some(),
             standing: numbers.standing,
         };
@@ -116,6 +120,27 @@ impl Path for ShardPath {
     }
 }
 
+/// How silence is told in what is coded so.
+const fn quiet(codec: Codec) -> Quiet {
+    match codec {
+        Codec::Pcma => Quiet::Alaw,
+        Codec::Pcmu => Quiet::Mulaw,
+        Codec::Opus => Quiet::Short,
+        // Its subband coder adapts: the same octets are loud or silent by what came before.
+        Codec::G722 => Quiet::Never,
+    }
+}
+
+/// The reverse.
+const fn codec(quiet: Quiet) -> Codec {
+    match quiet {
+        Quiet::Alaw => Codec::Pcma,
+        Quiet::Mulaw => Codec::Pcmu,
+        Quiet::Short => Codec::Opus,
+        Quiet::Never => Codec::G722,
+    }
+}
+
 fn entry(flow: &Flow, from: FlowIndex, tap: Option<u8>) -> Entry {
     let standing = &flow.standing;
     Entry {
@@ -129,6 +154,7 @@ fn entry(flow: &Flow, from: FlowIndex, tap: Option<u8>) -> Entry {
         sequence_offset: flow.sequence_offset,
         timestamp_offset: flow.timestamp_offset,
         ticks: flow.ticks,
+        quiet: quiet(flow.codec),
         tap,
         position: Position {
             highest: standing.highest,
@@ -169,6 +195,7 @@ const fn numbers(noted: &Noted) -> FlowNumbers {
         last: Instant::from_nanoseconds(position.last),
         newest: Instant::from_nanoseconds(position.stood),
         samples: position.samples,
+        loud: noted.loud,
     }
 }
 
@@ -212,6 +239,7 @@ mod tests {
             sequence_offset: 65_000,
             timestamp_offset: 1 << 31,
             ticks: 6,
+            codec: Codec::Opus,
             tap: false,
             standing,
         };

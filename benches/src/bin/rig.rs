@@ -59,6 +59,15 @@ enum Row {
     Capacity {
         /// Which forwarders; all where none is named.
         subjects: Vec<Subject>,
+        /// No search: so many packets a second, to profile.
+        #[arg(long)]
+        rate: Option<u64>,
+        /// At that rate: pairs.
+        #[arg(long, default_value_t = 20_000, requires = "rate")]
+        pairs: u16,
+        /// At that rate: for so long.
+        #[arg(long, default_value_t = 5, requires = "rate")]
+        seconds: u64,
     },
     /// The same cable: what a packet costs from 100 to 20,000 pairs at a constant rate.
     Growth {
@@ -179,7 +188,7 @@ fn all() -> Vec<Row> {
         relay(250, 3),
         relay(500, 3),
         relay(2000, 3),
-        Row::Capacity { subjects: Vec::new() },
+        Row::Capacity { subjects: Vec::new(), rate: None, pairs: 0, seconds: 0 },
         Row::Growth { subjects: Vec::new() },
         Row::Recorded { pairs: vec![500, 1000, 2000], seconds: 5 },
         Row::Prompts { count: 1000, seconds: 4, repeats: 5 },
@@ -246,7 +255,11 @@ fn measure(row: &Row, folder: &Path) -> io::Result<Table> {
             let slice = Duration::from_millis(*slice);
             relay::run(relay::Load { pairs: *pairs, slice, rounds: *rounds, alone: *alone }, folder)
         }
-        Row::Capacity { subjects } => cable::run(or_all(subjects, &Subject::ALL), folder),
+        Row::Capacity { subjects, rate: Some(rate), pairs, seconds } => {
+            let duration = Duration::from_secs(*seconds);
+            cable::at(or_all(subjects, &[Subject::Path]), *pairs, *rate, duration, folder)
+        }
+        Row::Capacity { subjects, .. } => cable::run(or_all(subjects, &Subject::ALL), folder),
         Row::Growth { subjects } => {
             growth::run(or_all(subjects, &[Subject::Sockets, Subject::Path, Subject::Program]), folder)
         }

@@ -109,6 +109,37 @@ pub fn run(subjects: &[Subject], folder: &Path) -> io::Result<Table> {
     Ok(report(&rounds, files))
 }
 
+/// Sends at one rate for a while through each, and tells what became of it: to profile.
+///
+/// # Errors
+/// The cable cannot be laid, or a forwarder does not start.
+pub fn at(
+    subjects: &[Subject],
+    pairs: u16,
+    rate: u64,
+    duration: Duration,
+    folder: &Path,
+) -> io::Result<Table> {
+    let mut bench = Bench::new()?;
+    for which in subjects {
+        let mut started = subject::start(&mut bench, *which, pairs, folder)?;
+        let cpu = started.cpu(&bench)?;
+        let flight = bench.fly(rate, duration)?;
+        let cpu = started.cpu(&bench)?.saturating_sub(cpu);
+        told_by(&mut started, *which);
+        let tally = started.stop(&mut bench)?;
+        remark(&format!(
+            "{} at {}/s: {:.0} sent, {}, {} ns each; {tally:?}",
+            which.name(),
+            thousands(rate),
+            flight.rate(),
+            flight.losses(),
+            cpu / flight.received.max(1),
+        ));
+    }
+    Ok(Table::default())
+}
+
 /// Is it searched [`ROUNDS`] times?
 const fn in_turn(subject: Subject) -> bool {
     matches!(subject, Subject::Uring | Subject::Sockets)
@@ -220,10 +251,10 @@ fn attempt(
         #[allow(clippy::cast_precision_loss)] // A quotient for people.
         let cost = cpu as f64 / flight.received.max(1) as f64;
         remark(&format!(
-            "  {} asked, {:.0} sent, loss {:.3} %, {} astray, {lost} copies lost, {cost:.0} ns; a timer late by {}",
+            "  {} asked, {:.0} sent, {}, {} astray, {lost} copies lost, {cost:.0} ns; a timer late by {}",
             thousands(rate),
             flight.rate(),
-            flight.loss() * 100.0,
+            flight.losses(),
             flight.astray,
             microseconds(late)
         ));

@@ -23,7 +23,8 @@ struct entry {
 	__u32 hop_addresses[3]; /* MAC addresses: the hop's, ours */
 	__u8 family; /* 4 or 6 */
 	__u8 ticks; /* of the RTP clock in 125 microseconds: 1 at 8 kHz, 6 at 48 kHz */
-	__u8 padding_1[2];
+	__u8 quiet; /* enum quiet */
+	__u8 padding_1;
 	__u32 worst;
 
 	/* What is written for each packet, by whoever holds the lock. */
@@ -40,7 +41,7 @@ struct entry {
 	__u16 highest;
 	__u16 span;
 	__u16 samples;
-	__u16 padding_2;
+	__u16 loud; /* packets that say something, modulo 2^16 */
 
 	/* IPv6 and rare events. */
 	__u32 source_head[3]; /* first twelve octets of the address */
@@ -55,6 +56,14 @@ struct entry {
 _Static_assert(sizeof(struct entry) == 192, "an entry is three cache lines");
 _Static_assert(__builtin_offsetof(struct entry, lock) == 64, "written words begin a cache line");
 _Static_assert(__builtin_offsetof(struct entry, source_head) == 128, "rare words begin a cache line");
+
+/* src/flow.rs: how packets of silence can be told. */
+enum quiet {
+	QUIET_ALAW, /* by the first octets of their sound */
+	QUIET_MULAW,
+	QUIET_SHORT, /* by their being as good as empty */
+	QUIET_NEVER, /* not at all */
+};
 
 /* src/counters.rs, in the order of PassReason. */
 enum pass {

@@ -51,7 +51,9 @@ pub(crate) struct Entry {
     pub(crate) family: AtomicU8,
     /// Of the RTP clock in 125 µs: 1 at 8 kHz, 6 at 48 kHz.
     pub(crate) ticks: AtomicU8,
-    padding_1: [AtomicU8; 2],
+    /// [`Quiet`](crate::Quiet), by its number.
+    pub(crate) quiet: AtomicU8,
+    padding_1: AtomicU8,
     /// The program's own; here because there is room, and a packet must be compared with it.
     pub(crate) worst: AtomicU32,
 
@@ -69,7 +71,8 @@ pub(crate) struct Entry {
     pub(crate) highest: AtomicU16,
     pub(crate) span: AtomicU16,
     pub(crate) samples: AtomicU16,
-    padding_2: AtomicU16,
+    /// Packets that say something, modulo 2^16.
+    pub(crate) loud: AtomicU16,
 
     /// First twelve octets of the addresses of IPv6, in network order.
     pub(crate) source_head: [AtomicU32; 3],

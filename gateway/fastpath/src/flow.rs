@@ -54,10 +54,39 @@ pub struct Flow {
     pub timestamp_offset: u32,
     /// Ticks of the RTP clock in 125 µs, for the jitter: 1 at 8 kHz, 6 at 48 kHz.
     pub ticks: u8,
+    /// How a packet of silence is told from others.
+    pub quiet: Quiet,
     /// Ring that gets a copy of each packet, by its number below [`Settings::rings`](crate::Settings::rings).
     pub tap: Option<u8>,
     /// Where the direction stands when the program takes it over.
     pub position: Position,
+}
+
+/// How a packet that can be heard is told from one of silence. The program looks at as little as it can: who speaks is
+/// found out within a second all the same.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Quiet {
+    /// A-law: by the first eight octets, which are silent up to the third step of the law.
+    Alaw = 0,
+    /// The same in µ-law.
+    Mulaw = 1,
+    /// Opus: a packet of discontinuous transmission has one or two octets (RFC 6716 section 2.1.9).
+    Short = 2,
+    /// It cannot be told: each packet counts as one that can be heard.
+    Never = 3,
+}
+
+impl Quiet {
+    /// By its number in an entry.
+    pub(crate) const fn from_number(number: u8) -> Self {
+        match number {
+            0 => Self::Alaw,
+            1 => Self::Mulaw,
+            2 => Self::Short,
+            _ => Self::Never,
+        }
+    }
 }
 
 /// Where a direction stands: what the next packet is judged by.
@@ -103,6 +132,8 @@ pub struct FlowNumbers {
     pub duplicate_octets: u32,
     /// Packets whose copy found the tap full.
     pub tap_full: u32,
+    /// Packets that can be heard ([`Quiet`]), modulo 2^16. Those that came late are not looked at.
+    pub loud: u16,
 }
 
 impl FlowNumbers {

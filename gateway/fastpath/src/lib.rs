@@ -52,10 +52,15 @@
 //!
 //! | | relayed | with the tap |
 //! |---|---|---|
-//! | IPv4 | 75 | 119 |
-//! | IPv6, with a checksum made anew | 114 | 160 |
+//! | IPv4 | 77 | 120 |
+//! | IPv6, with a checksum made anew | 118 | 161 |
 //!
 //! The test `cost` prints these figures for the host it runs on.
+//!
+//! # Who is mute
+//! A party that sends packets of silence is as bad as one that sends none, and only its packets tell. Of each the
+//! program looks at the first eight octets of sound, which lie in the cache line of the headers, all at once, and
+//! counts those that are not silent ([`FlowNumbers::loud`]). That is two nanoseconds of those above.
 //!
 //! # What outlives the process
 //! With [`Settings::pin`], maps and links are pinned: pairs on the path talk on when the gateway dies, and the next
@@ -86,7 +91,7 @@ mod tap;
 
 pub use counters::{PassReason, PathCounters};
 pub use error::{Error, Refused};
-pub use flow::{Flow, FlowIndex, FlowNumbers, Order, Position};
+pub use flow::{Flow, FlowIndex, FlowNumbers, Order, Position, Quiet};
 pub use load::{Attached, FastPath, Warning};
 pub use pins::take_down;
 pub use probe::{InterfaceProbe, Probe, probe};

@@ -16,7 +16,7 @@ use crate::interfaces::Interface;
 use crate::settings::{InterfaceMode, Settings};
 
 /// Version of the layout: of an entry, of the counters, of the tap's records, of the names here.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// `BPF_FS_MAGIC` of linux/magic.h.
 pub(crate) const BPF_FILE_SYSTEM: i64 = 0xcafe_4a11;

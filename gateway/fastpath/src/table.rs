@@ -12,7 +12,7 @@ use memmap2::{MmapOptions, MmapRaw};
 
 use crate::entry::{ENTRY_OCTETS, Entry};
 use crate::error::Refused;
-use crate::flow::{Flow, FlowIndex, FlowNumbers, Position};
+use crate::flow::{Flow, FlowIndex, FlowNumbers, Position, Quiet};
 
 /// Entries of one local address: one for each even port.
 pub(crate) const ENTRIES_PER_ADDRESS: u32 = 32_768;
@@ -137,6 +137,7 @@ impl FlowTable {
             sequence_offset: entry.sequence_offset.load(Relaxed),
             timestamp_offset: entry.timestamp_offset.load(Relaxed),
             ticks: entry.ticks.load(Relaxed),
+            quiet: Quiet::from_number(entry.quiet.load(Relaxed)),
             tap: entry.tap.load(Relaxed).checked_sub(1),
             position,
         })
@@ -185,6 +186,7 @@ fn describe(entry: &Entry, flow: &Flow, from: FlowIndex) -> Result<(), Refused> 
     entry.sequence_offset.store(flow.sequence_offset, Relaxed);
     entry.timestamp_offset.store(flow.timestamp_offset, Relaxed);
     entry.ticks.store(flow.ticks, Relaxed);
+    entry.quiet.store(flow.quiet as u8, Relaxed);
     entry.ssrc.store(flow.ssrc.to_be(), Relaxed);
     entry.out_ssrc.store(flow.out_ssrc.to_be(), Relaxed);
     entry.payload_type.store(flow.payload_type & 0x7f, Relaxed);
@@ -210,6 +212,7 @@ fn take_position(entry: &Entry, position: &Position) {
     entry.received.store(0, Relaxed);
     entry.octets.store(0, Relaxed);
     entry.expected.store(0, Relaxed);
+    entry.loud.store(0, Relaxed);
     entry.duplicates.store(0, Relaxed);
     entry.duplicate_octets.store(0, Relaxed);
     entry.tap_full.store(0, Release);
@@ -235,6 +238,7 @@ fn numbers(entry: &Entry) -> FlowNumbers {
         duplicates: entry.duplicates.load(Relaxed),
         duplicate_octets: entry.duplicate_octets.load(Relaxed),
         tap_full: entry.tap_full.load(Relaxed),
+        loud: entry.loud.load(Relaxed),
     }
 }
 
@@ -281,6 +285,7 @@ mod tests {
             sequence_offset: 65_000,
             timestamp_offset: u32::MAX,
             ticks: 6,
+            quiet: Quiet::Short,
             tap: Some(1),
             position: Position { highest: 9, seen: 5, span: 3, worst: 2, ..Position::default() },
         }

@@ -21,10 +21,8 @@ use crate::offload::Way;
 use crate::opening::leg_of;
 use crate::outlet::Outlet;
 use crate::path::Path;
-use crate::relay::examine;
 use crate::table::{Leg, pending};
 use crate::verdict::{DropReason, Origin, Verdict};
-use crate::vigil::is_loud;
 
 /// So many packets, over so long, without one that was authentic: then the keys are not the party's.
 const UNAUTHENTIC_PACKETS: u32 = 50;
@@ -297,13 +295,10 @@ impl<P: Path> Core<P> {
             self.search(now, name, origin, &buffer[..length]);
         }
         let leg = self.table.slots[place as usize].leg(party);
-        let loud = leg.listening
-            && examine(leg, origin, &buffer[..length])
-                .is_ok_and(|(packet, content, _)| is_loud(leg, content, &buffer[packet.payload]));
+        let loud = leg.is_heard(origin, &buffer[..length]);
         let verdict = self.judge_plainly(now, name, origin, &mut buffer[..length], tap);
         if loud {
-            self.table.slots[place as usize].leg(party).listen(false);
-            self.reports.of_mut(place, party).vigil.hear(now);
+            self.hear_from(now, place, party);
         }
         let (Verdict::Forward { socket, length } | Verdict::HelpToo { socket, length }) = verdict else {
             return verdict;

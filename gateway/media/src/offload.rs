@@ -54,8 +54,8 @@ pub(crate) enum Way {
     Waiting { left: u16, pause: u16 },
     /// Through the sockets, and looked at before and behind the core: a leg of the session is guarded.
     Guarded,
-    /// The entry is on; these of its counts have been taken in.
-    OnPath { pause: u16, absorbed: FlowCounts },
+    /// The entry is on; these of its counts have been taken in, and so many packets that say something.
+    OnPath { pause: u16, loud: u16, absorbed: FlowCounts },
     /// Through the sockets, and every packet of sound is searched for keys.
     Searched,
 }
@@ -99,7 +99,7 @@ impl Way {
                 Self::Waiting { left: left.saturating_sub(1), pause }
             }
             (Self::Waiting { pause, .. }, Input::Taken) => {
-                Self::OnPath { pause, absorbed: FlowCounts::default() }
+                Self::OnPath { pause, loud: 0, absorbed: FlowCounts::default() }
             }
             (Self::Waiting { pause, .. }, Input::Refused) | (Self::OnPath { pause, .. }, Input::Futile) => {
                 let pause = (pause * 2).min(LONGEST_PAUSE);
@@ -226,6 +226,9 @@ impl<P: Path> Core<P> {
         }
         let Some(datagram) = buffer.get_mut(..length) else { return Verdict::Drop(DropReason::Malformed) };
         if speaker.way == Way::Searched {
+            if speaker.is_heard(origin, datagram) {
+                self.hear_from(now, place, party);
+            }
             self.search(now, name, origin, datagram);
             return self.judge_plainly(now, name, origin, datagram, tap);
         }
@@ -241,8 +244,7 @@ impl<P: Path> Core<P> {
         }
         let verdict = self.judge_plainly(now, name, origin, datagram, tap);
         if loud {
-            self.table.slots[place as usize].leg(party).listen(false);
-            self.reports.of_mut(place, party).vigil.hear(now);
+            self.hear_from(now, place, party);
         }
         if sound && matches!(verdict, Verdict::Forward { .. }) {
             let leg = self.table.slots[place as usize].leg(party);
@@ -258,10 +260,6 @@ impl<P: Path> Core<P> {
         let recorded = slot.recordings != NONE;
         let (speaker, listener) = slot.speaker_and_listener(party.index());
         let Way::Waiting { left: 0 | 1, .. } = speaker.way else { return };
-        // Whoever has said nothing yet but silence is read on: on the path it could not be.
-        if speaker.listening {
-            return;
-        }
         let Some((socket, flow)) = flow(speaker, listener, recorded) else { return };
         let taken = self.path.on(socket, &flow);
         speaker.go(if taken { Input::Taken } else { Input::Refused });
@@ -306,8 +304,11 @@ impl<P: Path> Core<P> {
         let slot = &mut self.table.slots[place as usize];
         let recordings = slot.recordings;
         let (speaker, listener) = slot.speaker_and_listener(party.index());
-        let fresh = take_in(speaker, listener, numbers);
+        let (fresh, heard) = take_in(speaker, listener, numbers);
         self.recordings.miss(recordings, fresh.tap_lost);
+        if heard {
+            self.reports.of_mut(place, party).vigil.hear_beside();
+        }
     }
 
     /// Places what was copied on the path in its recordings.
@@ -342,8 +343,6 @@ impl<P: Path> Core<P> {
             {
                 let same = is_same(speaker, listener, &left);
                 if same {
-                    // It talked there, and goes back there at once.
-                    speaker.listen(false);
                     speaker.arrival.adopt(left.ssrc, &numbers.standing);
                     speaker.figures.adopt(&numbers);
                 }
@@ -445,6 +444,7 @@ fn flow(speaker: &Leg, listener: &Leg, tap: bool) -> Option<(Socket, Flow)> {
         sequence_offset,
         timestamp_offset,
         ticks: listener.stream.ticks,
+        codec: from.codec,
         tap,
         standing,
     };
@@ -462,15 +462,17 @@ fn is_same(speaker: &Leg, listener: &Leg, left: &Flow) -> bool {
         && listener.relaying
 }
 
-/// Puts speaker and listener where the entry says they stand; returns what it has counted since the last time.
-fn take_in(speaker: &mut Leg, listener: &mut Leg, numbers: &FlowNumbers) -> FlowCounts {
-    let Way::OnPath { absorbed, .. } = &mut speaker.way else { return FlowCounts::default() };
+/// Puts speaker and listener where the entry says they stand; returns what it has counted since the last time, and
+/// whether anything could be heard in it.
+fn take_in(speaker: &mut Leg, listener: &mut Leg, numbers: &FlowNumbers) -> (FlowCounts, bool) {
+    let Way::OnPath { absorbed, loud, .. } = &mut speaker.way else { return (FlowCounts::default(), false) };
+    let heard = ::core::mem::replace(loud, numbers.loud) != numbers.loud;
     let fresh = numbers.counts.since(absorbed);
     *absorbed = numbers.counts;
     speaker.arrival.absorb(&fresh, &numbers.standing);
     speaker.figures.absorb(&fresh, numbers);
     listener.stream.absorb(&fresh, numbers);
-    fresh
+    (fresh, heard)
 }
 
 /// What a copied packet says.

@@ -11,7 +11,7 @@
 //!  step = sequence - highest
 //!  1 ≤ step ≤ 3000    Next: passed on to the sockets if timestamp - newest timestamp ≥ 80,000; otherwise highest,
 //!                     seen, timestamp, span + step (saturating), newest and samples (if the timestamp has moved),
-//!                     expected + step
+//!                     expected + step; loud + 1 if it says something
 //!  step ≥ -63, seen   Duplicate: received, octets, last; dropped
 //!  step ≥ -63         Late: passed on to the sockets if it is farther back than span; otherwise seen
 //!  all else           passed on to the sockets, nothing noted
@@ -22,6 +22,7 @@
 
 use ::core::net::SocketAddr;
 
+use duogate_channel::sound::Codec;
 use duogate_channel::time::Instant;
 
 use crate::action::Socket;
@@ -49,6 +50,8 @@ pub struct Flow {
     pub timestamp_offset: u32,
     /// Ticks of the speaker's clock, which is the listener's too, in 125 µs.
     pub ticks: u8,
+    /// What the sound is coded in: how silence is told.
+    pub codec: Codec,
     /// Copies of the packets are wanted, by [`Path::drain`].
     pub tap: bool,
     /// Where the speaker stands when the entry is switched on.
@@ -87,6 +90,9 @@ pub struct FlowNumbers {
     pub newest: Instant,
     /// Octets of payload in that packet, which are its ticks but in Opus.
     pub samples: u16,
+    /// Packets that said something, since the entry was switched on and modulo 2^16. Of each only the beginning need be
+    /// looked at.
+    pub loud: u16,
 }
 
 /// What an entry counts, from zero when it is switched on; packets and numbers modulo 2^32.

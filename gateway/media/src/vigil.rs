@@ -3,9 +3,8 @@
 //! Once a second both legs of a joined session are looked at. The losses of that second show in the window of packets
 //! seen, the jitter and the counts in the figures: no packet pays for any of it. Whether a party says anything but
 //! silence can only be seen in its packets: from the beginning, and after each look, they are read until one of them is not
-//! silent, which is the first with anybody who speaks. What the path beside the sockets forwards cannot be read: there a
-//! party that falls mute in mid-call goes unnoticed, not one that has said nothing since the beginning, for it stays with
-//! the sockets, and not one that sends nothing.
+//! silent, which is the first with anybody who speaks. What is forwarded beside the sockets is looked at there, at the
+//! beginning of each packet, and what can be heard is counted.
 
 use ::core::time::Duration;
 
@@ -17,12 +16,12 @@ use duogate_channel::time::Instant;
 
 use crate::core::Core;
 use crate::emodel::{Connection, burst_ratio, jitter_buffer};
-use crate::offload::Way;
 use crate::path::Path;
-use crate::relay::Content;
+use crate::relay::{Content, examine};
 use crate::reports::ticks;
 use crate::rtcp::Block;
 use crate::table::{Leg, State, pending};
+use crate::verdict::Origin;
 use crate::wheel::tick_from;
 
 /// How often a session is looked at.
@@ -159,6 +158,11 @@ impl Vigil {
         self.heard_at = now;
     }
 
+    /// The path has forwarded something that is not silence, at some time since the last look.
+    pub(crate) fn hear_beside(&mut self) {
+        self.heard_at = self.heard_at.max(self.looked_at);
+    }
+
     /// Takes in the losses that show in the window of the leg's newest packets.
     fn look_for_losses(&mut self, leg: &Leg) {
         let (expected, _) = leg.figures.counts();
@@ -230,6 +234,15 @@ pub(crate) fn is_loud(speaker: &Leg, content: Content, payload: &[u8]) -> bool {
     }
 }
 
+impl Leg {
+    /// Is it waited for that the party says something, and does it with this packet?
+    pub(crate) fn is_heard(&self, origin: Origin, packet: &[u8]) -> bool {
+        self.listening
+            && examine(self, origin, packet)
+                .is_ok_and(|(read, content, _)| is_loud(self, content, &packet[read.payload]))
+    }
+}
+
 /// Is all of a payload silence, or as good as silence? Up to the third step of the companding law, that is to 24 of
 /// 32,768. `None`: that cannot be told from these bytes.
 fn is_silence(far_end: &FarEnd, payload: &[u8]) -> Option<bool> {
@@ -248,6 +261,12 @@ fn is_silence(far_end: &FarEnd, payload: &[u8]) -> Option<bool> {
 }
 
 impl<P: Path> Core<P> {
+    /// The party has said something that is not silence.
+    pub(crate) fn hear_from(&mut self, now: Instant, place: u32, party: Party) {
+        self.table.slots[place as usize].leg(party).listen(false);
+        self.reports.of_mut(place, party).vigil.hear(now);
+    }
+
     /// The parties of a session hear each other from now on, or talk again after a hold.
     pub(crate) fn begin_vigil(&mut self, now: Instant, place: u32) {
         for party in Party::BOTH {
@@ -275,11 +294,7 @@ impl<P: Path> Core<P> {
             self.consult_path(place, party);
             let leg = self.table.slots[place as usize].leg(party);
             let vigil = &mut self.reports.of_mut(place, party).vigil;
-            match leg.way {
-                Way::Sockets | Way::Apart | Way::Waiting { .. } => leg.listen(true),
-                // What the path forwards cannot be read; what is encrypted or searched is read by others.
-                Way::OnPath { .. } | Way::Guarded | Way::Searched => vigil.heard_at = now,
-            }
+            leg.listen(true);
             vigil.look_for_losses(leg);
             vigil.looks += 1;
             if vigil.looks >= INTERVAL {

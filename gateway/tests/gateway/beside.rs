@@ -1,12 +1,13 @@
 //! Calls on the fast path, between two network namespaces: off it and on it again without a listener's noticing, and
 //! on it when the gateway is killed.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use duogate_channel::command::{Beginning, Command, FarEnd, LegOpening, PortChoice, Repeat, Source};
 use duogate_channel::counters::Counter;
 use duogate_channel::event::{Event, RecordOutcome};
 use duogate_channel::identity::{LocalPort, Party, Session, Tag};
+use duogate_channel::quality::Fault;
 use duogate_channel::sound::{Codec, RecordChannels, RecordFormat, RecordHold};
 use rustix::process::{Signal, kill_process};
 
@@ -207,6 +208,38 @@ fn a_stranger_is_not_forwarded_by_the_path_either() {
         assert_eq!(phone.hear_within(Duration::from_millis(50)), None, "nothing but what the party said");
     }
     call.wait_for(Counter::PathPassedStranger, 800);
+}
+
+#[test]
+fn a_party_that_falls_mute_is_told_of_within_5_seconds_and_its_call_stays_on_the_path() {
+    let Some(mut call) = Call::new() else { return };
+    let (by_socket, moves) = (call.figure(Counter::PacketsForwarded), call.figure(Counter::PathMoves));
+    let say = |call: &mut Call, packets: u32, octets: [u8; 2]| {
+        paced(0..packets, |_| {
+            for (phone, octet) in call.phones.iter_mut().zip(octets) {
+                phone.say(&[octet; 160]);
+            }
+            let _ = (call.hears(0, Some(160)), call.hears(1, Some(160)));
+        });
+    };
+    say(&mut call, 100, [0x11, 0x11]);
+    // Silence with either sign, as a telephone sends whose microphone is off.
+    let mute = Instant::now();
+    let told = loop {
+        say(&mut call, 5, [0x11, if mute.elapsed().as_millis() % 2 == 0 { 0xd5 } else { 0x55 }]);
+        match call.control.event_within(Duration::ZERO) {
+            Some(Event::Fault { party, fault, .. }) => break (party, fault),
+            Some(other) => panic!("{other:?}"),
+            None => assert!(mute.elapsed() < Duration::from_secs(8), "nobody tells"),
+        }
+    };
+    assert_eq!(told, (Party::Two, Some(Fault::Mute)));
+    assert!((3..=5).contains(&mute.elapsed().as_secs()), "{:?}", mute.elapsed());
+    say(&mut call, 80, [0x11, 0x11]);
+    let Event::Fault { party: Party::Two, fault: None, .. } = call.control.event() else { panic!("over") };
+    assert_eq!(call.figure(Counter::PathMoves), moves, "it never left the path");
+    assert_eq!(call.figure(Counter::PacketsForwarded), by_socket, "XDP forwarded all");
+    assert_eq!(call.figure(Counter::PathDirections), 2);
 }
 
 #[test]

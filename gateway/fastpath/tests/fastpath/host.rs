@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use aya::programs::{Xdp, XdpMode};
 use aya::{Ebpf, EbpfLoader};
-use duogate_fastpath::{BARE_PROGRAM, Error, FastPath, Flow, FlowIndex, Mode, Position, Settings};
+use duogate_fastpath::{BARE_PROGRAM, Error, FastPath, Flow, FlowIndex, Mode, Position, Quiet, Settings};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 /// The gateway's addresses, and the parties'.
@@ -247,6 +247,7 @@ pub(crate) fn flow(family: Family) -> Flow {
         sequence_offset: 65_000,
         timestamp_offset: 0xffff_0000,
         ticks: 1,
+        quiet: Quiet::Alaw,
         tap: None,
         position: Position { highest: 999, seen: 1, span: 64, timestamp: 49_840, ..Position::default() },
     }

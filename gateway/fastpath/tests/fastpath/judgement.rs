@@ -1,6 +1,6 @@
 //! What becomes of a frame, by running the program on frames of the test's own.
 
-use duogate_fastpath::{FastPath, Flow, PassReason};
+use duogate_fastpath::{FastPath, Flow, PassReason, Quiet};
 
 use crate::frames::{Action, Outcome, frame, parts, rtp, run};
 use crate::host::{FAMILIES, Family, GATEWAY_MAC, Host, PARTY_MAC, flow, index, leg, party};
@@ -204,4 +204,42 @@ fn a_next_hop_is_looked_up_once() {
     let counters = path.counters().unwrap();
     assert!((1..=seconds + 1).contains(&counters.lookups), "{counters:?} in {seconds} s");
     assert_eq!((counters.forwarded, counters.octets), (100, 16_000));
+}
+
+#[test]
+fn what_can_be_heard_is_told_from_silence() {
+    let Some(host) = Host::new() else { return };
+    let Some(path) = host.load(&host.settings()) else { return };
+    // With what silence is, the step of each law without its sign, and how many steps are as good as silence.
+    let companded = |inverted: u8, most: u8| move |octet: u8| (octet ^ inverted) & 0x7f > most;
+    let (alaw, mulaw) = (companded(0x55, 1), companded(0x7f, 3));
+    let heard = |quiet, family, payload: &[u8]| {
+        let flow = Flow { quiet, ..flow(family) };
+        path.table().on(index(0, family), &flow).unwrap();
+        let sent = rtp(8, 1000, 50_000, flow.ssrc, payload);
+        assert_eq!(run(&path, &frame(party(0, family), leg(0, family), &sent)).action, Action::Send);
+        path.table().off(index(0, family)).unwrap().loud == 1
+    };
+    for family in FAMILIES {
+        for octet in 0..=u8::MAX {
+            for place in [0, 3, 7] {
+                let payload = |silence| {
+                    let mut payload = [silence; 160];
+                    payload[place] = octet;
+                    payload
+                };
+                assert_eq!(heard(Quiet::Alaw, family, &payload(0xd5)), alaw(octet), "{octet:#x} at {place}");
+                assert_eq!(
+                    heard(Quiet::Mulaw, family, &payload(0xff)),
+                    mulaw(octet),
+                    "{octet:#x} at {place}"
+                );
+            }
+        }
+        assert!(!heard(Quiet::Alaw, family, &[0; 7]) && heard(Quiet::Alaw, family, &[0; 8]));
+        for length in 1..5 {
+            assert_eq!(heard(Quiet::Short, family, &vec![0; length]), length > 2);
+            assert!(heard(Quiet::Never, family, &vec![0; length]));
+        }
+    }
 }

@@ -35,8 +35,8 @@ impl Model {
         }
     }
 
-    /// Takes a packet that arrived at `now`.
-    fn take(&mut self, sequence: u16, timestamp: u32, payload: u16, now: u64) -> Fate {
+    /// Takes a packet of A-law, all of it this octet, that arrived at `now`.
+    fn take(&mut self, sequence: u16, timestamp: u32, (payload, octet): (u16, u8), now: u64) -> Fate {
         let fate = self.fate(sequence, timestamp);
         if fate == Fate::Passed {
             return fate;
@@ -54,6 +54,7 @@ impl Model {
         let step = sequence.wrapping_sub(position.highest);
         if step < 0x8000 {
             numbers.expected += u32::from(step);
+            numbers.loud += u16::from(payload >= 8 && (octet ^ 0x55) & 0x7f > 1);
             position.highest = sequence;
             position.seen = position.seen.checked_shl(u32::from(step)).unwrap_or(0) | 1;
             position.span = position.span.saturating_add(step);
@@ -80,12 +81,20 @@ fn steps() -> impl Strategy<Value = i32> {
     prop_oneof![6 => Just(1), 3 => -3..6_i32, 2 => -70..70_i32, 1 => 2_995..3_005_i32, 1 => any::<i32>()]
 }
 
+/// Of A-law: silence mostly.
+fn octets() -> impl Strategy<Value = u8> {
+    prop_oneof![2 => Just(0xd5), 2 => 0x50..0x58_u8, 1 => any::<u8>()]
+}
+
 fn timestamp_steps() -> impl Strategy<Value = i32> {
     prop_oneof![8 => Just(160), 2 => -400..900_i32, 1 => 79_990..80_010_i32, 1 => any::<i32>()]
 }
 
+/// By how much the number and the timestamp of a packet differ from those before; its length, and what it consists of.
+type Step = (i32, i32, (u16, u8));
+
 /// Packets, and where the flow stands when they begin.
-fn packets() -> impl Strategy<Value = (Position, Vec<(i32, i32, u16)>)> {
+fn packets() -> impl Strategy<Value = (Position, Vec<Step>)> {
     let position = (any::<u16>(), any::<u64>(), 0..100_u16, any::<u32>(), any::<u32>(), 0..100_000_u32);
     let position = position.prop_map(|(highest, seen, span, timestamp, transit, jitter)| Position {
         highest,
@@ -97,14 +106,14 @@ fn packets() -> impl Strategy<Value = (Position, Vec<(i32, i32, u16)>)> {
         worst: jitter,
         ..Position::default()
     });
-    (position, prop::collection::vec((steps(), timestamp_steps(), 1..400_u16), 1..120))
+    (position, prop::collection::vec((steps(), timestamp_steps(), (1..400_u16, octets())), 1..120))
 }
 
 fn runner(cases: u32) -> TestRunner {
     TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() })
 }
 
-fn follow(path: &FastPath, begin: Position, packets: &[(i32, i32, u16)]) -> Result<(), TestCaseError> {
+fn follow(path: &FastPath, begin: Position, packets: &[Step]) -> Result<(), TestCaseError> {
     let family = Family::Four;
     let mut flow = flow(family);
     flow.position = begin;
@@ -113,14 +122,14 @@ fn follow(path: &FastPath, begin: Position, packets: &[(i32, i32, u16)]) -> Resu
     table.on(index(0, family), &flow).unwrap();
     let mut model = Model { numbers: FlowNumbers { position: begin, ..FlowNumbers::default() } };
     let (mut sequence, mut timestamp) = (begin.highest, begin.timestamp);
-    for (step, timestamp_step, length) in packets {
+    for (step, timestamp_step, (length, octet)) in packets {
         sequence = u16::try_from((i64::from(sequence) + i64::from(*step)).rem_euclid(65_536)).unwrap();
         timestamp = timestamp.wrapping_add_signed(*timestamp_step);
-        let sent = rtp(8, sequence, timestamp, flow.ssrc, &vec![0xd5; usize::from(*length)]);
+        let sent = rtp(8, sequence, timestamp, flow.ssrc, &vec![*octet; usize::from(*length)]);
         let outcome = run(path, &frame(party(0, family), leg(0, family), &sent));
         let found = table.read(index(0, family)).unwrap();
         // The clock is the kernel's; when it looked is what it wrote.
-        let fate = model.take(sequence, timestamp, *length, found.position.last);
+        let fate = model.take(sequence, timestamp, (*length, *octet), found.position.last);
         let expected = match fate {
             Fate::Forwarded => Action::Send,
             Fate::Duplicate => Action::Drop,

@@ -7,9 +7,11 @@ use duogate_channel::event::{Event, LegStatistics};
 use duogate_channel::identity::{Party, Session};
 use duogate_channel::quality::Fault;
 use duogate_channel::sound::Codec;
+use duogate_channel::srtp::{Master, MasterKeys, Suite};
 use duogate_channel::time::Instant;
+use duogate_srtp::Outgoing;
 
-use crate::support::{PACKET, Speech, Table, World, far_end, limits};
+use crate::support::{PACKET, Speech, Table, World, far_end, limits, payload_type};
 
 const BOTH: [Codec; 2] = [Codec::Pcma, Codec::Pcma];
 
@@ -112,7 +114,7 @@ fn a_party_that_says_nothing_but_silence_is_found_while_the_other_talks() {
     assert!((3..5).contains(&after.as_secs()), "{after:?}");
     assert_eq!(faults(&world), [(Party::One, Some(Fault::Mute))]);
     assert!(world.is_on(session, Party::Two), "the one who talks is on the path meanwhile");
-    assert!(!world.is_on(session, Party::One), "the other is listened to");
+    assert!(world.is_on(session, Party::One), "and so is the other, who is heard there");
     assert!(statistics(&world, session, Party::One).quality.mute_milliseconds > 3_000);
     talk.until_told(&mut world, [Some(0x11), Some(0x11)]);
     assert_eq!(faults(&world)[1..], [(Party::One, None)]);
@@ -130,6 +132,85 @@ fn silence_in_mid_call_is_found_on_the_sockets() {
     let after = talk.until_told(&mut world, [Some(0x11), Some(0x55)]);
     assert!((3..=5).contains(&after.as_secs()), "{after:?}");
     assert_eq!(faults(&world), [(Party::Two, Some(Fault::Mute))]);
+}
+
+#[test]
+fn silence_in_mid_call_is_found_on_the_path_and_takes_nothing_off_it() {
+    for codec in [Codec::Pcma, Codec::Pcmu] {
+        // Silence and the loudest that is as good as silence, of each law and with either sign.
+        let quiet = if codec == Codec::Pcma { [0xd5, 0x54] } else { [0xff, 0x7c] };
+        for octet in quiet {
+            let mut world = World::with_table(limits(), Table::with_taps(false));
+            let session = world.pair([codec; 2]);
+            world.command(Command::Join { session });
+            let mut talk = Talk::new(session);
+            talk.speech.iter_mut().for_each(|speech| speech.payload_type = payload_type(codec));
+            talk.go_on(&mut world, 500, [Some(0x11), Some(0x11)]);
+            let moves = world.core.counters().path_moves;
+            assert!(world.is_on(session, Party::Two));
+            let after = talk.until_told(&mut world, [Some(0x11), Some(octet)]);
+            assert!((3..5).contains(&after.as_secs()), "{after:?}");
+            assert_eq!(faults(&world), [(Party::Two, Some(Fault::Mute))]);
+            let quality = statistics(&world, session, Party::Two).quality;
+            assert!((3_000..5_000).contains(&quality.mute_milliseconds), "{quality:?}");
+            talk.until_told(&mut world, [Some(0x11), Some(0x11)]);
+            assert_eq!(faults(&world)[1..], [(Party::Two, None)]);
+            assert_eq!(world.core.counters().path_moves, moves, "looking takes nothing off");
+        }
+    }
+}
+
+#[test]
+fn who_speaks_now_and_then_is_not_mute_on_the_path_either() {
+    let mut world = World::with_table(limits(), Table::with_taps(false));
+    let session = joined(&mut world);
+    let mut talk = Talk::new(session);
+    for _ in 0..10 {
+        talk.go_on(&mut world, 1, [Some(0x11), Some(0x11)]);
+        talk.go_on(&mut world, 124, [Some(0x11), Some(SILENCE)]);
+    }
+    assert_eq!(faults(&world), []);
+}
+
+#[test]
+fn silence_in_mid_call_is_found_where_keys_are_searched_for() {
+    let mut world = World::new(limits());
+    let session = joined(&mut world);
+    let far_end = FarEnd { telephone_event: None, in_band: true, ..far_end(Party::Two, Codec::Pcma) };
+    world.command(Command::FarEnd { session, party: Party::Two, far_end });
+    let mut talk = Talk::new(session);
+    talk.go_on(&mut world, 500, [Some(0x11), Some(0x11)]);
+    let after = talk.until_told(&mut world, [Some(0x11), Some(SILENCE)]);
+    assert!((3..=5).contains(&after.as_secs()), "{after:?}");
+    assert_eq!(faults(&world), [(Party::Two, Some(Fault::Mute))]);
+}
+
+#[test]
+fn silence_in_mid_call_is_found_in_what_is_encrypted() {
+    let mut world = World::new(limits());
+    let session = joined(&mut world);
+    let suite = Suite::AesCm128HmacSha1_80;
+    let master = Master::new(suite, &[1; 30]).unwrap();
+    let keys = Some(MasterKeys { suite, ours: master, theirs: master });
+    world.command(Command::Secure { session, party: Party::Two, keys, heard: None });
+    let mut sealer = Outgoing::new(suite, &master);
+    let mut speech = [Speech::new(71, 1, 1), Speech::new(72, 1, 1)];
+    let mut say = |world: &mut World, byte| {
+        let [one, two] = speech.each_mut().map(|speech| speech.next());
+        world.arrive(session, Party::One, Speech { byte: 0x11, ..one }.bytes()).unwrap();
+        let mut packet = Speech { byte, ..two }.bytes();
+        let length = packet.len();
+        packet.resize(length + suite.tag_octets(), 0);
+        sealer.seal_rtp(&mut packet, length).unwrap();
+        world.arrive(session, Party::Two, packet).unwrap();
+        world.pass(PACKET);
+    };
+    (0..500).for_each(|_| say(&mut world, 0x11));
+    assert_eq!(faults(&world), []);
+    (0..250).for_each(|_| say(&mut world, SILENCE));
+    assert_eq!(faults(&world), [(Party::Two, Some(Fault::Mute))]);
+    (0..60).for_each(|_| say(&mut world, 0x11));
+    assert_eq!(faults(&world)[1..], [(Party::Two, None)]);
 }
 
 #[test]

@@ -270,7 +270,7 @@ fn same(plain: &mut World, beside: &mut World, session: Session) {
     assert_eq!(told(plain), told(beside));
 }
 
-/// What both can know: the path does not see that somebody is mute.
+/// What both can know: the path looks at less of each packet to see that somebody is mute, and once a second.
 fn known(world: &World, session: Session) -> Option<Snapshot> {
     let mut snapshot = world.core.snapshot(session.slot)?;
     for leg in &mut snapshot.legs {

@@ -16,7 +16,7 @@ use duogate_channel::sound::Codec;
 use duogate_channel::time::Instant;
 use duogate_media::rtp::{HEADER_BYTES, Header, Packet};
 use duogate_media::{
-    Action, Core, DropReason, Job, Limits, Origin, Outlet, Socket, SoundStore, SoundView, Verdict,
+    Action, Core, DropReason, Job, Limits, Origin, Outlet, ROOM, Socket, SoundStore, SoundView, Verdict,
 };
 
 pub(crate) use listener::Listener;
@@ -262,7 +262,10 @@ impl World {
         mut bytes: Vec<u8>,
     ) -> Result<(), DropReason> {
         let socket = self.socket(session, party);
-        let verdict = self.core.receive(self.now, socket, Origin::Connected, &mut bytes, &mut self.tape);
+        let length = bytes.len();
+        bytes.resize(length + ROOM, 0);
+        let buffer = (&mut bytes[..], length);
+        let verdict = self.core.receive_into(self.now, socket, Origin::Connected, buffer, &mut self.tape);
         self.drain();
         match verdict {
             Verdict::Forward { socket, length } => {

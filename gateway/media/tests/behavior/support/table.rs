@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 
+use duogate_channel::sound::Codec;
 use duogate_channel::time::Instant;
 use duogate_media::rtp::{HEADER_BYTES, Header};
 use duogate_media::{Flow, FlowNumbers, Path, Socket, Tapped};
@@ -42,12 +43,14 @@ impl Table {
     pub(crate) fn packet(&mut self, now: Instant, socket: Socket, source: SocketAddr, packet: &[u8]) -> Done {
         let Some((flow, numbers)) = self.entries.get_mut(&socket) else { return Done::Passed };
         let Some(header) = plain(flow, source, packet) else { return Done::Passed };
-        let Some(order) = judge(&header, packet.len() - HEADER_BYTES, now, numbers) else {
+        let payload = &packet[HEADER_BYTES..];
+        let Some(order) = judge(&header, payload.len(), now, numbers) else {
             return Done::Passed;
         };
         if order == Order::Duplicate {
             return Done::Dropped;
         }
+        numbers.loud += u16::from(order == Order::Next && is_loud(flow.codec, payload));
         if flow.tap && self.ring.len() < self.room {
             self.ring.push_back((socket, now, order == Order::Late, packet.to_vec()));
         } else if flow.tap {
@@ -130,6 +133,21 @@ fn judge(header: &Header, octets: usize, now: Instant, numbers: &mut FlowNumbers
         measure(now, header.timestamp, numbers);
     }
     Some(order)
+}
+
+/// Does it say something, by its first octets?
+fn is_loud(codec: Codec, payload: &[u8]) -> bool {
+    let above = |inverted: u8, most: u8| {
+        payload
+            .first_chunk::<8>()
+            .is_some_and(|first| first.iter().any(|byte| (byte ^ inverted) & 0x7f > most))
+    };
+    match codec {
+        Codec::Pcma => above(0x55, 1),
+        Codec::Pcmu => above(0x7f, 3),
+        Codec::Opus => payload.len() > 2,
+        Codec::G722 => true,
+    }
 }
 
 /// RFC 3550 A.8, in integers.

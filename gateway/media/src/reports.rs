@@ -171,13 +171,26 @@ impl<P: Path> Core<P> {
                     None => self.counters.report_ports_refused += 1,
                 }
             }
-            (Rtcp::Port(_), Port::Open(socket)) => self.sockets.connect(socket),
-            (Rtcp::Port(_), Port::None | Port::Asked(_)) | (Rtcp::Off | Rtcp::Muxed, _) => {}
+            (Rtcp::Port(_), Port::None | Port::Asked(_) | Port::Open(_)) | (Rtcp::Off | Rtcp::Muxed, _) => {}
         }
+        self.direct_report_port(place, party);
+        let rtcp = &mut self.reports.of_mut(place, party).rtcp;
         if rtcp.phase == Phase::Off {
             rtcp.phase = Phase::Running;
             let interval = self.reports.interval(self.limits.report_interval, true);
             self.wheel.arm(self.timers.report(place, party), tick_from(now + interval));
+        }
+    }
+
+    /// A port for RTCP is connected, or listens while it is not known where the party's is.
+    pub(crate) fn direct_report_port(&mut self, place: u32, party: Party) {
+        let leg = &self.table.slots[place as usize].legs[party.index()];
+        let apart = leg.far_end.is_some_and(|far_end| matches!(far_end.rtcp, Rtcp::Port(_)));
+        let Port::Open(socket) = self.reports.of(place, party).rtcp.port else { return };
+        if leg.is_learning_reports() {
+            self.sockets.listen(socket);
+        } else if apart {
+            self.sockets.connect(socket);
         }
     }
 
@@ -200,7 +213,7 @@ impl<P: Path> Core<P> {
         match result {
             Ok(()) => {
                 rtcp.port = Port::Open(socket);
-                self.sockets.connect(socket);
+                self.direct_report_port(place, party);
             }
             Err(BindError::Taken | BindError::Refused) => {
                 rtcp.port = Port::None;
@@ -242,12 +255,15 @@ impl<P: Path> Core<P> {
         self.consult_path(place, Party::One);
         self.consult_path(place, Party::Two);
         let leaving = self.reports.of(place, party).rtcp.phase == Phase::Leaving;
+        if self.table.slots[place as usize].leg(party).end_learning_reports(now) {
+            self.direct_report_port(place, party);
+        }
         let leg = &mut self.table.slots[place as usize].legs[party.index()];
         let rtcp = &mut self.reports.of_mut(place, party).rtcp;
         let socket = match (leg.far_end.map(|far_end| far_end.rtcp), rtcp.port) {
             (Some(Rtcp::Muxed), _) => leg.socket,
-            (Some(Rtcp::Port(_)), Port::Open(socket)) => Some(socket),
-            (Some(Rtcp::Port(_)), Port::None | Port::Asked(_)) | (Some(Rtcp::Off) | None, _) => None,
+            (Some(Rtcp::Port(_)), Port::Open(socket)) if !leg.is_learning_reports() => Some(socket),
+            (Some(Rtcp::Port(_) | Rtcp::Off) | None, _) => None,
         };
         if let Some(socket) = socket {
             let report = rtcp.compose(now, &self.limits, leg, leaving);
@@ -280,16 +296,31 @@ impl<P: Path> Core<P> {
             Rtcp::Port(port) => Some((far_end.address.ip(), port)),
             Rtcp::Off | Rtcp::Muxed => None,
         });
-        let reason = match (place, origin) {
-            (None, _) => DropReason::Rtcp,
+        // From elsewhere only while that is learned.
+        let elsewhere = match (place, origin) {
             (Some(place), Origin::Address(address)) if place != (address.ip(), address.port()) => {
-                DropReason::Stranger
+                Some(address)
             }
-            _ if !is_rtcp(datagram) => DropReason::Malformed,
-            _ => match leg.open_report(datagram) {
-                Ok(length) => self.take_report(now, name, &datagram[..length]),
-                Err(reason) => reason,
-            },
+            _ => None,
+        };
+        if place.is_none() {
+            return Verdict::Drop(DropReason::Rtcp);
+        }
+        if elsewhere.is_some_and(|address| !leg.may_report_from(now, address)) {
+            return Verdict::Drop(DropReason::Stranger);
+        }
+        if !is_rtcp(datagram) {
+            return Verdict::Drop(DropReason::Malformed);
+        }
+        let reason = match leg.open_report(datagram) {
+            Ok(length) => {
+                let report = &datagram[..length];
+                if leg.is_learning_reports() && !self.learn_report_port(name, elsewhere, report) {
+                    return Verdict::Drop(DropReason::Stranger);
+                }
+                self.take_report(now, name, report)
+            }
+            Err(reason) => reason,
         };
         Verdict::Drop(reason)
     }

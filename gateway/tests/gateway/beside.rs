@@ -223,10 +223,10 @@ fn a_party_that_falls_mute_is_told_of_within_5_seconds_and_its_call_stays_on_the
         });
     };
     say(&mut call, 100, [0x11, 0x11]);
-    // Silence with either sign, as a telephone sends whose microphone is off.
+    // Silence, as a telephone sends whose microphone is off.
     let mute = Instant::now();
     let told = loop {
-        say(&mut call, 5, [0x11, if mute.elapsed().as_millis() % 2 == 0 { 0xd5 } else { 0x55 }]);
+        say(&mut call, 5, [0x11, 0xd5]);
         match call.control.event_within(Duration::ZERO) {
             Some(Event::Fault { party, fault, .. }) => break (party, fault),
             Some(other) => panic!("{other:?}"),

@@ -8,6 +8,7 @@ mod continuity;
 mod emodel;
 mod faults;
 mod holding;
+mod learning;
 mod offload;
 mod packets;
 mod playing;

@@ -14,6 +14,7 @@ pub mod private;
 pub mod process;
 pub mod receiver;
 pub mod scene;
+pub mod secured;
 pub mod sipp;
 pub mod story;
 pub mod talk;

@@ -5,6 +5,7 @@ use std::fs;
 use std::net::UdpSocket;
 use std::time::Duration;
 
+use duogate_channel::srtp::Suite;
 use duogate_phone::phone::Phone;
 use duogate_phone::violation::Violation;
 use duogate_phone::{Step, What};
@@ -12,6 +13,7 @@ use duogate_tests::duogate::{Changes, Duogate};
 use duogate_tests::patience::until;
 use duogate_tests::process::Process;
 use duogate_tests::scene::{STEP, Scene, answers, phone, rings};
+use duogate_tests::secured::SecuredParty;
 use duogate_tests::story::Story;
 use duogate_tests::wav;
 use rustix::process::{Pid, Signal, kill_process};
@@ -155,6 +157,72 @@ fn a_call_in_set_up_goes_on_with_its_tone_and_its_recording_to_come() {
     assert!(!wav::read(&scene.duogate.recording("later.wav")).channels[0].is_empty());
     scene.demand(0, &What::Ended);
     scene.demand_no_media();
+}
+
+/// Two parties with SRTP, and two lives of the gateway: each hears the other all the time, no packet index is ever used
+/// twice, and what was listened to in one life is not believed in the next.
+fn secured(suite: Suite) {
+    let suites = format!("srtp_suites = [\"{}\"]", suite.name());
+    let changes =
+        Changes::none().with("shutdown", "grace_seconds = 0").with("[trunk]", "srtp = \"required\"");
+    let mut duogate = Duogate::up(&changes.with("[trunk]", &suites));
+    let parties = [SecuredParty::start(suite, 0x11, 0x22), SecuredParty::start(suite, 0x22, 0x11)];
+    let mut application = duogate.application();
+    let parameters = json!({"to1_uri": parties[0].uri("one"), "to2_uri": parties[1].uri("two")});
+    let res_id = application.construct(&parameters);
+    application.events_until("on_connected", STEP);
+    let packets = || parties.each_ref().map(|party| party.hearing().packets);
+    let both_hear = |more: u64| {
+        let before = packets();
+        until("both hear each other", STEP, || {
+            packets().iter().zip(before).all(|(now, before)| *now > before + more)
+        });
+    };
+    // Beyond the end of the sequence numbers: the new gateway cannot know how often they have turned but by being told.
+    both_hear(150);
+    for life in 1..=2 {
+        let said = parties.each_ref().map(SecuredParty::said);
+        // What is said from now on has certainly been heard of when the gateway dies.
+        both_hear(50);
+        kill(&mut duogate);
+        both_hear(60);
+        for (party, said) in parties.iter().zip(said) {
+            party.replay(said);
+        }
+        both_hear(60);
+        for party in &parties {
+            let hearing = party.hearing();
+            assert_eq!((hearing.refused, hearing.reused, hearing.repeated), (0, 0, 0), "{hearing:?}");
+            assert!(hearing.strange <= 5, "{hearing:?}");
+            assert!(hearing.longest_gap < BUSY_GAP, "{hearing:?}");
+            assert_eq!(
+                hearing.streams.len(),
+                1 + life,
+                "a stream of its own under the same key: {hearing:?}"
+            );
+        }
+        let sent_again = said.iter().sum::<usize>().to_string().parse::<f64>().expect("a number");
+        // The counters are the new gateway's.
+        until("all of it is refused", STEP, || {
+            duogate
+                .metric("duogate_shard_dropped_replayed_total{shard=\"0\"}")
+                .is_some_and(|replayed| replayed >= sent_again)
+        });
+        assert_eq!(duogate.metric("duogate_shard_dropped_unauthentic_total{shard=\"0\"}"), Some(0.0));
+    }
+    assert_eq!(duogate.metric("duogate_calls{state=\"Connected\"}"), Some(1.0));
+    application.call("ext.duo_callback.drop", &json!({"res_id": res_id})).expect("it is dropped");
+    until("both are hung up", STEP, || parties.iter().all(|party| party.hearing().ended));
+}
+
+#[test]
+fn two_whose_sound_is_encrypted_go_on_talking_and_no_packet_index_is_used_twice() {
+    secured(Suite::AesCm128HmacSha1_80);
+}
+
+#[test]
+fn with_galois_counter_mode_too() {
+    secured(Suite::AeadAes128Gcm);
 }
 
 #[test]

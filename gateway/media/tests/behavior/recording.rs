@@ -103,6 +103,24 @@ fn reordered_packets_fall_into_their_places() {
 }
 
 #[test]
+fn a_first_packet_that_was_held_up_costs_one_step_and_no_glide() {
+    let (mut world, session) = recorded();
+    let late = Duration::from_millis(12);
+    world.pass(late);
+    world.say(session, Party::One, numbered(1)).unwrap();
+    world.pass(PACKET.checked_sub(late).unwrap());
+    for n in 2..60 {
+        world.say(session, Party::One, numbered(n)).unwrap();
+        world.pass(PACKET);
+    }
+    let [first, _] = stop(&mut world, session);
+    // The first one's rest lies where the second is by its own arrival; from there on all lies right.
+    let mut expected = vec![(QUIET, 96), (1, 64)];
+    expected.extend((2..60).map(|n| (n, 160)));
+    assert_eq!(runs(&first), expected);
+}
+
+#[test]
 fn loss_is_silence_and_a_duplicate_is_nothing() {
     let (mut world, session) = recorded();
     for n in [0, 1, 3, 4] {

@@ -46,7 +46,7 @@ struct Call {
     created: i64,
     /// Nothing is owed to the application any more; transactions may linger.
     told: bool,
-    /// Keeps the sounds at the gateway while the call lives.
+    /// Keeps the sounds at the gateway until the call is released.
     kept: Vec<Arc<Kept>>,
 }
 
@@ -189,6 +189,10 @@ impl Calls {
     pub(super) fn note(&mut self, note: &Note) {
         let Some(call) = self.calls.get_mut(&note.res_id) else { return };
         call.told = is_told(note);
+        if note.released {
+            // Its session closes: nobody hears them any more, while transactions may linger for half a minute.
+            call.kept.clear();
+        }
         let row = Change::Resource(Box::new(resource_row(note, call.created)));
         if let Some((res_id, mut changes)) = self.first.take_if(|(res_id, _)| *res_id == note.res_id) {
             // The resource first: what follows belongs to it.

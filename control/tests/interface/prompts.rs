@@ -15,7 +15,10 @@ struct Cache {
 
 impl Cache {
     fn start() -> Self {
-        let node = Node::start();
+        Self::of(Node::start())
+    }
+
+    fn of(node: Node) -> Self {
         Self { node, party: Party::start(Manner::Busy) }
     }
 
@@ -50,4 +53,14 @@ fn a_file_that_was_changed_is_decoded_anew_and_one_that_was_not_is_not() {
     .unwrap();
     assert_eq!(cache.play("prompt.wav"), SOUNDS, "another file of the same size in its place");
     assert_eq!(cache.play("prompt.wav"), 0);
+}
+
+#[test]
+fn a_call_that_is_over_holds_no_room_for_its_prompt() {
+    let cache = Cache::of(Node::start_with("", "[limits]\nprompt_megabytes = 1\n"));
+    // Two of them, in two codecs each, are more than there is room for; a call's transactions linger for seconds.
+    for name in ["one.wav", "two.wav", "three.wav", "four.wav"] {
+        cache.write(name, 60);
+        assert!(cache.play(name) >= SOUNDS, "{name}, and the tone of the first call");
+    }
 }

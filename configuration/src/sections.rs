@@ -111,6 +111,9 @@ pub struct Media {
     /// Callbacks at once that need them.
     #[serde(deserialize_with = "within::<_, 0, 100_000>")]
     pub max_transcoded: u32,
+    /// Threads that encode recordings in Opus.
+    #[serde(deserialize_with = "within::<_, 1, 64>")]
+    pub encoders: u32,
 }
 
 impl Default for Media {
@@ -136,6 +139,7 @@ impl Default for Media {
             codecs: vec![Codec::Pcma, Codec::Pcmu],
             transcoders: 1,
             max_transcoded: 100,
+            encoders: 1,
         }
     }
 }

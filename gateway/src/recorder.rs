@@ -103,13 +103,13 @@ pub fn finish(desk: &Desk, recorder: JoinHandle<io::Result<()>>, limit: Duration
     false
 }
 
-/// Runs the recorder until the desk closes.
+/// Runs the recorder, with so many threads that encode, until the desk closes.
 ///
 /// # Errors
 /// The system's, at start only.
-pub fn run(desk: &Arc<Desk>) -> io::Result<()> {
+pub fn run(desk: &Arc<Desk>, encoders: u32) -> io::Result<()> {
     let bell = desk.bell.file()?;
-    let encoder = Encoder::start()?;
+    let encoder = Encoder::start(encoders)?;
     tokio_uring::builder().entries(WRITES).start(async {
         let bell = File::from_std(bell.into());
         let mut recorder = Recorder::new(Arc::clone(desk), encoder);
@@ -228,11 +228,21 @@ impl Recorder {
             line.finish(Finished { take, outcome, duration: Duration::ZERO, bytes: 0 });
             return;
         };
+        let is_opus = layout.format == RecordFormat::Opus;
+        if is_opus && self.encoder.is_behind() {
+            tracing::warn!(
+                recording = take.recording.0,
+                "not begun: the encoders cannot keep up with those that run"
+            );
+            let outcome = RecordOutcome::Overrun;
+            line.finish(Finished { take, outcome, duration: Duration::ZERO, bytes: 0 });
+            return;
+        }
         let running = Running { timeline: Timeline::new(layout), lost: 0, writer: None };
         let running = Rc::new(RefCell::new(running));
         self.running.borrow_mut().insert((shard, take), Rc::clone(&running));
         let (shelf, line, desk) = (Rc::clone(&self.running), Arc::clone(line), Arc::clone(&self.desk));
-        let encoder = (layout.format == RecordFormat::Opus).then(|| self.encoder.clone());
+        let encoder = is_opus.then(|| self.encoder.clone());
         desk.open.fetch_add(1, Ordering::Relaxed);
         tokio_uring::spawn(async move {
             let file = File::from_std(file);
@@ -401,7 +411,7 @@ mod tests {
         tap.end(take, 800, 0);
         let recorder = {
             let desk = Arc::clone(&desk);
-            thread::spawn(move || run(&desk))
+            thread::spawn(move || run(&desk, 1))
         };
         until("the recorder has taken all", || {
             desk.lines[0].is_empty() && desk.open.load(Ordering::Relaxed) == 1

@@ -184,7 +184,7 @@ fn build(configuration: &Configuration) -> Result<House, GatewayError> {
     let desk = Arc::new(Desk { papers, bell: recorder_bell, lines, open, closing });
     let inboxes = doors.iter().map(|door| Arc::clone(&door.inbox)).collect();
     let pages = doors.iter().map(|door| door.page.clone()).collect();
-    let recorder = start_recorder(&desk)?;
+    let recorder = start_recorder(&desk, configuration.media.encoders)?;
     helpers.start(&help_lines).map_err(system("helper threads"))?;
     let shards = start_shards(&configuration.media.cores, setups)?;
     let bell = Doorbell::polled().map_err(io::Error::from).map_err(system("eventfd"))?;
@@ -325,10 +325,10 @@ fn address_count(configuration: &Configuration) -> u8 {
     u8::try_from(configuration.media.addresses().len()).unwrap_or(u8::MAX)
 }
 
-fn start_recorder(desk: &Arc<Desk>) -> Result<JoinHandle<io::Result<()>>, GatewayError> {
+fn start_recorder(desk: &Arc<Desk>, encoders: u32) -> Result<JoinHandle<io::Result<()>>, GatewayError> {
     let desk = Arc::clone(desk);
     let thread = thread::Builder::new().name("recorder".into());
-    thread.spawn(move || recorder::run(&desk)).map_err(system("recorder thread"))
+    thread.spawn(move || recorder::run(&desk, encoders)).map_err(system("recorder thread"))
 }
 
 fn start_shards(cores: &[u16], setups: Vec<Setup>) -> Result<Vec<JoinHandle<()>>, GatewayError> {

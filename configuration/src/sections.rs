@@ -282,6 +282,15 @@ pub struct Limits {
     /// Events that may wait for a slow WebSocket before it is closed.
     #[serde(deserialize_with = "within::<_, 1, 1_000_000>")]
     pub websocket_queue: u32,
+    /// Events that may wait for webhooks; with so many, callbacks with a `callback_url` are refused as overloaded.
+    #[serde(deserialize_with = "within::<_, 1, 1_000_000_000>")]
+    pub webhook_events: u32,
+    /// Events that may wait for the webhooks of one host and port; as above.
+    #[serde(deserialize_with = "within::<_, 1, 1_000_000_000>")]
+    pub webhook_events_per_host: u32,
+    /// Events without a webhook that may wait for somebody to subscribe; the oldest make room.
+    #[serde(deserialize_with = "within::<_, 1, 1_000_000_000>")]
+    pub uncollected_events: u32,
     /// Longest prompt.
     #[serde(deserialize_with = "within::<_, 1, 86_400>")]
     pub prompt_seconds: u32,
@@ -298,6 +307,9 @@ impl Default for Limits {
             max_batch: 100,
             max_websockets: 1000,
             websocket_queue: 10_000,
+            webhook_events: 4_000_000,
+            webhook_events_per_host: 2_000_000,
+            uncollected_events: 1_000_000,
             prompt_seconds: 600,
             prompt_megabytes: 128,
         }

@@ -148,8 +148,8 @@ impl Hub {
         let settling = self.inner.settling.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(mut settling) = settling else { return };
         let hand_on = |event: &Arc<EventRow>| {
-            if event.callback_url.is_some() {
-                webhooks.due(&event.res_id);
+            if let Some(callback_url) = &event.callback_url {
+                webhooks.due(&event.res_id, callback_url);
             }
             self.publish(event);
         };

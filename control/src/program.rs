@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use duogate_configuration::Configuration;
 use duogate_signaling::endpoint::Endpoint;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
@@ -14,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::api::listener::Bounded;
@@ -43,9 +42,6 @@ const LEAST_JOBS: usize = 16_384;
 /// Events that were committed and wait for the hub, which never waits itself.
 const COMMITTED: usize = 65_536;
 
-/// Events that nobody collected: so many are kept, whatever their age.
-const MOST_UNCOLLECTED: u64 = 1_000_000;
-
 /// How long calls may take to end once they were told to: two seconds of answers from the gateway and a few
 /// retransmissions of BYE.
 const ENDING: Duration = Duration::from_secs(8);
@@ -66,7 +62,7 @@ struct Running {
     store: Store,
     hub: Hub,
     closing: watch::Sender<bool>,
-    server: JoinHandle<std::io::Result<()>>,
+    server: JoinHandle<()>,
     grace: Duration,
 }
 
@@ -153,7 +149,7 @@ async fn start(configuration: Configuration, file: PathBuf) -> Result<Running, F
         papers,
         configuration: (configuration, file),
     });
-    let server = tokio::spawn(serve(listener, api::router(Arc::clone(&interface)), closed));
+    let server = tokio::spawn(listener.serve(api::router(Arc::clone(&interface)), closed));
     Ok(Running { interface, switchboard, store: opened.store, hub, closing, server, grace })
 }
 
@@ -212,7 +208,9 @@ fn open_store(
     let keeping = Keeping {
         released_seconds: settings.keep_released_seconds.into(),
         events_seconds: settings.keep_events_seconds.into(),
-        events: MOST_UNCOLLECTED,
+        events: configuration.limits.uncollected_events.into(),
+        webhook_events: configuration.limits.webhook_events.into(),
+        webhook_events_per_host: configuration.limits.webhook_events_per_host.into(),
         cdrs_seconds: settings.keep_cdrs_seconds.into(),
     };
     let room = (configuration.limits.max_calls as usize * JOBS_PER_CALL).max(LEAST_JOBS);
@@ -251,15 +249,6 @@ fn seed() -> [u8; 32] {
     seed
 }
 
-async fn serve(listener: Bounded, router: Router, mut closed: watch::Receiver<bool>) -> std::io::Result<()> {
-    axum::serve(listener, router)
-        .with_graceful_shutdown(async move {
-            // The sender lives as long as the program.
-            let _ = closed.wait_for(|closing| *closing).await;
-        })
-        .await
-}
-
 /// Says in the log when calls are taken: sockets are bound by now, the gateway may come later.
 async fn announce(link: link::Link, configuration: Configuration) {
     if link.attached().await {
@@ -272,7 +261,8 @@ async fn announce(link: link::Link, configuration: Configuration) {
 async fn watchdog(switchboard: Switchboard) {
     let Some(every) = supervisor::watchdog() else { return };
     loop {
-        if switchboard.status().await.is_ok() {
+        // Waits in the queue: one that is full is no sign of death, one that stands still is.
+        if switchboard.status_in_turn().await.is_ok() {
             supervisor::alive();
         }
         tokio::time::sleep(every).await;
@@ -283,9 +273,8 @@ async fn watchdog(switchboard: Switchboard) {
 async fn stop(running: Running, signals: &mut Signals) -> Result<(), Failure> {
     let Running { interface, switchboard, store, hub, closing, server, grace } = running;
     tracing::info!(grace_seconds = grace.as_secs(), "ending: no new calls are taken");
-    let _ = switchboard.drain(true).await;
     tokio::select! {
-        () = calls_over(&switchboard, grace) => {
+        () = drained(&switchboard, grace) => {
             switchboard.shut_down().await;
             calls_over(&switchboard, ENDING).await;
         }
@@ -319,6 +308,13 @@ async fn stop(running: Running, signals: &mut Signals) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Takes no new calls, and waits until those under way are over, at most so long.
+async fn drained(switchboard: &Switchboard, patience: Duration) {
+    // If the task has ended, so have all calls.
+    let _ = timeout(patience, switchboard.drain_in_turn()).await;
+    calls_over(switchboard, patience).await;
+}
+
 /// Waits until no callback owes an event any more, at most so long.
 async fn calls_over(switchboard: &Switchboard, patience: Duration) {
     until_status(switchboard, patience, |status| status.untold == 0).await;
@@ -326,15 +322,18 @@ async fn calls_over(switchboard: &Switchboard, patience: Duration) {
 
 /// Waits until things stand so, at most so long.
 async fn until_status(switchboard: &Switchboard, patience: Duration, is_so: impl Fn(&Status) -> bool) {
-    let deadline = Instant::now() + patience;
-    let mut look = tokio::time::interval(Duration::from_millis(50));
-    while Instant::now() < deadline {
-        look.tick().await;
-        match switchboard.status().await {
-            Ok(status) if !is_so(&status) => {}
-            _ => return,
+    let over = async {
+        let mut look = tokio::time::interval(Duration::from_millis(50));
+        loop {
+            look.tick().await;
+            match switchboard.status_in_turn().await {
+                Ok(status) if !is_so(&status) => {}
+                _ => return,
+            }
         }
-    }
+    };
+    // What is not so by then is left.
+    let _ = timeout(patience, over).await;
 }
 
 /// What a signal means.

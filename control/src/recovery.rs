@@ -3,7 +3,7 @@
 //! dialogs are kept for.)
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -292,7 +292,7 @@ fn acted(action: &Value, now: i64) -> Option<(&'static str, Value)> {
 
 /// The path of a recording as the application gave it, and since when it ran, where the journal has that.
 fn given(resource: &OpenResource, recording: &RecordingRow) -> (Value, Value) {
-    let is_its = |given: &Value| given.as_str().is_some_and(|given| given.ends_with(&recording.path));
+    let is_its = |given: &Value| given.as_str().is_some_and(|given| is_beneath_root(given, &recording.path));
     if is_its(&resource.view["record_file"]) {
         return (resource.view["record_file"].clone(), Value::Null);
     }
@@ -301,6 +301,14 @@ fn given(resource: &OpenResource, recording: &RecordingRow) -> (Value, Value) {
         Some(action) => (action["detail"].clone(), action["begin_time"].clone()),
         None => (recording.path.clone().into(), Value::Null),
     }
+}
+
+/// Whether a path as the application gave it, absolute or relative, is this one beneath the recording root.
+fn is_beneath_root(given: &str, path: &str) -> bool {
+    // `x/a.wav` is not `a.wav`, but `./a.wav` is.
+    let given = Path::new(given);
+    let relative: PathBuf = given.components().filter(|part| *part != Component::CurDir).collect();
+    if given.is_absolute() { relative.ends_with(path) } else { relative == Path::new(path) }
 }
 
 fn recorded(resource: &OpenResource, recording: &RecordingRow, rescued: &Rescued, now: i64) -> Value {

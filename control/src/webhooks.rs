@@ -9,9 +9,11 @@
 //!
 //! One worker at a time posts the events of one resource, oldest first, each until it was answered with 2xx;
 //! so they arrive in order. Bodies stay in the store until then: what is held here is one small entry a
-//! resource, and the store bounds how many there can be.
+//! resource, and the store bounds how many there can be. Hosts take turns, and each has a share of the workers, a small
+//! one while it does not take what it is sent: whoever shares a node with a dead webhook is not delayed by it.
 
-use std::collections::{HashMap, VecDeque};
+mod table;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,15 +21,12 @@ use duogate_configuration::{Secret, Webhook};
 use hmac::{Hmac, KeyInit, Mac};
 use prometheus::{IntCounterVec, IntGauge};
 use sha2::Sha256;
-use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::clock;
 use crate::store::rows::{Change, EventRow};
 use crate::store::{Job, Reader, Store};
-
-/// Posts under way at once. Each holds a connection and a few kilobytes.
-const WORKERS: usize = 64;
+use table::{Outcome, Table};
 
 /// Events that a worker reads from the store at a time.
 const PAGE: u32 = 32;
@@ -44,23 +43,6 @@ const SEARCH_EVERY: Duration = Duration::from_secs(30);
 /// Resources that one search asks the store for at a time.
 const SEARCH_PAGE: u32 = 1_000;
 
-/// Where one resource's delivery stands.
-#[derive(Clone, Copy, Debug)]
-enum State {
-    /// In the queue of those that can be worked on.
-    Due { failures: u32 },
-    /// A worker has it; `again` if an event came meanwhile.
-    Posting { again: bool },
-    /// Waits after a failure.
-    Waiting { failures: u32, until: Instant },
-}
-
-#[derive(Debug, Default)]
-struct Table {
-    states: HashMap<String, State>,
-    due: VecDeque<String>,
-}
-
 /// What the sender tells about itself.
 #[derive(Clone, Debug)]
 pub(crate) struct WebhookMetrics {
@@ -73,7 +55,6 @@ pub(crate) struct WebhookMetrics {
 #[derive(Debug)]
 struct Inner {
     table: Mutex<Table>,
-    wake: Notify,
     client: reqwest::Client,
     secret: Option<Secret>,
     store: Store,
@@ -105,40 +86,47 @@ impl Webhooks {
             .build()?;
         let secret = settings.secret.clone();
         let table = Mutex::default();
-        let wake = Notify::new();
-        Ok(Self { inner: Arc::new(Inner { table, wake, client, secret, store, reader, metrics }) })
+        Ok(Self { inner: Arc::new(Inner { table, client, secret, store, reader, metrics }) })
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
         self.inner.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A resource has an event to be posted.
-    pub(crate) fn due(&self, res_id: &str) {
-        let mut table = self.table();
-        match table.states.get_mut(res_id) {
-            None => {
-                table.states.insert(res_id.to_owned(), State::Due { failures: 0 });
-                table.due.push_back(res_id.to_owned());
-                self.inner.wake.notify_one();
-            }
-            Some(State::Posting { again }) => *again = true,
-            // Its turn will come, and then all its events.
-            Some(State::Due { .. } | State::Waiting { .. }) => {}
+    /// A resource has an event to be posted there.
+    pub(crate) fn due(&self, res_id: &str, callback_url: &str) {
+        self.table().due(res_id, crate::store::host(callback_url));
+        self.employ();
+    }
+
+    /// Sets workers to what is due.
+    fn employ(&self) {
+        while let Some(visit) = self.table().take() {
+            let own = self.clone();
+            tokio::spawn(async move {
+                let outcome = own.deliver(&visit.res_id).await;
+                own.table().put_back(visit, outcome, Instant::now());
+                own.employ();
+            });
         }
     }
 
     /// Works until the program ends.
     pub(crate) async fn run(self) {
-        for _ in 0..WORKERS {
-            tokio::spawn(self.clone().work());
-        }
+        self.table().open();
         let mut search = tokio::time::interval(SEARCH_EVERY);
         let mut tick = tokio::time::interval(Duration::from_millis(250));
         loop {
             tokio::select! {
-                _ = search.tick() => self.search().await,
-                _ = tick.tick() => self.wake_those_whose_gap_is_over(),
+                // What a former process left, then only what found no room on its way here.
+                _ = search.tick() => if self.inner.store.take_missed() {
+                    self.search().await;
+                },
+                _ = tick.tick() => {
+                    let waiting = self.table().wake(Instant::now());
+                    self.inner.metrics.waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+                    self.employ();
+                }
             }
         }
     }
@@ -149,10 +137,10 @@ impl Webhooks {
         loop {
             match self.inner.reader.with_pending(cursor, SEARCH_PAGE).await {
                 Ok(page) => {
-                    for res_id in &page {
-                        self.due(res_id);
+                    for (res_id, callback_url) in &page {
+                        self.due(res_id, callback_url);
                     }
-                    let Some(last) = page.last().filter(|_| page.len() == SEARCH_PAGE as usize) else {
+                    let Some((last, _)) = page.last().filter(|_| page.len() == SEARCH_PAGE as usize) else {
                         return;
                     };
                     cursor = last.clone();
@@ -161,70 +149,6 @@ impl Webhooks {
                     tracing::error!(%error, "the outbox cannot be read");
                     return;
                 }
-            }
-        }
-    }
-
-    fn wake_those_whose_gap_is_over(&self) {
-        let now = Instant::now();
-        let mut table = self.table();
-        let Table { states, due } = &mut *table;
-        let mut waiting = 0;
-        for (res_id, state) in states.iter_mut() {
-            if let State::Waiting { failures, until } = *state {
-                if until <= now {
-                    *state = State::Due { failures };
-                    due.push_back(res_id.clone());
-                    self.inner.wake.notify_one();
-                } else {
-                    waiting += 1;
-                }
-            }
-        }
-        self.inner.metrics.waiting.set(waiting);
-    }
-
-    async fn work(self) {
-        loop {
-            let Some((res_id, failures)) = self.take() else {
-                self.inner.wake.notified().await;
-                continue;
-            };
-            let delivered_all = self.deliver(&res_id).await;
-            self.put_back(res_id, failures, delivered_all);
-        }
-    }
-
-    fn take(&self) -> Option<(String, u32)> {
-        let mut table = self.table();
-        let res_id = table.due.pop_front()?;
-        let failures = match table.states.get(&res_id) {
-            Some(State::Due { failures }) => *failures,
-            _ => 0,
-        };
-        table.states.insert(res_id.clone(), State::Posting { again: false });
-        if !table.due.is_empty() {
-            self.inner.wake.notify_one();
-        }
-        Some((res_id, failures))
-    }
-
-    fn put_back(&self, res_id: String, failures: u32, outcome: Outcome) {
-        let mut table = self.table();
-        let again = matches!(table.states.get(&res_id), Some(State::Posting { again: true }));
-        match outcome {
-            Outcome::Failed { some_delivered } => {
-                let failures = if some_delivered { 1 } else { failures.saturating_add(1) };
-                let until = Instant::now() + gap(failures);
-                table.states.insert(res_id, State::Waiting { failures, until });
-            }
-            Outcome::Done if again => {
-                table.states.insert(res_id.clone(), State::Due { failures: 0 });
-                table.due.push_back(res_id);
-                self.inner.wake.notify_one();
-            }
-            Outcome::Done => {
-                table.states.remove(&res_id);
             }
         }
     }
@@ -295,13 +219,6 @@ impl Webhooks {
         let job = Job::keep_then(vec![Change::Delivered(vec![event_id])], then);
         self.inner.store.submit(job).is_ok() && forgotten.await.unwrap_or(false)
     }
-}
-
-/// How a worker's visit to a resource ended.
-#[derive(Clone, Copy, Debug)]
-enum Outcome {
-    Done,
-    Failed { some_delivered: bool },
 }
 
 /// The wait after so many failures in a row: 1 s, 2 s, 4 s … one hour, less up to a tenth so that many that

@@ -14,7 +14,7 @@ use super::error::Failure;
 use super::rest::{Asked, integer, known};
 use super::tokens::Caller;
 use super::transport::allow;
-use crate::store::rows::StoredCdr;
+use crate::store::rows::{CdrPlace, StoredCdr};
 
 /// Most records of one answer, and how many without a wish.
 const LIMITS: (i64, i64) = (10_000, 1_000);
@@ -51,14 +51,15 @@ pub(super) async fn cdrs(
     let mut asked = known(query, &["since", "until", "cursor", "limit"])?;
     let since = time("since", asked.remove("since"))?.unwrap_or(i64::MIN);
     let until = time("until", asked.remove("until"))?.unwrap_or(i64::MAX);
-    let cursor = integer("cursor", asked.remove("cursor"))?.unwrap_or(0);
+    let cursor = asked.remove("cursor").map(|text| text.parse::<CdrPlace>()).transpose();
+    let cursor = cursor.map_err(|_| Failure::parameter("cursor", "expected `next` of the page before"))?;
     let limit = integer("limit", asked.remove("limit"))?.unwrap_or(LIMITS.1);
     if !(1..=LIMITS.0).contains(&limit) {
         return Err(Failure::parameter("limit", format!("expected 1 to {}", LIMITS.0)));
     }
     let wanted = u32::try_from(limit).unwrap_or(1);
     let page = interface.reader.cdrs(since, until, cursor, wanted).await?;
-    let next = page.last().filter(|_| page.len() >= wanted as usize).map(|record| record.id);
+    let next = page.last().filter(|_| page.len() >= wanted as usize).map(|record| record.place);
     if wants_csv(&headers) {
         return Ok(csv(&page, next));
     }
@@ -95,7 +96,7 @@ fn wants_csv(headers: &HeaderMap) -> bool {
     csv > 0.0 && csv >= weight("application/json").unwrap_or(0.0)
 }
 
-fn csv(page: &[StoredCdr], next: Option<i64>) -> Response {
+fn csv(page: &[StoredCdr], next: Option<CdrPlace>) -> Response {
     let mut text = COLUMNS.join(",") + "\r\n";
     for record in page {
         let cells: Vec<String> = COLUMNS.iter().map(|column| cell(&record.body[*column])).collect();
@@ -104,8 +105,9 @@ fn csv(page: &[StoredCdr], next: Option<i64>) -> Response {
     }
     let kind = HeaderValue::from_static("text/csv; charset=utf-8; header=present");
     let mut response = ([(header::CONTENT_TYPE, kind)], text).into_response();
-    if let Some(next) = next {
-        response.headers_mut().insert("next-cursor", HeaderValue::from(next));
+    // Digits and a full stop are fit for a header.
+    if let Some(Ok(next)) = next.map(|next| HeaderValue::try_from(next.to_string())) {
+        response.headers_mut().insert("next-cursor", next);
     }
     response
 }

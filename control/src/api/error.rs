@@ -11,6 +11,9 @@ use crate::media::sounds::SoundError;
 use crate::store::Broken;
 use crate::switchboard::Refusal;
 
+/// When to come back with a callback whose webhook is behind: dead ones are tried less and less often.
+const WEBHOOK_RETRY: u64 = 60;
+
 /// A request that is not done, with all that its error object carries.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Failure {
@@ -142,6 +145,11 @@ impl From<Refusal> for Failure {
             Refusal::Api(error) => error.into(),
             Refusal::Store(_) => {
                 Self::new(-32603, "store_failed", StatusCode::SERVICE_UNAVAILABLE, refusal.to_string())
+            }
+            Refusal::Webhook => {
+                Self::new(-32003, "overloaded", StatusCode::TOO_MANY_REQUESTS, refusal.to_string())
+                    .with("parameter", "callback_url")
+                    .with("retry_after_seconds", WEBHOOK_RETRY)
             }
             Refusal::Busy => {
                 Self::new(-32003, "overloaded", StatusCode::SERVICE_UNAVAILABLE, refusal.to_string())

@@ -1,22 +1,53 @@
-//! The listening socket of HTTP: so many connections at once and no more.
+//! The listening socket of HTTP: so many connections at once and no more, each only as long as it is of use.
 
+use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::serve::Listener;
+use axum::Router;
+use axum::http::Request;
+use axum::response::Response;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::Service;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
 
 /// Connections beside WebSockets. Each costs some 20 kB.
 const PLAIN: usize = 1_024;
 
 /// Pause when the host has no descriptor left.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a connection may be open before a request of it has shown a token, or has been one that needs none where
+/// there are no tokens. Until then it holds a place that belongs to others.
+pub(crate) const STRANGER: Duration = Duration::from_secs(10);
+
+/// How long the head of a request may take, and how long a connection may be idle between two.
+const HEAD: Duration = Duration::from_secs(75);
+
+/// Set once a request of a connection was allowed in.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Known(Arc<AtomicBool>);
+
+impl Known {
+    /// A request of this connection was allowed in.
+    pub(crate) fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
 
 /// Accepts a bounded number of connections; more wait in the kernel's queue.
 pub(crate) struct Bounded {
@@ -29,21 +60,32 @@ impl Bounded {
     pub(crate) fn new(listener: TcpListener, websockets: usize) -> Self {
         Self { listener, places: Arc::new(Semaphore::new(websockets + PLAIN)) }
     }
-}
 
-impl Listener for Bounded {
-    type Io = Held;
-    type Addr = SocketAddr;
+    /// Serves until the program is about to end, and then until the last request is answered.
+    pub(crate) async fn serve(self, router: Router, mut closed: watch::Receiver<bool>) {
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                stream = self.accept() => {
+                    connections.spawn(connection(stream, router.clone(), closed.clone()));
+                }
+                Some(_) = connections.join_next() => {}
+                () = closing(&mut closed) => break,
+            }
+        }
+        drop(self);
+        while connections.join_next().await.is_some() {}
+    }
 
-    async fn accept(&mut self) -> (Held, SocketAddr) {
+    async fn accept(&self) -> Held {
         // The semaphore is never closed, so there is always a place in the end.
         let place = Arc::clone(&self.places).acquire_owned().await.ok();
         loop {
             match self.listener.accept().await {
-                Ok((stream, address)) => {
+                Ok((stream, _)) => {
                     // Answers are short and somebody waits for each. A socket that refuses is only slower.
                     let _ = stream.set_nodelay(true);
-                    return (Held { stream, _place: place }, address);
+                    return Held { stream, _place: place };
                 }
                 Err(error) => {
                     tracing::warn!(%error, "an HTTP connection could not be accepted");
@@ -52,9 +94,55 @@ impl Listener for Bounded {
             }
         }
     }
+}
 
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+async fn closing(closed: &mut watch::Receiver<bool>) {
+    // The sender lives as long as the program.
+    let _ = closed.wait_for(|closing| *closing).await;
+}
+
+/// Serves one connection to its end.
+async fn connection(stream: Held, router: Router, mut closed: watch::Receiver<bool>) {
+    let known = Known::default();
+    let service = Knowing { inner: TowerToHyperService::new(router), known: known.clone() };
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEAD);
+    let connection = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
+    let mut connection = pin!(connection);
+    let mut stranger = pin!(tokio::time::sleep(STRANGER));
+    let (mut told, mut looked) = (false, false);
+    loop {
+        tokio::select! {
+            // How it ended is for the other end, which knows.
+            _ = connection.as_mut() => return,
+            () = stranger.as_mut(), if !looked => {
+                if !known.is_set() {
+                    return;
+                }
+                looked = true;
+            }
+            () = closing(&mut closed), if !told => {
+                connection.as_mut().graceful_shutdown();
+                told = true;
+            }
+        }
+    }
+}
+
+/// Lets requests mark their connection.
+struct Knowing {
+    inner: TowerToHyperService<Router>,
+    known: Known,
+}
+
+impl Service<Request<Incoming>> for Knowing {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Future;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(self.known.clone());
+        self.inner.call(request)
     }
 }
 

@@ -49,7 +49,7 @@ pub(super) async fn readyz(State(interface): Shared) -> Response {
 pub(super) async fn metrics(State(interface): Shared, who: Extension<Caller>) -> Result<Response, Failure> {
     allow(&who, &[Right::Read])?;
     interface.figures.set(interface.switchboard.status().await?);
-    let totals = interface.reader.totals().await?;
+    let totals = interface.store.totals();
     interface.figures.set_outbox(totals, interface.hub.count(), interface.store.filling());
     let mut text = Vec::new();
     let encoder = TextEncoder::new();

@@ -1,7 +1,7 @@
 //! Who may do what.
 
 use axum::http::{HeaderMap, header};
-use duogate_configuration::{Right, Token};
+use duogate_configuration::{Right, Token, TokenHash};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -14,6 +14,8 @@ pub(crate) struct Tokens(Vec<Token>);
 pub(crate) struct Caller {
     /// The token's name, for the log; none without tokens.
     pub(crate) name: Option<String>,
+    /// By which the token is found again.
+    sha256: Option<TokenHash>,
     rights: Vec<Right>,
 }
 
@@ -34,7 +36,7 @@ impl Tokens {
     /// Who sent a request; none: nobody who may do anything.
     pub(crate) fn caller(&self, headers: &HeaderMap) -> Option<Caller> {
         if self.0.is_empty() {
-            return Some(Caller { name: None, rights: vec![Right::Call, Right::Read, Right::Operate] });
+            return Some(anyone());
         }
         let value = headers.get(header::AUTHORIZATION)?.as_bytes();
         let (scheme, token) = value.split_at_checked(7)?;
@@ -49,8 +51,24 @@ impl Tokens {
                 found = Some(candidate);
             }
         }
-        found.map(|token| Caller { name: Some(token.name.clone()), rights: token.rights.clone() })
+        found.map(holder)
     }
+
+    /// What somebody who came before may do by now; none: the token is gone.
+    pub(crate) fn again(&self, caller: &Caller) -> Option<Caller> {
+        if self.0.is_empty() {
+            return Some(anyone());
+        }
+        self.0.iter().find(|token| Some(&token.sha256) == caller.sha256.as_ref()).map(holder)
+    }
+}
+
+fn anyone() -> Caller {
+    Caller { name: None, sha256: None, rights: vec![Right::Call, Right::Read, Right::Operate] }
+}
+
+fn holder(token: &Token) -> Caller {
+    Caller { name: Some(token.name.clone()), sha256: Some(token.sha256), rights: token.rights.clone() }
 }
 
 /// Whether a browser sent this from a page of somebody else. Without tokens, a page that the operator looks at
@@ -91,6 +109,21 @@ mod tests {
         let caller = tokens().caller(&headers(header::AUTHORIZATION, "Bearer secret")).unwrap();
         assert_eq!(caller.name.as_deref(), Some("app"));
         assert!(caller.may(&[Right::Call, Right::Read]) && !caller.may(&[Right::Read, Right::Operate]));
+    }
+
+    #[test]
+    fn a_token_that_was_taken_back_opens_nothing_any_more() {
+        let caller = tokens().caller(&headers(header::AUTHORIZATION, "Bearer secret")).unwrap();
+        assert_eq!(tokens().again(&caller), Some(caller.clone()));
+        let mut less = tokens();
+        less.0[0].rights = vec![Right::Read];
+        assert!(!less.again(&caller).unwrap().may(&[Right::Call]), "its rights are what they are by now");
+        let other: TokenHash = "00".repeat(32).parse().unwrap();
+        let others =
+            Tokens::new(vec![Token { name: "app".into(), sha256: other, rights: vec![Right::Call] }]);
+        assert_eq!(others.again(&caller), None);
+        let anyone = Tokens::default().caller(&HeaderMap::new()).unwrap();
+        assert_eq!(tokens().again(&anyone), None, "tokens are needed by now");
     }
 
     #[test]

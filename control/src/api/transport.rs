@@ -1,11 +1,12 @@
 //! What HTTP adds: sizes, types, tokens, how many at once.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::{Request, State};
+use axum::extract::{FromRequest, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -13,6 +14,7 @@ use duogate_configuration::Right;
 use serde_json::json;
 
 use super::error::{Failure, refuse};
+use super::listener::Known;
 use super::rpc::Context;
 use super::tokens::{Caller, is_from_foreign_page};
 use super::{Interface, websocket};
@@ -21,6 +23,9 @@ type Shared = State<Arc<Interface>>;
 
 /// Paths that need no token: they tell nothing but that the program runs, or what its interface looks like.
 const OPEN: &[&str] = &["/healthz", "/readyz", "/openapi.json", "/"];
+
+/// How long the body of a request may take. One of 64 KiB takes that long at 50 kbit/s.
+const BODY: Duration = Duration::from_secs(10);
 
 /// Stands before every handler: who asks, from where, and whether there is room.
 pub(crate) async fn guard(State(interface): Shared, mut request: Request, next: Next) -> Response {
@@ -33,6 +38,9 @@ pub(crate) async fn guard(State(interface): Shared, mut request: Request, next: 
             return refuse(StatusCode::UNAUTHORIZED, &failure.object(), None);
         };
         request.extensions_mut().insert(caller);
+        if let Some(known) = request.extensions().get::<Known>() {
+            known.set();
+        }
     }
     let Ok(_turn) = interface.at_once.try_acquire() else {
         let object = json!({"code": -32003, "message": "too many requests at once",
@@ -56,11 +64,11 @@ pub(crate) async fn post(
     State(interface): Shared,
     axum::Extension(caller): axum::Extension<Caller>,
     headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    body: Result<Timely, Unread>,
 ) -> Response {
     let body = match body {
-        Ok(body) => body,
-        Err(rejection) => return unread(&rejection),
+        Ok(Timely(body)) => body,
+        Err(unread) => return unread.into_response(),
     };
     if !is_json(&headers) {
         let failure = Failure::request("the Content-Type must be application/json");
@@ -88,14 +96,42 @@ pub(crate) async fn post(
     response
 }
 
-fn unread(rejection: &BytesRejection) -> Response {
-    let status = rejection.status();
-    let failure = if status == StatusCode::PAYLOAD_TOO_LARGE {
-        Failure::request(format!("the body is larger than {} bytes", super::LARGEST_BODY))
-    } else {
-        Failure::request("the body could not be read")
-    };
-    refuse(status, &failure.object(), None)
+/// A body that came in time.
+pub(crate) struct Timely(Bytes);
+
+/// Why a body was not read.
+pub(crate) enum Unread {
+    Refused(BytesRejection),
+    Late,
+}
+
+impl<S: Send + Sync> FromRequest<S> for Timely {
+    type Rejection = Unread;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Unread> {
+        match tokio::time::timeout(BODY, Bytes::from_request(request, state)).await {
+            Ok(Ok(body)) => Ok(Self(body)),
+            Ok(Err(rejection)) => Err(Unread::Refused(rejection)),
+            Err(_) => Err(Unread::Late),
+        }
+    }
+}
+
+impl IntoResponse for Unread {
+    fn into_response(self) -> Response {
+        let (status, failure) = match self {
+            Self::Late => {
+                let failure = format!("the body took longer than {} seconds", BODY.as_secs());
+                (StatusCode::REQUEST_TIMEOUT, Failure::request(failure))
+            }
+            Self::Refused(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+                let failure = format!("the body is larger than {} bytes", super::LARGEST_BODY);
+                (StatusCode::PAYLOAD_TOO_LARGE, Failure::request(failure))
+            }
+            Self::Refused(rejection) => (rejection.status(), Failure::request("the body could not be read")),
+        };
+        refuse(status, &failure.object(), None)
+    }
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

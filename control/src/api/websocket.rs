@@ -4,7 +4,8 @@
 //! event, which the kernel's taking it does not say.
 
 use std::collections::VecDeque;
-use std::future::pending;
+use std::future::{Future, pending};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,8 +17,8 @@ use super::Interface;
 use super::rpc::{Answer, Context};
 use super::tokens::Caller;
 use crate::events::Listening;
-use crate::store::Job;
 use crate::store::rows::{Change, EventRow};
+use crate::store::{self, Job, Reader};
 
 /// Larger ones, up to this, are read to be refused in words; still larger ones end the connection.
 pub(crate) const LARGEST_READ: usize = 2 * LARGEST_MESSAGE;
@@ -46,6 +47,10 @@ const UNCONFIRMED: usize = 65_536;
 /// Events that are read from the outbox at a time.
 const REPLAY: u32 = 256;
 
+/// Pings without an answer, [`COLLECT`] events each, with which no more is read from the outbox: what waits there is
+/// handed on as fast as the peer confirms it, and what happens meanwhile goes beside it.
+const AHEAD: usize = 32;
+
 /// Why a connection ends.
 enum End {
     /// The peer has gone.
@@ -60,6 +65,8 @@ struct Connection {
     caller: Caller,
     id: u64,
     too_slow: watch::Receiver<bool>,
+    /// What is on its way from the outbox.
+    replay: Option<Replay>,
     /// Events sent since the last ping.
     sent: Vec<String>,
     /// Pings that were not answered, each with the events before it.
@@ -81,6 +88,7 @@ pub(crate) async fn serve(
         caller,
         id,
         too_slow,
+        replay: None,
         sent: Vec::new(),
         pings: VecDeque::new(),
         next_ping: 0,
@@ -125,9 +133,13 @@ impl Connection {
                     Err(_) => Ok(()),
                 },
                 event = next(&mut events) => self.event(&event).await,
+                page = page(&mut self.replay), if self.pings.len() < AHEAD => self.replayed(page).await,
                 _ = self.too_slow.changed() => Err(too_slow()),
                 _ = ping.tick() => self.send(Message::Ping(axum::body::Bytes::new())).await,
-                _ = collect.tick() => self.ping().await,
+                _ = collect.tick() => match self.known() {
+                    Ok(()) => self.ping().await,
+                    Err(end) => Err(end),
+                },
                 () = closing(&mut shutdown) => self.last(&mut events).await,
             };
             if let Err(end) = outcome {
@@ -155,6 +167,7 @@ impl Connection {
             }
             Message::Close(_) => return Err(End::Gone),
         };
+        self.known()?;
         let interface = Arc::clone(&self.interface);
         let context = Context { caller: self.caller.clone(), socket: Some(self.id), idempotency_key: None };
         work.spawn(async move { interface.rpc(&body, &context).await });
@@ -165,20 +178,40 @@ impl Connection {
         if let Some(body) = answer.body {
             self.send(Message::text(body.to_string())).await?;
         }
-        if answer.replay { self.replay().await } else { Ok(()) }
+        if answer.replay && self.replay.is_none() {
+            self.replay = Some(Replay::new(self.interface.reader.clone()));
+        }
+        Ok(())
     }
 
-    /// Sends what waits in the outbox since nobody was there to collect it.
-    async fn replay(&mut self) -> Result<(), End> {
-        let mut place = 0;
-        loop {
-            let Ok(page) = self.interface.reader.uncollected(place, REPLAY).await else { return Ok(()) };
-            let Some((last, _)) = page.last() else { return Ok(()) };
-            place = *last;
-            for (_, event) in &page {
-                self.event(event).await?;
+    /// The token may be gone, or have other rights, since the connection was made.
+    fn known(&mut self) -> Result<(), End> {
+        match self.interface.tokens.load().again(&self.caller) {
+            Some(caller) => {
+                self.caller = caller;
+                Ok(())
             }
+            None => Err(End::Closed(close_code::POLICY, "the token is not known any more")),
         }
+    }
+
+    /// Sends a page of what waited in the outbox, and asks for the next.
+    async fn replayed(&mut self, page: store::Answer<Page>) -> Result<(), End> {
+        self.replay = None;
+        let page = match page {
+            Ok(page) => page,
+            Err(error) => {
+                tracing::error!(%error, "the outbox cannot be read");
+                return Ok(());
+            }
+        };
+        if let Some((place, _)) = page.events.last() {
+            self.replay = Some(Replay::after(self.interface.reader.clone(), *place, page.until));
+        }
+        for (_, event) in &page.events {
+            self.event(event).await?;
+        }
+        Ok(())
     }
 
     async fn event(&mut self, event: &EventRow) -> Result<(), End> {
@@ -230,6 +263,40 @@ impl Connection {
             },
             _ = self.too_slow.changed() => Err(too_slow()),
         }
+    }
+}
+
+/// Events of the outbox, each with its place.
+struct Page {
+    events: Vec<(i64, EventRow)>,
+    /// The last place there was when the replay began: what came later is sent as it happens.
+    until: i64,
+}
+
+/// The next page of what waits in the outbox since nobody was there to collect it. The question goes on while the
+/// connection does something else.
+struct Replay(Pin<Box<dyn Future<Output = store::Answer<Page>> + Send>>);
+
+impl Replay {
+    fn new(reader: Reader) -> Self {
+        Self(Box::pin(async move {
+            let until = reader.last_place().await?;
+            Ok(Page { events: reader.uncollected(0, until, REPLAY).await?, until })
+        }))
+    }
+
+    fn after(reader: Reader, place: i64, until: i64) -> Self {
+        Self(Box::pin(
+            async move { Ok(Page { events: reader.uncollected(place, until, REPLAY).await?, until }) },
+        ))
+    }
+}
+
+/// The page that was asked for; never, if none was.
+async fn page(replay: &mut Option<Replay>) -> store::Answer<Page> {
+    match replay {
+        Some(Replay(page)) => page.await,
+        None => pending().await,
     }
 }
 

@@ -229,7 +229,11 @@ impl Sounds {
         let kept = match made {
             Ok(kept) => Arc::clone(kept),
             Err(error) => {
-                self.kept().remove(&key);
+                // Another place may be there by now, with a sound in it that others play.
+                let mut all = self.kept();
+                if all.get(&key).is_some_and(|other| Arc::ptr_eq(other, &place)) {
+                    all.remove(&key);
+                }
                 return Err(error);
             }
         };

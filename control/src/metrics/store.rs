@@ -62,6 +62,11 @@ impl StoreMetrics {
         self.trouble.set(1);
     }
 
+    /// A change cannot be written, whatever the host does.
+    pub(crate) fn given_up(&self) {
+        self.failures.inc();
+    }
+
     /// An event found no room on its way to its receivers.
     pub(crate) fn missed(&self) {
         self.missed.inc();

@@ -1,17 +1,41 @@
 //! One connection: frames in, messages out, keep-alives and limits of time.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use duogate_signaling::endpoint::Listener;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, timeout};
 
 use super::framing::{Frame, LONGEST_MESSAGE, look};
 
-/// Messages that may wait for a peer that reads slowly. More are as if they could not be sent.
-pub(super) const QUEUE: usize = 64;
+/// Messages that may wait for a peer that reads slowly: two for each of 4,000 calls that end at once over one
+/// connection. More are as if they could not be sent.
+pub(super) const QUEUE: usize = 8_192;
+
+/// Octets that may wait on all connections together, in units of [`UNIT`]: 64 MiB.
+pub(super) const WAITING: usize = 65_536;
+
+/// What an octet that waits is counted in.
+const UNIT: usize = 1_024;
+
+/// A message that waits to be written, and holds its room until it is.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    bytes: Vec<u8>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Waiting {
+    /// None: there is no room.
+    pub(super) fn new(bytes: &[u8], room: &Arc<Semaphore>) -> Option<Self> {
+        let units = u32::try_from(bytes.len().div_ceil(UNIT)).ok()?;
+        let room = Arc::clone(room).try_acquire_many_owned(units).ok()?;
+        Some(Self { bytes: bytes.to_vec(), _room: room })
+    }
+}
 
 /// How long the first message of a connection may take, and the rest of one that has begun.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -42,7 +66,7 @@ pub(crate) enum Heard {
         /// Which.
         number: Number,
         /// Takes messages for the peer.
-        messages: mpsc::Sender<Vec<u8>>,
+        messages: mpsc::Sender<Waiting>,
     },
     /// A whole message.
     Message {
@@ -78,7 +102,7 @@ impl Heard {
 pub(super) struct Work {
     pub(super) ends: Ends,
     pub(super) heard: mpsc::Sender<Heard>,
-    pub(super) messages: mpsc::Receiver<Vec<u8>>,
+    pub(super) messages: mpsc::Receiver<Waiting>,
     /// Between two keep-alives, if it was made by us.
     pub(super) keep_alive: Option<Duration>,
     /// How long no message may come or go.
@@ -118,8 +142,8 @@ where
             },
             message = work.messages.recv() => match message {
                 None => return false,
-                Some(bytes) => {
-                    if !write(&mut writing, &bytes).await {
+                Some(message) => {
+                    if !write(&mut writing, &message.bytes).await {
                         return true;
                     }
                     used = Instant::now();

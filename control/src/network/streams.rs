@@ -12,11 +12,12 @@ use duogate_signaling::endpoint::Listener;
 use prometheus::IntCounter;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
 use super::NetworkError;
-use super::connection::{Ends, Heard, KEEP_ALIVE, Number, QUEUE, Work, carry};
+use super::connection::{Ends, Heard, KEEP_ALIVE, Number, QUEUE, WAITING, Waiting, Work, carry};
 use super::tls::Papers;
 
 /// What connections have told and the switchboard has not yet heard.
@@ -38,7 +39,7 @@ const BACKLOG: i32 = 1_024;
 #[derive(Debug)]
 struct Known {
     number: Number,
-    messages: mpsc::Sender<Vec<u8>>,
+    messages: mpsc::Sender<Waiting>,
 }
 
 /// What all connections share.
@@ -50,6 +51,8 @@ struct Shared {
     most: usize,
     open: AtomicUsize,
     numbers: AtomicU64,
+    /// Room for messages that wait to be written.
+    waiting: Arc<Semaphore>,
     /// Connections made to us, by source.
     sources: Mutex<HashMap<IpAddr, usize>>,
 }
@@ -77,6 +80,7 @@ impl Streams {
             most: sip.max_connections as usize,
             open: AtomicUsize::new(0),
             numbers: AtomicU64::new(0),
+            waiting: Arc::new(Semaphore::new(WAITING)),
             sources: Mutex::default(),
         });
         for (index, listen) in sip.listen.iter().enumerate() {
@@ -106,17 +110,27 @@ impl Streams {
     /// Sends over the connection there is, or over a new one (RFC 3261 section 18.1.1).
     pub(super) fn send(&mut self, listener: Listener, peer: SocketAddr, bytes: &[u8]) {
         let ends = Ends { listener, peer };
-        let sent = match self.connections.get(&ends) {
-            Some(known) => known.messages.try_send(bytes.to_vec()).is_ok(),
-            None => false,
-        };
-        if !sent && !self.connect(ends, bytes) {
+        let sent = Waiting::new(bytes, &self.shared.waiting).is_some_and(|message| self.pass(ends, message));
+        if !sent {
             self.refused.inc();
         }
     }
 
-    fn connect(&mut self, ends: Ends, bytes: &[u8]) -> bool {
-        // One that takes no more messages is as good as broken; its task ends when its sender is gone.
+    /// Leaves a message with its connection. One that has ended is replaced, never one that lives: answers to what went
+    /// before come back over it.
+    fn pass(&mut self, ends: Ends, message: Waiting) -> bool {
+        let message = match self.connections.get(&ends) {
+            Some(known) => match known.messages.try_send(message) {
+                Ok(()) => return true,
+                Err(TrySendError::Full(_)) => return false,
+                Err(TrySendError::Closed(message)) => message,
+            },
+            None => message,
+        };
+        self.connect(ends, message)
+    }
+
+    fn connect(&mut self, ends: Ends, message: Waiting) -> bool {
         self.connections.remove(&ends);
         let Some(listen) = self.listens.get(usize::from(ends.listener.0)).copied() else { return false };
         let number = self.shared.number();
@@ -126,7 +140,7 @@ impl Streams {
         };
         let (messages, queue) = mpsc::channel(QUEUE);
         // The queue is new and empty.
-        let taken = messages.try_send(bytes.to_vec()).is_ok();
+        let taken = messages.try_send(message).is_ok();
         self.connections.insert(ends, Known { number, messages });
         let name = self.names.get(&ends.peer).cloned();
         tokio::spawn(make(place, listen, ends, number, name, queue));
@@ -261,7 +275,7 @@ async fn make(
     ends: Ends,
     number: Number,
     name: Option<String>,
-    queue: mpsc::Receiver<Vec<u8>>,
+    queue: mpsc::Receiver<Waiting>,
 ) {
     let shared = Arc::clone(&place.shared);
     let work = Work {

@@ -116,6 +116,22 @@ async fn rfc5626_4_4_1_a_keep_alive_is_answered_and_nonsense_ends_the_connection
 }
 
 #[tokio::test]
+async fn rfc3261_18_1_1_many_messages_at_once_go_over_one_connection() {
+    const MANY: usize = 1_000;
+    let mut node = Node::new(Transport::Tcp, |_| {});
+    let peer = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = peer.local_addr().unwrap();
+    for _ in 0..MANY {
+        node.send(address);
+    }
+    let (mut stream, _) = timeout(Duration::from_secs(10), peer.accept()).await.unwrap().unwrap();
+    let mut all = vec![0; MANY * MESSAGE.len()];
+    timeout(Duration::from_secs(10), stream.read_exact(&mut all)).await.unwrap().unwrap();
+    assert!(all.chunks(MESSAGE.len()).all(|message| message == MESSAGE));
+    assert!(timeout(Duration::from_millis(100), peer.accept()).await.is_err(), "no other was made");
+}
+
+#[tokio::test]
 async fn rfc3261_8_1_3_1_a_peer_that_is_not_there_is_told_of() {
     let mut node = Node::new(Transport::Tcp, |_| {});
     let nobody = free();

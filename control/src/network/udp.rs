@@ -32,6 +32,8 @@ pub(super) struct Datagrams {
     sockets: Vec<(Listener, UdpSocket)>,
     buffer: Box<[u8]>,
     refused: IntCounter,
+    /// Where the next look begins: behind the socket that was read last, so that a busy one does not starve others.
+    next: usize,
 }
 
 impl Datagrams {
@@ -46,14 +48,17 @@ impl Datagrams {
             socket.map(|socket| (listener, socket))
         });
         let sockets = sockets.collect::<Result<_, _>>()?;
-        Ok(Self { sockets, buffer: vec![0; LONGEST_DATAGRAM].into_boxed_slice(), refused })
+        Ok(Self { sockets, buffer: vec![0; LONGEST_DATAGRAM].into_boxed_slice(), refused, next: 0 })
     }
 
     /// Waits until a socket has something. Safe to be dropped and called again.
     pub(super) async fn readable(&self) -> usize {
         poll_fn(|context| {
-            for (index, (_, socket)) in self.sockets.iter().enumerate() {
-                if socket.poll_recv_ready(context).is_ready() {
+            for step in 0..self.sockets.len() {
+                let index = (self.next + step) % self.sockets.len();
+                if let Some((_, socket)) = self.sockets.get(index)
+                    && socket.poll_recv_ready(context).is_ready()
+                {
                     return Poll::Ready(index);
                 }
             }
@@ -65,6 +70,7 @@ impl Datagrams {
     /// Takes one datagram from a socket, if there is one.
     pub(super) fn receive(&mut self, index: usize) -> Option<(Listener, SocketAddr, &[u8])> {
         let (listener, socket) = self.sockets.get(index)?;
+        self.next = index + 1;
         loop {
             match socket.try_recv_from(&mut self.buffer) {
                 Ok((length, source)) => {

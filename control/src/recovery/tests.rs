@@ -160,3 +160,19 @@ fn the_manifest_has_a_line_for_each_recording_that_broke_off() {
     let lost = line(&resource, &resource.recordings[0], &Rescued::new(), 10_000);
     assert_eq!((&lost["bytes"], &lost["format"]), (&json!(0), &Value::Null));
 }
+
+#[test]
+fn a_recording_is_known_by_its_whole_path() {
+    for (given, path) in [
+        ("a.wav", "a.wav"),
+        ("./x/./a.wav", "x/a.wav"),
+        ("/root/x/a.wav", "x/a.wav"),
+        ("/root/a.wav", "a.wav"),
+    ] {
+        assert!(is_beneath_root(given, path), "{given}");
+    }
+    for (given, path) in [("x/a.wav", "a.wav"), ("ba.wav", "a.wav"), ("/root/ba.wav", "a.wav"), ("", "a.wav")]
+    {
+        assert!(!is_beneath_root(given, path), "{given}");
+    }
+}

@@ -1,7 +1,7 @@
 //! What outlives the process: resources, events not yet delivered, call detail records, request ids,
 //! recordings.
 //!
-//! Two threads: one writes, one reads. The writer takes what has gathered while the disk was busy with the
+//! Three threads: one writes, one answers what is answered at once, one what may take its time. The writer takes what has gathered while the disk was busy with the
 //! commit before, and commits it as one; when nothing waits, a change is committed at once. Callers never
 //! wait for the disk: a job carries what is to be done when it is durable.
 
@@ -10,12 +10,14 @@ mod queue;
 mod read;
 pub(crate) mod rows;
 mod schema;
+mod tally;
 mod write;
 mod writer;
 
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 
 use rusqlite::Connection;
@@ -25,7 +27,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use queue::Queue;
 pub(crate) use queue::{Full, Job};
-use rows::{EventRow, Keeping, OpenResource};
+use rows::{EventRow, Keeping, OpenResource, Totals};
+use tally::Tally;
+pub(crate) use tally::host;
 
 use crate::metrics::StoreMetrics;
 
@@ -81,6 +85,22 @@ impl Store {
         self.queue.filling()
     }
 
+    /// How full the outbox is.
+    pub(crate) fn totals(&self) -> Totals {
+        self.queue.tally.totals()
+    }
+
+    /// Whether a further callback may send its events to a webhook: neither too many events wait for all webhooks, nor
+    /// for those of its host.
+    pub(crate) fn has_room_for(&self, callback_url: &str) -> bool {
+        self.queue.tally.has_room(callback_url)
+    }
+
+    /// Whether events have been missed on their way out since this was last asked; true at the first time.
+    pub(crate) fn take_missed(&self) -> bool {
+        self.queue.missed.swap(false, Ordering::Relaxed)
+    }
+
     /// Waits until all that was submitted before is on the disk.
     pub(crate) async fn settled(&self) -> Answer<()> {
         let (done, settled) = oneshot::channel();
@@ -105,11 +125,28 @@ type Question = Box<dyn FnOnce(&Connection) + Send>;
 #[derive(Clone, Debug)]
 pub(crate) struct Reader {
     questions: mpsc::Sender<Question>,
+    long_questions: mpsc::Sender<Question>,
 }
 
 impl Reader {
+    /// What touches a few rows.
     async fn ask<T: Send + 'static>(
         &self,
+        question: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Answer<T> {
+        Self::ask_of(&self.questions, question).await
+    }
+
+    /// What reads whole pages of rows: it must not hold up the others.
+    async fn ask_at_length<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Answer<T> {
+        Self::ask_of(&self.long_questions, question).await
+    }
+
+    async fn ask_of<T: Send + 'static>(
+        questions: &mpsc::Sender<Question>,
         question: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Answer<T> {
         let (answer, answered) = oneshot::channel();
@@ -118,7 +155,7 @@ impl Reader {
             let _ = answer.send(question(connection).map_err(|error| Broken(error.to_string())));
         });
         let gone = |_| Broken("the store's reader has ended".into());
-        self.questions.send(question).await.map_err(|_| Broken("the store's reader has ended".into()))?;
+        questions.send(question).await.map_err(|_| Broken("the store's reader has ended".into()))?;
         answered.await.map_err(gone)?
     }
 }
@@ -146,7 +183,7 @@ fn lock(path: &Path) -> Result<File, StoreError> {
     }
 }
 
-/// Room for questions that wait for the reader; each is one API request, and those are bounded before.
+/// Room for questions that wait for a reader; each is one API request, and those are bounded before.
 const QUESTIONS: usize = 1_024;
 
 /// Opens the store and starts its threads. Events are sent to `committed` once they are durable; when there
@@ -166,7 +203,7 @@ pub(crate) fn open(
     let reading = schema::open_for_reading(path)?;
     let folding = schema::open_for_folding(path)?;
     let left_open = read::open_resources(&reading)?;
-    let queue = Arc::new(Queue::new(room));
+    let queue = Arc::new(Queue::new(room, Tally::new(&reading, &keeping)?));
     let writer = writer::Writer::new(connection, Arc::clone(&queue), keeping, committed, metrics);
     let (writing, until) = std::sync::mpsc::channel();
     thread::Builder::new().name("store-fold".into()).spawn(move || folding::run(&folding, &until))?;
@@ -175,11 +212,18 @@ pub(crate) fn open(
         drop(writing);
         drop(lock);
     })?;
+    let questions = reader("store-reader", reading)?;
+    let long_questions = reader("store-lister", schema::open_for_reading(path)?)?;
+    Ok(Opened { store: Store { queue }, reader: Reader { questions, long_questions }, left_open })
+}
+
+/// A thread that answers until nobody can ask any more.
+fn reader(name: &str, connection: Connection) -> std::io::Result<mpsc::Sender<Question>> {
     let (questions, mut asked) = mpsc::channel::<Question>(QUESTIONS);
-    thread::Builder::new().name("store-reader".into()).spawn(move || {
+    thread::Builder::new().name(name.into()).spawn(move || {
         while let Some(question) = asked.blocking_recv() {
-            question(&reading);
+            question(&connection);
         }
     })?;
-    Ok(Opened { store: Store { queue }, reader: Reader { questions }, left_open })
+    Ok(questions)
 }

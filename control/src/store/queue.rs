@@ -2,12 +2,14 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
 use super::rows::Change;
+use super::tally::Tally;
 use super::{Answer, Broken};
 
 /// How long jobs that nobody waits for are kept together. Every commit costs one flush of the disk, and whoever
@@ -75,6 +77,10 @@ pub(super) struct Queue {
     state: Mutex<State>,
     wake: Condvar,
     room: usize,
+    /// What waits in the outbox.
+    pub(super) tally: Tally,
+    /// Events found no room on their way out since the outbox was last searched.
+    pub(super) missed: AtomicBool,
 }
 
 impl fmt::Debug for Queue {
@@ -84,8 +90,10 @@ impl fmt::Debug for Queue {
 }
 
 impl Queue {
-    pub(super) fn new(room: usize) -> Self {
-        Self { state: Mutex::default(), wake: Condvar::new(), room }
+    pub(super) fn new(room: usize, tally: Tally) -> Self {
+        // What a former process left is on no way out.
+        let missed = AtomicBool::new(true);
+        Self { state: Mutex::default(), wake: Condvar::new(), room, tally, missed }
     }
 
     /// The state; a thread that panicked while it held the lock left it whole, every change being one step.

@@ -3,9 +3,14 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::Value;
 
-use super::rows::{EventRow, OpenResource, RecordingRow, RequestRow, StoredCdr, Totals};
+use super::rows::{CdrPlace, EventRow, OpenResource, RecordingRow, RequestRow, StoredCdr};
 
-/// What can be asked of the store; each runs on the reader's thread.
+/// One page of records; the index of their ends holds them in this order, so that no more than the page is read.
+const CDRS: &str = "SELECT end_time, id, body FROM cdrs
+    WHERE end_time >= ?1 AND (end_time > ?1 OR id > ?2) AND end_time < ?3
+    ORDER BY end_time, id LIMIT ?4";
+
+/// What can be asked of the store; each runs on a reader's thread.
 impl super::Reader {
     /// The view of a resource that has been released, while it is kept.
     pub(crate) async fn resource(&self, res_id: String) -> super::Answer<Option<Value>> {
@@ -20,7 +25,7 @@ impl super::Reader {
 
     /// Released resources in the order of their names after `cursor`, at most `limit`.
     pub(crate) async fn released(&self, cursor: String, limit: u32) -> super::Answer<Vec<(String, Value)>> {
-        self.ask(move |connection| {
+        self.ask_at_length(move |connection| {
             connection
                 .prepare_cached(
                     "SELECT res_id, view FROM resources
@@ -32,22 +37,22 @@ impl super::Reader {
         .await
     }
 
-    /// Records of legs that ended in a stretch of time, after `cursor`, at most `limit`.
+    /// Records of legs that ended in a stretch of time, in the order of their ends, after `cursor`, at most `limit`.
     pub(crate) async fn cdrs(
         &self,
         since: i64,
         until: i64,
-        cursor: i64,
+        cursor: Option<CdrPlace>,
         limit: u32,
     ) -> super::Answer<Vec<StoredCdr>> {
-        self.ask(move |connection| {
+        let after = cursor.filter(|place| place.end_time >= since);
+        let CdrPlace { end_time, id } = after.unwrap_or(CdrPlace { end_time: since, id: 0 });
+        self.ask_at_length(move |connection| {
             connection
-                .prepare_cached(
-                    "SELECT id, body FROM cdrs WHERE id > ?1 AND end_time >= ?2 AND end_time < ?3
-                     ORDER BY id LIMIT ?4",
-                )?
-                .query_map(params![cursor, since, until, limit], |row| {
-                    Ok(StoredCdr { id: row.get(0)?, body: json(row, 1)? })
+                .prepare_cached(CDRS)?
+                .query_map(params![end_time, id, until, limit], |row| {
+                    let place = CdrPlace { end_time: row.get(0)?, id: row.get(1)? };
+                    Ok(StoredCdr { place, body: json(row, 2)? })
                 })?
                 .collect()
         })
@@ -97,55 +102,53 @@ impl super::Reader {
         .await
     }
 
-    /// Resources with events that wait for their webhook, after `cursor`.
-    pub(crate) async fn with_pending(&self, cursor: String, limit: u32) -> super::Answer<Vec<String>> {
-        self.ask(move |connection| {
+    /// Resources with events that wait for their webhook, each with one of those, after `cursor`.
+    pub(crate) async fn with_pending(
+        &self,
+        cursor: String,
+        limit: u32,
+    ) -> super::Answer<Vec<(String, String)>> {
+        self.ask_at_length(move |connection| {
             connection
                 .prepare_cached(
-                    "SELECT DISTINCT res_id FROM outbox
-                     WHERE callback_url IS NOT NULL AND res_id > ?1 ORDER BY res_id LIMIT ?2",
+                    "SELECT res_id, callback_url FROM outbox
+                     WHERE callback_url IS NOT NULL AND res_id > ?1 GROUP BY res_id ORDER BY res_id LIMIT ?2",
                 )?
-                .query_map(params![cursor, limit], |row| row.get(0))?
+                .query_map(params![cursor, limit], |row| Ok((row.get(0)?, row.get(1)?)))?
                 .collect()
         })
         .await
     }
 
-    /// Events that nobody has collected yet, in the order of writing, each with its place.
-    pub(crate) async fn uncollected(&self, place: i64, limit: u32) -> super::Answer<Vec<(i64, EventRow)>> {
-        self.ask(move |connection| {
+    /// The place of the event that was written last.
+    pub(crate) async fn last_place(&self) -> super::Answer<i64> {
+        self.ask(|connection| {
+            connection
+                .prepare_cached("SELECT coalesce(MAX(place), 0) FROM outbox")?
+                .query_row([], |row| row.get(0))
+        })
+        .await
+    }
+
+    /// Events that nobody has collected yet after a place and up to another, in the order of writing, each with its
+    /// place.
+    pub(crate) async fn uncollected(
+        &self,
+        place: i64,
+        until: i64,
+        limit: u32,
+    ) -> super::Answer<Vec<(i64, EventRow)>> {
+        self.ask_at_length(move |connection| {
             connection
                 .prepare_cached(
                     "SELECT event_id, res_id, seq, time, callback_url, body, place FROM outbox
-                     WHERE callback_url IS NULL AND place > ?1 ORDER BY place LIMIT ?2",
+                     WHERE callback_url IS NULL AND place > ?1 AND place <= ?2 ORDER BY place LIMIT ?3",
                 )?
-                .query_map(params![place, limit], |row| Ok((row.get(6)?, event(row)?)))?
+                .query_map(params![place, until, limit], |row| Ok((row.get(6)?, event(row)?)))?
                 .collect()
         })
         .await
     }
-
-    /// How full the outbox is.
-    pub(crate) async fn totals(&self) -> super::Answer<Totals> {
-        self.ask(totals).await
-    }
-}
-
-/// How full the outbox is.
-fn totals(connection: &Connection) -> rusqlite::Result<Totals> {
-    connection
-        .prepare_cached(
-            "SELECT hooks, total - hooks FROM
-                (SELECT COUNT(*) AS hooks FROM outbox WHERE callback_url IS NOT NULL),
-                (SELECT COUNT(*) AS total FROM outbox)",
-        )?
-        .query_row([], |row| {
-            let (hooks, others): (i64, i64) = (row.get(0)?, row.get(1)?);
-            Ok(Totals {
-                for_webhooks: u64::try_from(hooks).unwrap_or(0),
-                uncollected: u64::try_from(others).unwrap_or(0),
-            })
-        })
 }
 
 /// Everything that a former control plane left open.
@@ -200,4 +203,46 @@ fn recording(row: &Row<'_>) -> rusqlite::Result<RecordingRow> {
 fn json(row: &Row<'_>, column: usize) -> rusqlite::Result<Value> {
     let text: String = row.get(column)?;
     Ok(serde_json::from_str(&text).unwrap_or(Value::Null))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::schema;
+    use super::*;
+
+    #[test]
+    fn records_are_read_in_the_order_of_the_index_and_not_from_the_first() {
+        let connection = schema::open_for_writing(Path::new(":memory:")).unwrap();
+        let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {CDRS}")).unwrap();
+        let steps = plan.query_map([1, 2, 3, 4], |row| row.get::<_, String>(3)).unwrap();
+        let steps: Vec<String> = steps.map(Result::unwrap).collect();
+        assert_eq!(steps, ["SEARCH cdrs USING INDEX cdrs_end_time (end_time>? AND end_time<?)"]);
+    }
+
+    #[test]
+    fn pages_of_records_follow_one_another_also_where_many_end_at_once() {
+        let connection = schema::open_for_writing(Path::new(":memory:")).unwrap();
+        for end in [30, 10, 20, 20, 20, 40] {
+            connection
+                .execute("INSERT INTO cdrs (res_id, party, end_time, body) VALUES ('r', 1, ?1, '{}')", [end])
+                .unwrap();
+        }
+        let mut found = Vec::new();
+        let (mut end_time, mut id) = (20, 0);
+        loop {
+            let page: Vec<(i64, i64)> = connection
+                .prepare(CDRS)
+                .unwrap()
+                .query_map(params![end_time, id, 40, 2], |row| Ok((row.get(0)?, row.get(1)?)))
+                .unwrap()
+                .map(Result::unwrap)
+                .collect();
+            let Some(last) = page.last() else { break };
+            (end_time, id) = *last;
+            found.extend(page);
+        }
+        assert_eq!(found, [(20, 3), (20, 4), (20, 5), (30, 1)]);
+    }
 }

@@ -1,5 +1,9 @@
 //! What the store keeps, as the rest of the program sees it: no SQL here.
 
+use std::fmt;
+use std::num::ParseIntError;
+use std::str::FromStr;
+
 use serde_json::Value;
 
 /// One resource as it stood when its row was written.
@@ -78,11 +82,35 @@ pub(crate) struct CdrRow {
     pub(crate) body: Value,
 }
 
+/// Where a record stands among all: by the end of its leg, then by the order of writing. A cursor.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct CdrPlace {
+    /// Unix milliseconds.
+    pub(crate) end_time: i64,
+    /// Its number in the order of writing.
+    pub(crate) id: i64,
+}
+
+impl fmt::Display for CdrPlace {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}.{}", self.end_time, self.id)
+    }
+}
+
+impl FromStr for CdrPlace {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIntError> {
+        let (end_time, id) = text.split_once('.').unwrap_or((text, ""));
+        Ok(Self { end_time: end_time.parse()?, id: id.parse()? })
+    }
+}
+
 /// One record as it is read back.
 #[derive(Clone, Debug)]
 pub(crate) struct StoredCdr {
-    /// Its place in the order of writing; a cursor.
-    pub(crate) id: i64,
+    /// Its place; a cursor.
+    pub(crate) place: CdrPlace,
     /// The record.
     pub(crate) body: Value,
 }
@@ -141,6 +169,10 @@ pub(crate) struct Keeping {
     pub(crate) events_seconds: u64,
     /// Events that nobody collected: at most so many, the oldest go first.
     pub(crate) events: u64,
+    /// Events that wait for webhooks; with so many, further callbacks that have one are refused.
+    pub(crate) webhook_events: u64,
+    /// The same for the webhooks of one host and port.
+    pub(crate) webhook_events_per_host: u64,
     /// Call detail records.
     pub(crate) cdrs_seconds: u64,
 }

@@ -9,7 +9,8 @@ use super::StoreError;
 
 /// Each entry takes the database one version further; `PRAGMA user_version` counts them. Entries are never
 /// changed once released, only added.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     -- One row per resource; `view` is what `get` shows, `note` what ending the call after a crash needs.
     -- `dialogs` is the place from which calls will be taken over.
     CREATE TABLE resources (
@@ -64,7 +65,15 @@ const MIGRATIONS: &[&str] = &["
         PRIMARY KEY (res_id, path)
     ) WITHOUT ROWID;
     CREATE INDEX recordings_completed ON recordings (completed);
-"];
+",
+    "
+    -- Holds what the sender of webhooks looks for, so that it need not read the events themselves.
+    DROP INDEX outbox_webhooks;
+    CREATE INDEX outbox_webhooks ON outbox (res_id, seq, callback_url) WHERE callback_url IS NOT NULL;
+    -- The oldest that nobody collected.
+    CREATE INDEX outbox_uncollected ON outbox (place) WHERE callback_url IS NULL;
+",
+];
 
 /// How long another program, such as an operator's `sqlite3`, may hold the database before that is trouble.
 const LOCKED: Duration = Duration::from_secs(1);

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Params, params};
 use serde_json::Value;
 
 use super::rows::{CdrRow, Change, DAY_SECONDS, EventRow, Keeping, RecordingRow, RequestRow, ResourceRow};
+use super::tally::Difference;
 
 /// Writes all changes of several jobs in one transaction, so that one wait for the disk serves them all.
 ///
@@ -14,7 +15,7 @@ use super::rows::{CdrRow, Change, DAY_SECONDS, EventRow, Keeping, RecordingRow, 
 pub(super) fn apply_all<'a>(
     connection: &mut Connection,
     changes: impl Iterator<Item = &'a Change>,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<Difference> {
     let changes: Vec<&Change> = changes.collect();
     let mut resources: HashMap<&str, &ResourceRow> = HashMap::new();
     let mut sequences: HashMap<&str, u64> = HashMap::new();
@@ -30,6 +31,7 @@ pub(super) fn apply_all<'a>(
             _ => {}
         }
     }
+    let mut difference = Difference::default();
     let transaction = connection.transaction()?;
     for change in changes {
         match change {
@@ -38,7 +40,7 @@ pub(super) fn apply_all<'a>(
                     resource(&transaction, last)?;
                 }
             }
-            other => apply(&transaction, other)?,
+            other => apply(&transaction, other, &mut difference)?,
         }
     }
     for (res_id, sequence) in sequences {
@@ -47,22 +49,28 @@ pub(super) fn apply_all<'a>(
             .prepare_cached("UPDATE resources SET last_seq = MAX(last_seq, ?2) WHERE res_id = ?1")?
             .execute(params![res_id, sequence])?;
     }
-    transaction.commit()
+    transaction.commit()?;
+    Ok(difference)
 }
 
-fn apply(connection: &Connection, change: &Change) -> rusqlite::Result<()> {
+fn apply(connection: &Connection, change: &Change, difference: &mut Difference) -> rusqlite::Result<()> {
     match change {
         Change::Resource(row) => resource(connection, row),
-        Change::Event(row) => event(connection, row),
+        Change::Event(row) => event(connection, row, difference),
         Change::Cdr(row) => cdr(connection, row),
         Change::Request(row) => request(connection, row),
         Change::Recording(row) => recording(connection, row),
-        Change::Delivered(events) => leave(connection, "DELETE FROM outbox WHERE event_id = ?1", events),
-        Change::Collected(events) => {
-            leave(connection, "DELETE FROM outbox WHERE event_id = ?1 AND callback_url IS NULL", events)
-        }
+        Change::Delivered(events) => leave(connection, LEAVE, events, difference),
+        Change::Collected(events) => leave(connection, LEAVE_COLLECTED, events, difference),
     }
 }
+
+/// Takes one event out of the outbox, wherever it was to go.
+const LEAVE: &str = "DELETE FROM outbox WHERE event_id = ?1 RETURNING callback_url";
+
+/// Takes one event out of the outbox, unless it waits for its webhook.
+const LEAVE_COLLECTED: &str =
+    "DELETE FROM outbox WHERE event_id = ?1 AND callback_url IS NULL RETURNING callback_url";
 
 /// A value in print, twice as fast as by its `Display`.
 fn text(value: &Value) -> String {
@@ -100,14 +108,15 @@ fn resource(connection: &Connection, row: &ResourceRow) -> rusqlite::Result<()> 
     Ok(())
 }
 
-fn event(connection: &Connection, row: &EventRow) -> rusqlite::Result<()> {
+fn event(connection: &Connection, row: &EventRow, difference: &mut Difference) -> rusqlite::Result<()> {
     let seq = i64::try_from(row.seq).unwrap_or(i64::MAX);
-    connection
+    let rows = connection
         .prepare_cached(
             "INSERT OR IGNORE INTO outbox (event_id, res_id, seq, time, callback_url, body)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?
         .execute(params![row.event_id, row.res_id, seq, row.time, row.callback_url, row.body])?;
+    difference.add(row.callback_url.as_deref(), i64::try_from(rows).unwrap_or(0));
     Ok(())
 }
 
@@ -137,12 +146,33 @@ fn recording(connection: &Connection, row: &RecordingRow) -> rusqlite::Result<()
     Ok(())
 }
 
-fn leave(connection: &Connection, statement: &str, events: &[String]) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare_cached(statement)?;
+fn leave(
+    connection: &Connection,
+    statement: &str,
+    events: &[String],
+    difference: &mut Difference,
+) -> rusqlite::Result<()> {
     for event in events {
-        statement.execute(params![event])?;
+        remove(connection, statement, params![event], difference)?;
     }
     Ok(())
+}
+
+/// Removes rows of the outbox by a statement that returns where they were to go; tells how many.
+fn remove(
+    connection: &Connection,
+    statement: &str,
+    parameters: impl Params,
+    difference: &mut Difference,
+) -> rusqlite::Result<usize> {
+    let mut statement = connection.prepare_cached(statement)?;
+    let mut rows = statement.query(parameters)?;
+    let mut removed = 0;
+    while let Some(row) = rows.next()? {
+        difference.add(row.get_ref(0)?.as_str_or_null()?, -1);
+        removed += 1;
+    }
+    Ok(removed)
 }
 
 /// Rows of one kind that one tidying removes at most, so that its commit stays short.
@@ -157,57 +187,59 @@ pub(super) struct Tidied {
     pub(super) more: bool,
 }
 
-/// Removes what has been kept long enough, a bounded number of rows of each kind.
-pub(super) fn tidy(connection: &mut Connection, now: i64, keeping: &Keeping) -> rusqlite::Result<Tidied> {
+/// Removes what has been kept long enough, a bounded number of rows of each kind. `uncollected` events wait for a
+/// subscriber now.
+pub(super) fn tidy(
+    connection: &mut Connection,
+    now: i64,
+    keeping: &Keeping,
+    uncollected: u64,
+) -> rusqlite::Result<(Tidied, Difference)> {
     let before = |seconds: u64| now - i64::try_from(seconds.saturating_mul(1_000)).unwrap_or(i64::MAX / 2);
-    let events = i64::try_from(keeping.events).unwrap_or(i64::MAX);
-    let old_events = before(keeping.events_seconds);
-    let transaction = connection.transaction()?;
+    let mut difference = Difference::default();
     let mut tidied = Tidied::default();
-    for (statement, limit, are_events) in [
+    let transaction = connection.transaction()?;
+    for (statement, limit) in [
         (
             "DELETE FROM recordings WHERE (res_id, path) IN (
                 SELECT res_id, path FROM recordings WHERE completed < ?1 LIMIT ?2)",
             before(keeping.cdrs_seconds),
-            false,
         ),
         (
             "DELETE FROM resources WHERE res_id IN (
                 SELECT res_id FROM resources WHERE released < ?1 LIMIT ?2)",
             before(keeping.released_seconds),
-            false,
         ),
         (
             "DELETE FROM cdrs WHERE id IN (SELECT id FROM cdrs WHERE end_time < ?1 LIMIT ?2)",
             before(keeping.cdrs_seconds),
-            false,
         ),
         (
             "DELETE FROM requests WHERE key IN (SELECT key FROM requests WHERE time < ?1 LIMIT ?2)",
             before(DAY_SECONDS),
-            false,
-        ),
-        (
-            "DELETE FROM outbox WHERE place IN (SELECT place FROM outbox WHERE time < ?1 LIMIT ?2)",
-            old_events,
-            true,
-        ),
-        (
-            // Places are counted on for ever: this leaves those among the last so many events.
-            "DELETE FROM outbox WHERE place IN (
-                SELECT place FROM outbox
-                WHERE callback_url IS NULL AND place <= (SELECT MAX(place) FROM outbox) - ?1
-                ORDER BY place LIMIT ?2)",
-            events,
-            true,
         ),
     ] {
         let removed = transaction.prepare_cached(statement)?.execute([limit, TIDY])?;
-        tidied.lost += if are_events { removed } else { 0 };
-        tidied.more |= i64::try_from(removed).unwrap_or(TIDY) >= TIDY;
+        tidied.more |= is_whole(removed);
     }
+    let old = "DELETE FROM outbox WHERE place IN (SELECT place FROM outbox WHERE time < ?1 LIMIT ?2)
+               RETURNING callback_url";
+    let lapsed = remove(&transaction, old, [before(keeping.events_seconds), TIDY], &mut difference)?;
+    let surplus = uncollected.saturating_add_signed(difference.uncollected()).saturating_sub(keeping.events);
+    let surplus = i64::try_from(surplus).unwrap_or(TIDY).min(TIDY);
+    let oldest = "DELETE FROM outbox WHERE place IN (
+                      SELECT place FROM outbox WHERE callback_url IS NULL ORDER BY place LIMIT ?1)
+                  RETURNING callback_url";
+    let crowded_out = remove(&transaction, oldest, [surplus], &mut difference)?;
     transaction.commit()?;
-    Ok(tidied)
+    tidied.lost = lapsed + crowded_out;
+    tidied.more |= is_whole(lapsed) || is_whole(crowded_out);
+    Ok((tidied, difference))
+}
+
+/// Whether there may be more than these.
+fn is_whole(removed: usize) -> bool {
+    i64::try_from(removed).is_ok_and(|removed| removed >= TIDY)
 }
 
 #[cfg(test)]

@@ -5,9 +5,10 @@ use std::path::Path;
 use rusqlite::Connection;
 use serde_json::json;
 
-use super::super::rows::{Change, EventRow, ResourceRow};
+use super::super::rows::{Change, EventRow, Keeping, ResourceRow};
 use super::super::schema;
-use super::apply_all;
+use super::super::tally::Tally;
+use super::{apply_all, tidy};
 
 fn resource(res_id: &str, state: &'static str, released: Option<i64>) -> Change {
     let dialogs = if released.is_none() { vec![(1, json!({"of": state}))] } else { Vec::new() };
@@ -77,4 +78,65 @@ fn versions_of_a_row_that_share_a_commit_leave_what_the_last_one_says() {
         "{:?}",
         contents(&together)
     );
+}
+
+fn hook(res_id: &str, seq: u64, callback_url: &str) -> Change {
+    let Change::Event(mut row) = event(res_id, seq) else { unreachable!() };
+    row.callback_url = Some(callback_url.into());
+    Change::Event(row)
+}
+
+fn keeping() -> Keeping {
+    Keeping {
+        released_seconds: 60,
+        events_seconds: 60,
+        events: 3,
+        webhook_events: 8,
+        webhook_events_per_host: 5,
+        cdrs_seconds: 60,
+    }
+}
+
+#[test]
+fn the_limit_of_uncollected_events_counts_those_and_no_others() {
+    let mut connection = database();
+    let tally = Tally::new(&connection, &keeping()).expect("counted");
+    let mut changes: Vec<Change> = (1..=3).map(|seq| event("a", seq)).collect();
+    changes.extend((1..=20).map(|seq| hook("b", seq, "http://h/")));
+    tally.apply(apply_all(&mut connection, changes.iter()).expect("written"));
+    let uncollected = tally.totals().uncollected;
+    let (tidied, difference) = tidy(&mut connection, 3, &keeping(), uncollected).expect("tidied");
+    tally.apply(difference);
+    assert_eq!((tidied.lost, tally.totals().uncollected), (0, 3));
+    tally.apply(apply_all(&mut connection, [event("a", 4), event("a", 5)].iter()).expect("written"));
+    let (tidied, difference) = tidy(&mut connection, 3, &keeping(), 5).expect("tidied");
+    tally.apply(difference);
+    assert_eq!((tidied.lost, tally.totals().uncollected, tally.totals().for_webhooks), (2, 3, 20));
+    assert!(!contents(&connection).contains(&"a/22".to_owned()), "the oldest went");
+    assert!(contents(&connection).contains(&"a/33".to_owned()));
+}
+
+#[test]
+fn the_counts_of_the_outbox_are_those_of_its_rows() {
+    let mut connection = database();
+    let tally = Tally::new(&connection, &keeping()).expect("counted");
+    let mut do_all =
+        |changes: &[Change]| tally.apply(apply_all(&mut connection, changes.iter()).expect("written"));
+    do_all(&[event("a", 1), event("a", 1), event("a", 2)]);
+    for seq in 1..=4 {
+        do_all(&[hook("b", seq, "http://one/x")]);
+        assert!(tally.has_room("http://one/y"), "{seq} wait");
+    }
+    do_all(&[hook("b", 5, "https://one/z")]);
+    assert!(!tally.has_room("http://one/"), "five of one host are enough");
+    assert!(tally.has_room("http://two/"), "but not of all");
+    do_all(&[hook("c", 1, "http://two/"), hook("c", 2, "http://two/"), hook("c", 3, "http://two/")]);
+    assert!(!tally.has_room("http://three/"), "eight of all are enough");
+    let collected = ["a/1", "b/2", "a/none"].map(str::to_owned).to_vec();
+    do_all(&[Change::Collected(collected), Change::Delivered(vec!["b/1".into(), "b/1".into()])]);
+    assert!(tally.has_room("http://three/") && tally.has_room("http://one/"), "one was delivered");
+    let totals = tally.totals();
+    assert_eq!((totals.uncollected, totals.for_webhooks), (1, 7));
+    let anew = Tally::new(&connection, &keeping()).expect("counted").totals();
+    assert_eq!((anew.uncollected, anew.for_webhooks), (1, 7), "as the next process counts them");
 }

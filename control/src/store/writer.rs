@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode};
@@ -99,7 +100,8 @@ impl Writer {
         self.begun_at = begun;
         let changes = self.held.iter().flat_map(|job| &job.changes);
         match write::apply_all(&mut self.connection, changes) {
-            Ok(()) => {
+            Ok(difference) => {
+                self.queue.tally.apply(difference);
                 self.metrics.committed(begun.elapsed(), self.held.len());
                 self.queue.set_trouble(None);
                 for job in std::mem::take(&mut self.held) {
@@ -114,8 +116,7 @@ impl Writer {
             }
             Err(error) => {
                 tracing::error!(%error, "a change cannot be written; its group is written one by one");
-                self.one_by_one();
-                true
+                self.one_by_one()
             }
         }
     }
@@ -136,13 +137,22 @@ impl Writer {
         }
     }
 
-    /// One job of the group is at fault: finds it, so that the others are not held up for ever.
-    fn one_by_one(&mut self) {
-        for job in std::mem::take(&mut self.held) {
+    /// One job of the group is at fault: finds it, so that the others are not held up for ever. False if the host
+    /// refuses meanwhile: then what is left is tried again.
+    fn one_by_one(&mut self) -> bool {
+        while let Some(job) = self.held.pop_front() {
             match write::apply_all(&mut self.connection, job.changes.iter()) {
-                Ok(()) => self.done(job),
+                Ok(difference) => {
+                    self.queue.tally.apply(difference);
+                    self.done(job);
+                }
+                Err(error) if is_of_the_host(&error) => {
+                    self.held.push_front(job);
+                    self.trouble(&error);
+                    return false;
+                }
                 Err(error) => {
-                    self.metrics.failed();
+                    self.metrics.given_up();
                     tracing::error!(%error, ?job, "a change was given up");
                     if let Some(then) = job.then {
                         then(Err(Broken(error.to_string())));
@@ -151,6 +161,9 @@ impl Writer {
             }
         }
         self.queue.hold(0);
+        self.queue.set_trouble(None);
+        self.metrics.trouble.set(0);
+        true
     }
 
     fn done(&self, job: Job) {
@@ -159,6 +172,7 @@ impl Writer {
                 && self.committed.try_send(Arc::from(event)).is_err()
             {
                 self.metrics.missed();
+                self.queue.missed.store(true, Ordering::Relaxed);
             }
         }
         if let Some(then) = job.then {
@@ -170,8 +184,10 @@ impl Writer {
         if Instant::now() < self.tidy_at {
             return;
         }
-        let pause = match write::tidy(&mut self.connection, clock::unix_milliseconds(), &self.keeping) {
-            Ok(tidied) => {
+        let (now, uncollected) = (clock::unix_milliseconds(), self.queue.tally.totals().uncollected);
+        let pause = match write::tidy(&mut self.connection, now, &self.keeping, uncollected) {
+            Ok((tidied, difference)) => {
+                self.queue.tally.apply(difference);
                 if tidied.lost > 0 {
                     tracing::warn!(lost = tidied.lost, "events left the outbox that nobody took in time");
                 }

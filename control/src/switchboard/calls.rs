@@ -102,7 +102,7 @@ impl Calls {
         order: Order,
         reply: Reply<Result<View, Refusal>>,
     ) {
-        if let Err(refusal) = self.admit() {
+        if let Err(refusal) = self.admit(order.plan.callback_url.as_deref()) {
             self.dispose(order.recording.as_ref());
             let _ = reply.send(Err(refusal));
             return;
@@ -132,12 +132,15 @@ impl Calls {
         self.waiting.insert(res_id, Waiting { view, reply });
     }
 
-    fn admit(&self) -> Result<(), Refusal> {
+    fn admit(&self, callback_url: Option<&str>) -> Result<(), Refusal> {
         if let Some(trouble) = self.store.trouble() {
             return Err(Refusal::Store(trouble));
         }
         if self.store.filling() > FULL_FOR_NEW {
             return Err(ApiError::Overloaded { retry_after_seconds: 1 }.into());
+        }
+        if callback_url.is_some_and(|url| !self.store.has_room_for(url)) {
+            return Err(Refusal::Webhook);
         }
         Ok(())
     }

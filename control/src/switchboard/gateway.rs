@@ -57,6 +57,8 @@ pub(crate) enum Sent {
 #[derive(Debug, Default)]
 pub(crate) struct Gateway {
     shards: Vec<ShardLink>,
+    /// Where the next look begins: behind the shard that was heard last, so that a busy one does not starve others.
+    next: usize,
 }
 
 impl Gateway {
@@ -73,7 +75,7 @@ impl Gateway {
             let bell = AsyncFd::with_interest(bell, Interest::READABLE)?;
             shards.push(ShardLink { side, bell, asleep: false, backlog: VecDeque::new() });
         }
-        let mut gateway = Self { shards };
+        let mut gateway = Self { shards, next: 0 };
         gateway.close_strangers();
         Ok(gateway)
     }
@@ -160,7 +162,9 @@ impl Gateway {
     /// Waits until a shard has something to say. Safe to be dropped and called again; for ever while there
     /// is no gateway.
     pub(crate) async fn ready(&mut self) -> Result<usize, Poisoned> {
-        for (index, link) in self.shards.iter_mut().enumerate() {
+        for step in 0..self.shards.len() {
+            let index = (self.next + step) % self.shards.len();
+            let link = &mut self.shards[index];
             if !link.asleep {
                 if !link.side.events.prepare_sleep()? {
                     return Ok(index);
@@ -168,10 +172,11 @@ impl Gateway {
                 link.asleep = true;
             }
         }
-        let shards = &mut self.shards;
+        let (shards, next) = (&mut self.shards, self.next);
         let index = poll_fn(|context| {
-            for (index, link) in shards.iter_mut().enumerate() {
-                if let Poll::Ready(Ok(mut guard)) = link.bell.poll_read_ready(context) {
+            for step in 0..shards.len() {
+                let index = (next + step) % shards.len();
+                if let Poll::Ready(Ok(mut guard)) = shards[index].bell.poll_read_ready(context) {
                     guard.get_inner().0.drain();
                     guard.clear_ready();
                     return Poll::Ready(index);
@@ -186,6 +191,7 @@ impl Gateway {
     /// Takes up to [`BATCH`] events of a shard.
     pub(crate) fn take(&mut self, index: usize, into: &mut Vec<Event>) -> Result<(), Poisoned> {
         let Some(link) = self.shards.get_mut(index) else { return Ok(()) };
+        self.next = index + 1;
         link.side.events.wake();
         link.asleep = false;
         while into.len() < BATCH {

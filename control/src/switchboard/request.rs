@@ -27,6 +27,9 @@ pub(crate) enum Refusal {
     /// The store could not note it.
     #[error("it could not be noted durably: {0}")]
     Store(String),
+    /// Too many events wait for the webhook that it names.
+    #[error("too many events wait for webhooks, or for those of this host")]
+    Webhook,
     /// The queue is full, or the program ends.
     #[error("this node is busy")]
     Busy,
@@ -136,6 +139,14 @@ impl Switchboard {
         answered.await.map_err(|_| Refusal::Busy)
     }
 
+    /// Like [`Switchboard::ask`], and waits for a place in the queue: for the program itself, which does not give up
+    /// because others ask much.
+    async fn ask_in_turn<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Result<T, Refusal> {
+        let (reply, answered) = oneshot::channel();
+        self.requests.send(request(reply)).await.map_err(|_| Refusal::Busy)?;
+        answered.await.map_err(|_| Refusal::Busy)
+    }
+
     /// Checks parameters and admission; nothing is kept.
     pub(crate) async fn check(&self, parameters: Parameters) -> Result<Plan, Refusal> {
         Ok(self.ask(|reply| Request::Check(Box::new(parameters), reply)).await??)
@@ -214,6 +225,16 @@ impl Switchboard {
         self.ask(Request::Status).await
     }
 
+    /// Like [`Switchboard::drain`], however much is asked. An error means that the task has ended.
+    pub(crate) async fn drain_in_turn(&self) -> Result<(), Refusal> {
+        self.ask_in_turn(|reply| Request::Drain(true, reply)).await
+    }
+
+    /// Like [`Switchboard::status`], however much is asked. An error means that the task has ended.
+    pub(crate) async fn status_in_turn(&self) -> Result<Status, Refusal> {
+        self.ask_in_turn(Request::Status).await
+    }
+
     /// Ends every call.
     pub(crate) async fn shut_down(&self) {
         // If the task has ended, so have all calls.
@@ -224,5 +245,38 @@ impl Switchboard {
     pub(crate) async fn leave_trunks(&self) {
         // If the task has ended, nobody is left to do it.
         let _ = self.requests.send(Request::LeaveTrunks).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_program_has_its_turn_when_others_are_refused() {
+        let (switchboard, mut requests) = Switchboard::new();
+        for _ in 0..REQUESTS {
+            let (reply, _) = oneshot::channel();
+            switchboard.requests.try_send(Request::Status(reply)).unwrap();
+        }
+        assert!(matches!(switchboard.status().await, Err(Refusal::Busy)));
+        let (drain, status) = (switchboard.clone(), switchboard.clone());
+        let drain = tokio::spawn(async move { drain.drain_in_turn().await });
+        let status = tokio::spawn(async move { status.status_in_turn().await });
+        for _ in 0..REQUESTS + 2 {
+            match requests.recv().await.unwrap() {
+                Request::Drain(draining, reply) => {
+                    assert!(draining);
+                    reply.send(()).unwrap();
+                }
+                // Those that filled the queue have gone.
+                Request::Status(reply) => drop(reply.send(Status::default())),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(drain.await.unwrap().is_ok());
+        assert!(status.await.unwrap().is_ok());
+        drop(requests);
+        assert!(switchboard.status_in_turn().await.is_err(), "nobody is left to answer");
     }
 }

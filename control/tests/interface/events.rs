@@ -225,3 +225,76 @@ fn a_websocket_that_does_not_keep_up_is_closed_and_its_events_wait_in_the_outbox
     let expected = made.iter().flat_map(|res_id| (1..=3).map(|seq| (res_id.clone(), seq))).collect();
     assert_eq!(seen, expected, "every event came to somebody");
 }
+
+/// Puts events into the outbox of a control plane that does not run.
+fn leave(node: &Node, events: u32) {
+    let mut store = rusqlite::Connection::open(node.path("state/duogate.db")).unwrap();
+    let transaction = store.transaction().unwrap();
+    for number in 0..events {
+        let body = json!({"jsonrpc": "2.0", "method": "test", "params": {"number": number}}).to_string();
+        let time = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        let time = i64::try_from(time.as_millis()).unwrap();
+        transaction
+            .prepare_cached(
+                "INSERT INTO outbox (event_id, res_id, seq, time, body) VALUES (?1, ?1, 1, ?2, ?3)",
+            )
+            .unwrap()
+            .execute(rusqlite::params![format!("left-{number}"), time, body])
+            .unwrap();
+    }
+    transaction.commit().unwrap();
+}
+
+#[test]
+fn a_long_backlog_comes_to_its_subscriber_as_fast_as_that_reads() {
+    const LEFT: u32 = 70_000;
+    let mut node = Node::start();
+    node.terminate();
+    leave(&node, LEFT);
+    node.start_control();
+    node.wait_until_ready();
+    let mut socket = node.websocket();
+    socket.socket.send(tungstenite::Message::text(subscription())).unwrap();
+    let mut next = 0;
+    while next < LEFT {
+        let message = socket.socket.read().unwrap();
+        let tungstenite::Message::Text(text) = message else { continue };
+        let message: Value = serde_json::from_str(&text).unwrap();
+        if message["method"] == "test" {
+            assert_eq!(message["params"]["number"], next, "in order, each once");
+            next += 1;
+        } else {
+            assert_eq!(message["id"], 1, "answered before the replay is over");
+            assert!(next < LEFT);
+        }
+    }
+    until("all is confirmed", || {
+        // Reading answers the last ping.
+        socket.socket.get_ref().set_read_timeout(Some(std::time::Duration::from_millis(50))).unwrap();
+        let _ = socket.socket.read();
+        node.get("/metrics")
+            .body
+            .contains("duogate_outbox_events{waiting_for=\"subscriber\"} 0\n")
+            .then_some(())
+    });
+}
+
+#[test]
+fn a_webhook_that_takes_nothing_has_a_limit_and_others_have_their_own() {
+    let node = Node::start_with("", "[limits]\nwebhook_events_per_host = 2\n");
+    let party = Party::start(Manner::Busy);
+    let construct = |callback_url: Value| {
+        let params =
+            json!({"to1_uri": party.uri(), "to2_uri": "sip:two@127.0.0.1:9", "callback_url": callback_url});
+        node.construct(&params)
+    };
+    let made = construct(json!("http://127.0.0.1:9/dead")).unwrap();
+    node.wait_for_state(made["res_id"].as_str().unwrap(), "Released");
+    let refusal =
+        until("its events fill the host's share", || construct(json!("http://127.0.0.1:9/other")).err());
+    assert_eq!((&refusal["code"], &refusal["data"]["parameter"]), (&json!(-32003), &json!("callback_url")));
+    assert_eq!(refusal["data"]["reason"], "overloaded");
+    assert!(refusal["data"]["retry_after_seconds"].is_u64(), "{refusal}");
+    assert!(construct(json!("http://127.0.0.1:10/")).is_ok(), "another port is another receiver");
+    assert!(construct(Value::Null).is_ok(), "no webhook, no limit of it");
+}

@@ -1,5 +1,8 @@
 //! The operators' interface: tokens, health, metrics, drain, records, the console.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
 use serde_json::json;
 
 use crate::node::{Node, until};
@@ -251,4 +254,26 @@ fn a_wrong_configuration_is_not_taken_at_reload() {
     assert_eq!(answer.status, 400);
     assert!(answer.body.contains("max_cals"), "{}", answer.body);
     assert_eq!(node.get("/readyz").status, 200);
+}
+
+#[test]
+fn connections_that_ask_for_nothing_leave_room_for_those_that_do() {
+    let node = Node::start_with("", "[limits]\nmax_websockets = 1\n");
+    // As many as there are places, and a few that wait in the kernel.
+    let idle: Vec<TcpStream> =
+        (0..1_030).map(|_| TcpStream::connect(("127.0.0.1", node.http)).unwrap()).collect();
+    assert_eq!(node.get("/healthz").status, 200, "as soon as the idle ones were sent away");
+    drop(idle);
+}
+
+#[test]
+fn a_body_that_does_not_come_is_not_waited_for() {
+    let node = Node::start();
+    let mut stream = TcpStream::connect(("127.0.0.1", node.http)).unwrap();
+    stream.set_read_timeout(Some(crate::node::PATIENCE)).unwrap();
+    let head = "POST /rpc HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{";
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
 }

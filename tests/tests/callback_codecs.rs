@@ -63,7 +63,7 @@ fn without_a_place_the_second_party_is_offered_what_the_first_one_speaks() {
         .construct(&json!({"to1_uri": first.uri(), "to2_uri": second.uri(), "max_answer_seconds": 2}));
     let dialled = application.events_until("on_released", Duration::from_secs(8));
     let story = Story::continued(dialled, &mut application, &res_id, 2);
-    assert_eq!(story.field("on_released", "error")["reason"], "no_common_codec", "{story:#?}");
+    assert_eq!(story.field("on_released", "error")["reason"], "offer_refused", "{story:#?}");
     let both = Baresip::start_speaking(SECOND_HERTZ, "G722");
     let res_id = application
         .construct(&json!({"to1_uri": first.uri(), "to2_uri": both.uri(), "max_answer_seconds": 1}));

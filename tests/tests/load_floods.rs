@@ -176,6 +176,43 @@ fn scene(folder: &std::path::Path) -> (Scene, [u16; 3]) {
     (Scene::with(&changes, [answers(0), answers(1)]), all)
 }
 
+/// Addresses that a flood claims to come from: more than strangers get answers in a second.
+const FORGED: u16 = 3_000;
+
+#[test]
+fn a_trunk_that_asks_is_answered_while_thousands_of_addresses_flood() {
+    let scene = Scene::new([answers(0), answers(1)]);
+    let port = scene.duogate.sip_port();
+    let dropped =
+        || scene.duogate.metric("duogate_sip_datagrams_total{kind=\"stranger_unanswered\"}").unwrap_or(0.0);
+    // 127.0.0.1 is a trunk of this node; what else is in 127.0.0.0/8 is not.
+    let mut trunk = Stranger::new(port);
+    let text = trunk.message("OPTIONS", 7);
+    let mut asked = 0;
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(3) {
+        for number in 0..FORGED {
+            let [high, low] = number.to_be_bytes();
+            // One that cannot be bound is one less.
+            let Ok(socket) = UdpSocket::bind((Ipv4Addr::new(127, 66, high, low), 0)) else { continue };
+            let _ = socket.send_to(text.as_bytes(), ("127.0.0.1", port));
+            if number % 500 == 0 {
+                let ask = trunk.message("OPTIONS", 10_000 + asked);
+                trunk.socket.send_to(ask.as_bytes(), ("127.0.0.1", port)).expect("a datagram");
+                asked += 1;
+                let sent = Instant::now();
+                until("the trunk is answered", STEP, || {
+                    trunk.read();
+                    trunk.answers == asked
+                });
+                assert!(sent.elapsed() < IN_TIME, "{:?}", sent.elapsed());
+            }
+        }
+    }
+    assert!(dropped() > 0.0, "the flood was more than strangers are answered");
+    assert!(asked > 10, "{asked}");
+}
+
 #[test]
 fn rfc3261_26_3_2_4_a_hundred_calls_that_are_up_notice_nothing_of_floods() {
     let folder = tempfile::tempdir().expect("a temporary folder");

@@ -76,6 +76,9 @@ impl Endpoint {
             self.listener_for(*place, None).is_some() && self.resting.may_ask(now.instant, place.address)
         });
         places.sort_by_key(|place| self.resting.comes_last(now.instant, place.address));
+        if self.journey(serial, party).is_some_and(|journey| journey.target.trunk.is_some()) {
+            self.know_places(&places);
+        }
         if let Some(journey) = self.journey(serial, party) {
             journey.places = places.into();
         }

@@ -271,6 +271,7 @@ impl Endpoint {
         let media_addresses = core::mem::take(&mut self.settings.media_addresses);
         self.settings = Settings { node, listeners, media_addresses, ..settings };
         self.trunks.keep(&self.settings.trunks);
+        self.know_trunks();
         self.keep_peers(now);
     }
 

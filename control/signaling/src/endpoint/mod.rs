@@ -135,6 +135,7 @@ impl Endpoint {
             outputs: VecDeque::new(),
             draining: false,
         };
+        this.know_trunks();
         this.keep_peers(now);
         this
     }

@@ -199,6 +199,7 @@ impl Endpoint {
     pub(super) fn located_peer(&mut self, now: Now, query: Query, places: &[Place]) -> bool {
         let asked = self.peers.iter().find(|(_, slot)| slot.query == Some(query));
         let Some(call_id) = asked.map(|(call_id, _)| *call_id) else { return false };
+        self.know_places(places);
         let place = places.iter().copied().find(|place| self.listener_for(*place, None).is_some());
         self.peer_found(now, call_id, place);
         self.settle_peer(now, call_id);

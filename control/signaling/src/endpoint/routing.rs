@@ -39,6 +39,18 @@ impl Endpoint {
         self.settings.trunks.iter().find(|trunk| trunk.name == *name)
     }
 
+    /// Requests from trunks' addresses are answered apart from those of strangers.
+    pub(super) fn know_trunks(&mut self) {
+        let trunks = self.settings.trunks.iter();
+        let hosts = trunks.flat_map(|trunk| trunk.address.iter().chain(&trunk.hosts));
+        self.strangers.know(hosts.filter_map(|host| literal(host)));
+    }
+
+    /// The same for places at which a trunk was found by its name.
+    pub(super) fn know_places(&mut self, places: &[Place]) {
+        places.iter().for_each(|place| self.strangers.found(place.address.ip()));
+    }
+
     pub(super) fn skip(&mut self, serial: u64, party: Party) {
         if let Some(slot) = self.resources.get_mut(&serial) {
             slot.attempts[party.index()] = Attempt::Idle;

@@ -302,7 +302,9 @@ pub enum Reason {
     Rejected,
     /// 404, 410, 484, 604.
     NotFound,
-    /// 488, 606, or an answer that offers no codec of ours.
+    /// 415, 488 or 606: the party refuses what it was offered, codecs or anything else about it.
+    OfferRefused,
+    /// It answered with no codec of ours; it was hung up on.
     NoCommonCodec,
     /// An answer without keys that can be used, where media has to be secured.
     NotSecured,
@@ -353,6 +355,7 @@ impl Reason {
             Self::NoAnswer => "no_answer",
             Self::Rejected => "rejected",
             Self::NotFound => "not_found",
+            Self::OfferRefused => "offer_refused",
             Self::NoCommonCodec => "no_common_codec",
             Self::NotSecured => "not_secured",
             Self::NoRoute => "no_route",

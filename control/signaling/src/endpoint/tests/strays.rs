@@ -148,3 +148,31 @@ fn in_the_end_nothing_is_left_and_nothing_is_waited_for() {
     assert_eq!(node.endpoint.next_deadline(), None);
     assert_eq!(node.endpoint.counters().states, [0; 5]);
 }
+
+/// An OPTIONS from there.
+fn options(node: &mut Node, from: SocketAddr) -> bool {
+    let text = alloc::format!(
+        "OPTIONS sip:us@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP {from};branch=z9hG4bK1\r\nMax-Forwards: 70\r\n\
+         From: <sip:a@b>;tag=1\r\nTo: <sip:us@127.0.0.1>\r\nCall-ID: x\r\nCSeq: 1 OPTIONS\r\n\
+         Content-Length: 0\r\n\r\n"
+    );
+    let before = node.sent.len();
+    node.receive(from, text.as_bytes());
+    node.sent.len() > before
+}
+
+#[test]
+fn a_trunk_that_asks_is_answered_in_the_midst_of_strangers_who_ask_more_than_all_may() {
+    let mut node = Node::new(settings());
+    let from = |a: u8, b: u8| SocketAddr::from((Ipv4Addr::new(203, 0, a, b), 5060));
+    let answered = (0..12).flat_map(|a| (0..250).map(move |b| (a, b)));
+    let answered = answered.filter(|(a, b)| options(&mut node, from(*a, *b))).count();
+    assert_eq!(answered, 2_000);
+    assert!(!options(&mut node, stranger()));
+    assert!(options(&mut node, SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), 5060))), "trunk `a`");
+    let mut other = settings();
+    other.trunks.retain(|trunk| *trunk.name == *"b");
+    node.endpoint.reload(node.now, other);
+    assert!(!options(&mut node, SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), 5060))), "no trunk any more");
+    assert!(options(&mut node, SocketAddr::from((Ipv4Addr::new(192, 0, 2, 2), 5060))));
+}

@@ -83,7 +83,7 @@ pub(super) const fn reason_of(status: u16) -> Reason {
         408 | 480 => Reason::NoAnswer,
         401 | 403 | 407 | 603 => Reason::Rejected,
         404 | 410 | 484 | 604 => Reason::NotFound,
-        415 | 488 | 606 => Reason::NoCommonCodec,
+        415 | 488 | 606 => Reason::OfferRefused,
         _ => Reason::Failed,
     }
 }

@@ -63,12 +63,12 @@ fn initiated_ends_when_party_1_fails() {
 }
 
 #[test]
-fn an_answer_without_the_keys_that_it_needs_is_told_apart_from_one_without_a_codec() {
+fn an_answer_without_keys_or_codec_is_told_apart_from_an_offer_that_the_party_refuses() {
     for (unusable, reason) in [
         (Some(SdpError::Insecure), "not_secured"),
         (Some(SdpError::Crypto), "not_secured"),
         (Some(SdpError::NoCodec), "no_common_codec"),
-        (None, "no_common_codec"),
+        (None, "offer_refused"),
     ] {
         let mut stage = Stage::calling1(&Script::default());
         stage.leg(One, LegEvent::Failed { status: 488, unusable });

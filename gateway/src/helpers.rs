@@ -54,7 +54,7 @@ impl Parcel {
     fn empty() -> Self {
         // Longer than 60 ms of any codec: a helper does not grow them.
         let room = || Vec::with_capacity(BUFFER_OCTETS);
-        let made = Transcoded { payload: room(), recorded: room() };
+        let made = Transcoded { payload: room(), recorded: room(), floor: None };
         Self { job: None, payload: [0; BUFFER_OCTETS], length: 0, made, good: false }
     }
 
@@ -63,7 +63,11 @@ impl Parcel {
         let job = self.job.as_ref()?;
         let payload = if job.is_sound() { &self.made.payload[..] } else { &self.payload[..self.length] };
         let good = self.good && payload.len() <= LONGEST;
-        let made = if good { Made::Good { payload, recorded: &self.made.recorded } } else { Made::Bad };
+        let made = if good {
+            Made::Good { payload, recorded: &self.made.recorded, floor: self.made.floor }
+        } else {
+            Made::Bad
+        };
         Some((job, made))
     }
 }
@@ -317,6 +321,7 @@ impl Helper {
         let Parcel { job: Some(job), payload, length, made, good } = parcel else { return };
         made.payload.clear();
         made.recorded.clear();
+        made.floor = None;
         if !job.is_sound() {
             *good = true;
             return;

@@ -5,12 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam::queue::ArrayQueue;
+use duogate_channel::command::{Command, Source};
 use duogate_channel::descriptors::Doorbell;
 use duogate_channel::identity::Sound;
 use duogate_channel::segment::SealedBytes;
 use duogate_channel::sides::GatewaySide;
 use duogate_channel::sound::Codec;
-use duogate_media::{SoundStore, SoundView};
+use duogate_media::{LegSnapshot, Ready, SoundStore, SoundView};
+
+use crate::ready::ReadySounds;
 
 /// Notices that may wait: far more than a control plane can cause between two turns of a loop, as each of them
 /// costs it a message and an answer.
@@ -102,13 +105,26 @@ impl Inbox {
 }
 
 /// The sounds that a shard can play.
-#[derive(Default)]
 pub struct Sounds {
+    ready: ReadySounds,
     sounds: HashMap<Sound, Arc<StoredSound>>,
     retired: HashMap<Sound, bool>,
 }
 
 impl Sounds {
+    /// None but what the gateway makes itself.
+    #[must_use]
+    pub fn new(ready: ReadySounds) -> Self {
+        Self { ready, sounds: HashMap::new(), retired: HashMap::new() }
+    }
+
+    /// A party may speak another codec than G.711 from this command on: what it may have to hear is made ready.
+    pub fn heed(&self, command: &Command) {
+        if matches!(command, Command::FarEnd { far_end, .. } if !far_end.codec.is_g711()) {
+            self.ready.begin();
+        }
+    }
+
     /// Takes one in; it replaces one of the same name.
     pub fn keep(&mut self, sound: Sound, stored: Arc<StoredSound>) {
         self.retired.remove(&sound);
@@ -132,10 +148,16 @@ impl Sounds {
         self.retired.values_mut().for_each(|heard| *heard = false);
     }
 
-    /// On that walk, somebody hears this sound.
-    pub fn heard(&mut self, sound: Sound) {
-        if let Some(heard) = self.retired.get_mut(&sound) {
-            *heard = true;
+    /// On that walk, what this leg hears is still needed.
+    pub fn heard_by(&mut self, leg: &LegSnapshot) {
+        let source = match leg.hears {
+            Source::Sound { sound, .. } => Some(sound),
+            Source::Peer | Source::Silence => None,
+        };
+        for sound in source.into_iter().chain(leg.plays) {
+            if let Some(heard) = self.retired.get_mut(&sound) {
+                *heard = true;
+            }
         }
     }
 
@@ -150,5 +172,9 @@ impl Sounds {
 impl SoundStore for Sounds {
     fn sound(&self, sound: Sound) -> Option<SoundView<'_>> {
         self.sounds.get(&sound).map(|stored| SoundView { codec: stored.codec, bytes: &stored.octets })
+    }
+
+    fn ready(&self, what: Ready, codec: Codec, step: u8) -> Option<&[u8]> {
+        self.ready.step(what, codec, step)
     }
 }

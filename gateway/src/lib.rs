@@ -21,6 +21,7 @@ pub mod limits;
 pub mod load;
 pub mod opus;
 pub mod ports;
+pub mod ready;
 pub mod recorder;
 pub mod schedule;
 pub mod setup;

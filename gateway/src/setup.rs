@@ -8,7 +8,7 @@ use duogate_channel::page::PageWriter;
 use duogate_media::Limits;
 
 use crate::helpers::ShardHelp;
-use crate::inbox::Inbox;
+use crate::inbox::{Inbox, Sounds};
 use crate::tap::ShardTap;
 use crate::xdp_shard::ShardPath;
 
@@ -32,6 +32,8 @@ pub struct Setup {
     pub tap: ShardTap,
     /// Its line to the helpers.
     pub help: ShardHelp,
+    /// What it can play.
+    pub sounds: Sounds,
     /// Its view of the fast path.
     pub path: ShardPath,
     /// A gateway before this one has left calls on the fast path.

@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use duogate_channel::command::{Command, Source};
+use duogate_channel::command::Command;
 use duogate_channel::event::RecordOutcome;
 use duogate_channel::identity::Session;
 use duogate_channel::time::Instant;
@@ -115,7 +115,7 @@ impl Shard {
             ports,
             wall: Wall::default(),
             inbox: setup.inbox,
-            sounds: Sounds::default(),
+            sounds: setup.sounds,
             tap: setup.tap,
             help: setup.help,
             page,
@@ -347,6 +347,7 @@ impl Shard {
             // A sound that the command names was announced before it: its notice is there by now.
             self.hear(now)?;
             self.figures.commands += 1;
+            self.sounds.heed(&command);
             self.core.command(now, command, &mut self.tap);
             self.touched.extend(session_of(&command));
         }
@@ -458,14 +459,7 @@ impl Shard {
         let count = slots.len();
         for slot in slots {
             let shown = self.page.show(now, &self.core, slot);
-            for leg in shown.iter().flat_map(|snapshot| &snapshot.legs) {
-                if let Source::Sound { sound, .. } = leg.hears {
-                    self.sounds.heard(sound);
-                }
-                if let Some(sound) = leg.plays {
-                    self.sounds.heard(sound);
-                }
-            }
+            shown.iter().flat_map(|snapshot| &snapshot.legs).for_each(|leg| self.sounds.heard_by(leg));
         }
         if last {
             self.sounds.end_walk();

@@ -26,8 +26,9 @@ use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 
 use crate::attach::{self, Reception, ShardDoor};
 use crate::helpers::{HelpLine, Helpers, ShardHelp};
-use crate::inbox::{Inbox, Notice};
+use crate::inbox::{Inbox, Notice, Sounds};
 use crate::limits::{self, Share};
+use crate::ready::ReadySounds;
 use crate::recorder::{self, Desk, HANDED};
 use crate::setup::Setup;
 use crate::tap::{Line, RecorderBell, ShardTap};
@@ -162,6 +163,7 @@ fn build(configuration: &Configuration) -> Result<House, GatewayError> {
     let recorder_bell = Arc::new(RecorderBell::new().map_err(io::Error::from).map_err(system("eventfd"))?);
     let mut helpers =
         Helpers::new(configuration.media.transcoders as usize).map_err(system("helper threads"))?;
+    let ready = ReadySounds::default();
     let mut help_lines = Vec::new();
     let (mut doors, mut setups, mut lines) = (Vec::new(), Vec::new(), Vec::new());
     for index in 0..configuration.media.shards() {
@@ -172,7 +174,7 @@ fn build(configuration: &Configuration) -> Result<House, GatewayError> {
         let places = transcoded(configuration, share);
         let help = Arc::new(HelpLine::new(places, helpers.bells().len(), Arc::clone(&inbox)));
         help_lines.push(Arc::clone(&help));
-        let lines_of_shard = (tap, ShardHelp::new(help, helpers.bells()));
+        let lines_of_shard = (tap, ShardHelp::new(help, helpers.bells()), ready.clone());
         let (setup, door) = shard(configuration, index, share, page, (&inbox, lines_of_shard, &mut xdp))?;
         setups.push(setup);
         doors.push(door);
@@ -207,7 +209,7 @@ fn shard(
     index: u16,
     share: Share,
     page: PageWriter,
-    (inbox, (tap, help), xdp): (&Arc<Inbox>, (ShardTap, ShardHelp), &mut Xdp),
+    (inbox, (tap, help, ready), xdp): (&Arc<Inbox>, (ShardTap, ShardHelp, ReadySounds), &mut Xdp),
 ) -> Result<(Setup, ShardDoor), GatewayError> {
     let media = &configuration.media;
     let limits = shard_limits(configuration, index, share)?;
@@ -230,6 +232,7 @@ fn shard(
         inbox: Arc::clone(inbox),
         tap,
         help,
+        sounds: Sounds::new(ready),
         path: xdp.shard(index, limits),
         adopted: xdp.is_adopted(),
     };

@@ -14,6 +14,7 @@ use duogate_channel::command::Repeat;
 use duogate_channel::digits::{Key, Keys};
 use duogate_channel::event::{ActionOutcome, Event};
 use duogate_channel::identity::{Action, Party, Session, Sound};
+use duogate_channel::sound::Codec;
 use duogate_channel::time::Instant;
 
 use crate::core::Core;
@@ -27,7 +28,7 @@ use crate::presses::{EventPacket, LOST_AFTER, Presses};
 use crate::relay::{Content, examine};
 use crate::rtp::Packet;
 use crate::table::{Leg, pending};
-use crate::tones::Tones;
+use crate::tones::{Told, Tones};
 use crate::verdict::Origin;
 use crate::wheel::{tick_at, tick_from, tick_time};
 
@@ -225,7 +226,9 @@ impl<P: Path> Core<P> {
         let player = leg.acts.play.as_mut().map(|(_, player)| player).or(below);
         // Its time line went on without it.
         player.into_iter().for_each(|player| player.timestamp = None);
-        let phase = leg.acts.phase().or(leg.player.as_ref().map(|player| player.phase));
+        leg.comfort.iter_mut().for_each(|comfort| comfort.timestamp = None);
+        let below = leg.player.as_ref().map(|player| player.phase);
+        let phase = leg.acts.phase().or(below).or(leg.comfort.map(|comfort| usize::from(comfort.phase)));
         leg.refresh();
         let timer = self.timers.player(place, party);
         match phase {
@@ -249,7 +252,7 @@ impl<P: Path> Core<P> {
         let ended = if let Some(mut dialer) = leg.acts.dialer.take() {
             let over = dialer.is_over();
             if !over {
-                let step = leg.dial(&mut dialer, due, on_time, outlet);
+                let step = leg.dial(&mut dialer, due, on_time, sounds, outlet);
                 self.counters.dialed(step);
             }
             leg.acts.dialer = Some(dialer);
@@ -299,6 +302,29 @@ impl<P: Path> Core<P> {
         let (Some(tones), true) = (&mut leg.tones, codec.is_g711()) else { return };
         let Packet { header, payload } = packet;
         let told = tones.hear((header.ssrc, header.timestamp), codec, &datagram[payload]);
+        self.heard_tones(now, (place, party), told);
+    }
+
+    /// The same with what a helper has decoded: A-law, and where it stands in its sender's clock at 8 kHz.
+    pub(crate) fn hear_tones(
+        &mut self,
+        now: Instant,
+        place: u32,
+        party: Party,
+        from: (u32, u32),
+        sound: &[u8],
+    ) {
+        let leg = self.table.slots[place as usize].leg(party);
+        let wanted = leg.far_end.is_some_and(|far_end| !far_end.codec.is_g711());
+        let (Some(tones), true) = (&mut leg.tones, wanted) else { return };
+        let told = tones.hear(from, Codec::Pcma, sound);
+        self.heard_tones(now, (place, party), told);
+    }
+
+    /// Tells the keys that were found, and waits for the end of one that is not over.
+    fn heard_tones(&mut self, now: Instant, (place, party): (u32, Party), told: Told) {
+        let leg = self.table.slots[place as usize].leg(party);
+        let Some(tones) = &leg.tones else { return };
         let timer = self.timers.press(place, party);
         if tones.is_open() {
             self.wheel.arm(timer, tick_from(now + LOST_AFTER));

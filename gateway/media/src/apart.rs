@@ -17,6 +17,7 @@ use duogate_channel::time::Instant;
 
 use crate::arrival::Order;
 use crate::block::Tap;
+use crate::comfort::told_level;
 use crate::core::Core;
 use crate::guard;
 use crate::help::{Job, Made};
@@ -38,7 +39,7 @@ struct Errand {
     epoch: u32,
     /// The listener's codec, if the payload is to be translated for it.
     to: Option<Codec>,
-    /// It is wanted for a recording, and must be decoded for it.
+    /// It is wanted for a recording, or searched for keys, and must be decoded for that.
     decoded: bool,
 }
 
@@ -52,6 +53,7 @@ impl<P: Path> Core<P> {
         datagram: &mut [u8],
         tap: &mut impl Tap,
     ) -> Verdict {
+        self.stir_by(name, origin, datagram);
         match self.table.slots[name as usize / 2].is_apart() {
             true => self.judge_apart(now, name, origin, datagram, tap),
             false => self.judge_by_socket(now, name, origin, datagram, tap),
@@ -80,7 +82,8 @@ impl<P: Path> Core<P> {
             Err(reason) => return Verdict::Drop(self.turned_away(now, name, reason, datagram)),
         };
         let epoch = speaker.arrival.epoch;
-        let recorded = recordings != NONE && accepted.content == Content::Sound;
+        let sound = accepted.content == Content::Sound;
+        let (recorded, searched) = (recordings != NONE && sound, speaker.tones.is_some() && sound);
         if recorded && accepted.codec.is_g711() {
             let said = accepted.said(party.index(), now, epoch, datagram);
             self.counters.late_for_recording += self.recordings.tap(recordings, &said, tap);
@@ -92,8 +95,11 @@ impl<P: Path> Core<P> {
             Some(_) => Err(DropReason::NoHelp),
             None => relay::<true>(now, epoch, listener, &accepted, datagram),
         };
-        let decoded = recorded && !accepted.codec.is_g711();
+        let decoded = (recorded || searched) && !accepted.codec.is_g711();
         let errand = Errand { session, party, epoch, to, decoded };
+        if let Err(DropReason::ComfortNoise) = relayed {
+            self.fall_quiet(now, name, told_level(&datagram[accepted.packet.payload.clone()]));
+        }
         let verdict = self.ask(now, &errand, &accepted, relayed);
         if let Some(event) = event {
             self.heard_event(now, name, epoch, event);
@@ -179,7 +185,12 @@ impl<P: Path> Core<P> {
             return;
         }
         let (payload, recorded) = match made {
-            Made::Good { payload, recorded } => (payload, recorded),
+            Made::Good { payload, recorded, floor } => {
+                if let Some(help) = self.helps.get(slot.help) {
+                    help.floors[job.party.index()] = floor.or(help.floors[job.party.index()]);
+                }
+                (payload, recorded)
+            }
             Made::Bad | Made::Full => {
                 self.counters.help_full += u64::from(made == Made::Full);
                 self.counters.help_failed += u64::from(made == Made::Bad);
@@ -206,6 +217,10 @@ impl<P: Path> Core<P> {
         {
             let sent = listener.pass_on(now, to, job, payload, outlet);
             self.counters.help_sent += u64::from(sent);
+            self.passed_on(now, job, sent, payload);
+        }
+        if !recorded.is_empty() {
+            self.hear_tones(now, job.session.slot, job.party, (job.header.ssrc, job.narrow), recorded);
         }
     }
 
@@ -213,10 +228,14 @@ impl<P: Path> Core<P> {
     pub(crate) fn settle_help(&mut self, place: u32) {
         let slot = &mut self.table.slots[place as usize];
         let open = matches!(slot.state, State::Open | State::Joined);
+        let searched = slot
+            .legs
+            .iter()
+            .any(|leg| leg.tones.is_some() && leg.far_end.is_some_and(|far_end| !far_end.codec.is_g711()));
         let [one, two] = [0, 1].map(|leg| slot.legs[leg].far_end.map(|far_end| far_end.codec));
         let codecs = [one.or(two), two.or(one)].map(|codec| codec.unwrap_or(Codec::Pcma));
         let apart = !codecs[0].joins(codecs[1]);
-        let decoded = slot.recordings != NONE && !codecs.iter().all(|codec| codec.is_g711());
+        let decoded = searched || slot.recordings != NONE && !codecs.iter().all(|codec| codec.is_g711());
         let needs = (open && (apart || decoded)).then_some(codecs);
         self.counters.help_refused += u64::from(!self.helps.settle(&mut slot.help, needs));
     }

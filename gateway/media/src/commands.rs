@@ -136,7 +136,10 @@ impl<P: Path> Core<P> {
             self.watch(now, session.slot, party);
         }
         self.pause_if_held(now, session.slot);
-        self.set_search(session.slot, party, far_end.in_band && far_end.codec.is_g711());
+        if !far_end.receive {
+            self.stir(session.slot, party);
+        }
+        self.set_search(session.slot, party, far_end.in_band);
         self.direct_reports(now, session.slot, party);
         self.refresh_guards(session.slot);
         self.begin_learning(now, session.slot, party);
@@ -153,6 +156,7 @@ impl<P: Path> Core<P> {
     /// anew.
     fn set_source(&mut self, now: Instant, place: u32, party: Party, source: Source) {
         self.stop_player(place, party, Some(PlayOutcome::Replaced));
+        self.stir(place, party.other());
         let leg = self.table.slots[place as usize].leg(party);
         if leg.hears == source && leg.player.is_none() && !matches!(source, Source::Sound { .. }) {
             return;
@@ -281,6 +285,7 @@ impl<P: Path> Core<P> {
         slot.state = State::Ended;
         for party in Party::BOTH {
             self.stop_player(place, party, None);
+            self.stir(place, party);
             self.end_acts(now, place, party);
             self.wheel.cancel(self.timers.watch(place, party));
         }

@@ -8,12 +8,11 @@
 
 use duogate_channel::digits::{Key, Keys};
 use duogate_channel::identity::Action;
-use duogate_channel::sound::Codec;
 use duogate_channel::time::Instant;
 
 use crate::dtmf;
 use crate::guard;
-use crate::outlet::Outlet;
+use crate::outlet::{Outlet, Ready, SoundStore};
 use crate::player::PACKET_SAMPLES;
 use crate::rtp::HEADER_BYTES;
 use crate::table::Leg;
@@ -112,6 +111,7 @@ impl Leg {
         dialer: &mut Dialer,
         due: Instant,
         on_time: bool,
+        sounds: &impl SoundStore,
         outlet: &mut impl Outlet,
     ) -> Step {
         let Some(key) = dialer.keys.get(usize::from(dialer.at)) else { return Step::Nothing };
@@ -128,13 +128,19 @@ impl Leg {
                 self.stream.marker = true;
                 Step::Nothing
             }
-            // No tone can be made in a codec that only a helper speaks.
-            Some(far_end) if dialer.tones && !far_end.codec.is_g711() => {
-                dialer.held = true;
-                Step::Nothing
-            }
             Some(_) if !on_time => Step::Lost,
-            Some(far_end) if dialer.tones => self.dial_tone(dialer, key, far_end.codec, outlet),
+            Some(far_end) if dialer.tones && far_end.codec.is_g711() => {
+                self.dial_tone(dialer, key, None, outlet)
+            }
+            Some(far_end) if dialer.tones => {
+                match sounds.ready(Ready::Key(key), far_end.codec, dialer.step) {
+                    Some(payload) => self.dial_tone(dialer, key, Some(payload), outlet),
+                    None => {
+                        dialer.held = true;
+                        Step::Nothing
+                    }
+                }
+            }
             Some(far_end) => match far_end.telephone_event {
                 Some(payload_type) if dialer.step <= LAST_END => {
                     self.dial_event(dialer, key, payload_type, outlet)
@@ -178,32 +184,40 @@ impl Leg {
         Step::Event
     }
 
-    fn dial_tone(&mut self, dialer: &mut Dialer, key: Key, codec: Codec, outlet: &mut impl Outlet) -> Step {
+    /// Sends 20 ms of a key's tones, which are made here if they do not lie ready.
+    fn dial_tone(
+        &mut self,
+        dialer: &mut Dialer,
+        key: Key,
+        ready: Option<&[u8]>,
+        outlet: &mut impl Outlet,
+    ) -> Step {
         let Some((socket, far_end)) = self.socket.zip(self.far_end) else { return Step::Nothing };
-        let passed = u32::from(dialer.step) * u32::from(PACKET_SAMPLES);
-        let timestamp = dialer.timestamp.wrapping_add(passed);
+        let step = dialer.step;
+        let timestamp = dialer.timestamp.wrapping_add(u32::from(step) * u32::from(self.stream.paced_ticks()));
         let mut header = self.stream.next(timestamp);
         header.payload_type = far_end.payload_type;
-        let key = (dialer.step < TONE_STEPS).then_some(key);
-        let sent = guard::send(
-            &mut self.guard,
-            outlet,
-            socket,
-            HEADER_BYTES + usize::from(PACKET_SAMPLES),
-            |packet| {
-                if let Some((place, payload)) = packet.split_first_chunk_mut::<HEADER_BYTES>() {
-                    header.emit(place);
-                    dtmf::render(key, passed, codec, payload);
+        let key = (step < TONE_STEPS).then_some(key);
+        let octets = ready.map_or(usize::from(PACKET_SAMPLES), <[u8]>::len);
+        let sent = guard::send(&mut self.guard, outlet, socket, HEADER_BYTES + octets, |packet| {
+            if let Some((place, payload)) = packet.split_first_chunk_mut::<HEADER_BYTES>() {
+                header.emit(place);
+                match ready {
+                    Some(ready) => payload.copy_from_slice(ready),
+                    None => {
+                        let passed = usize::from(step) * usize::from(PACKET_SAMPLES);
+                        dtmf::render(key, passed, far_end.codec, payload);
+                    }
                 }
-            },
-        );
+            }
+        });
         if !sent {
             self.stream.marker = true;
             return Step::Lost;
         }
         dialer.sent = true;
-        let due = dialer.began + ::core::time::Duration::from_millis(u64::from(dialer.step) * 20);
-        self.stream.paced(due, timestamp, usize::from(PACKET_SAMPLES));
+        let due = dialer.began + ::core::time::Duration::from_millis(u64::from(step) * 20);
+        self.stream.paced(due, timestamp, octets);
         Step::Sound
     }
 }

@@ -64,18 +64,26 @@ fn tones(key: Key) -> (Sine, Sine) {
     (LOW[place / 4], HIGH[place % 4])
 }
 
-/// Fills `payload` with a key's tones from `passed` samples after their beginning on; silence without a key.
-pub(crate) fn render(key: Option<Key>, passed: u32, codec: Codec, payload: &mut [u8]) {
-    let Some(key) = key else { return payload.fill(g711::silence(codec)) };
-    let mut sums = [0_i64; 160];
-    let count = payload.len().min(sums.len());
+/// A key's tones at 8 kHz, from `passed` samples after their beginning on.
+pub fn samples(key: Key, passed: usize, samples: &mut [i16]) {
+    samples.fill(0);
     let (low, high) = tones(key);
     for (tone, amplitude) in [(low, LOW_AMPLITUDE), (high, HIGH_AMPLITUDE)] {
-        tone.samples(passed as usize, count, |at, value| sums[at] += (amplitude * value) >> FRACTION);
+        tone.samples(passed, samples.len(), |at, value| {
+            let sample = i16::try_from((amplitude * value) >> FRACTION).unwrap_or(i16::MAX);
+            // The sum of both amplitudes is below 2^15.
+            samples[at] = samples[at].saturating_add(sample);
+        });
     }
-    for (byte, sum) in payload.iter_mut().zip(sums) {
-        // The sum of both amplitudes is below 2^15.
-        *byte = g711::encode(codec, i16::try_from(sum).unwrap_or(i16::MAX));
+}
+
+/// Fills `payload` with a key's tones from `passed` samples after their beginning on; silence without a key.
+pub(crate) fn render(key: Option<Key>, passed: usize, codec: Codec, payload: &mut [u8]) {
+    let Some(key) = key else { return payload.fill(g711::silence(codec)) };
+    let mut sound = [0; 160];
+    samples(key, passed, &mut sound);
+    for (byte, sample) in payload.iter_mut().zip(sound) {
+        *byte = g711::encode(codec, sample);
     }
 }
 
@@ -88,7 +96,7 @@ mod tests {
         let key = Key::from_char('5').unwrap();
         let mut tone = [0; 800];
         for (at, packet) in tone.chunks_mut(160).enumerate() {
-            render(Some(key), u32::try_from(at).unwrap() * 160, Codec::Pcma, packet);
+            render(Some(key), at * 160, Codec::Pcma, packet);
         }
         let expected = |at: usize| {
             let angle = 2.0 * core::f64::consts::PI * f64::from(u32::try_from(at).unwrap()) / 8000.0;

@@ -58,6 +58,8 @@ pub(crate) struct Help {
     pub(crate) serial: u32,
     codecs: [Codec; 2],
     clocks: [Clock; 2],
+    /// How loud the background of each party is, in −dBov, as far as it is known.
+    pub(crate) floors: [Option<u8>; 2],
 }
 
 impl Help {
@@ -83,7 +85,8 @@ pub(crate) const HELP_OCTETS: usize = size_of::<Help>() + 2 * size_of::<u32>();
 
 impl Helps {
     pub(crate) fn new(places: u32) -> Self {
-        let empty = Help { serial: 0, codecs: [Codec::Pcma; 2], clocks: [Clock::default(); 2] };
+        let (codecs, clocks) = ([Codec::Pcma; 2], [Clock::default(); 2]);
+        let empty = Help { serial: 0, codecs, clocks, floors: [None; 2] };
         let all: Vec<Help> = (0..places).map(|_| empty).collect();
         Self {
             places: all.into_boxed_slice(),
@@ -130,7 +133,8 @@ impl Helps {
 
     fn begin(&mut self, place: u32, codecs: [Codec; 2]) {
         self.serial = self.serial.wrapping_add(1).max(1);
-        self.places[place as usize] = Help { serial: self.serial, codecs, clocks: [Clock::default(); 2] };
+        let (serial, clocks) = (self.serial, [Clock::default(); 2]);
+        self.places[place as usize] = Help { serial, codecs, clocks, floors: [None; 2] };
     }
 
     pub(crate) fn get(&mut self, place: u32) -> Option<&mut Help> {
@@ -172,7 +176,8 @@ impl Job {
         (self.place, self.party, self.serial)
     }
 
-    /// What comes, what goes to the listener if it is to be translated, and whether a recording wants it in A-law.
+    /// What comes, what goes to the listener if it is to be translated, and whether it is wanted in A-law too: for a
+    /// recording, or to be searched for keys.
     #[must_use]
     pub const fn wanted(&self) -> (Codec, Option<Codec>, bool) {
         (self.from, self.to, self.recorded)
@@ -207,8 +212,10 @@ pub enum Made<'a> {
     Good {
         /// For the listener; empty where none was wanted.
         payload: &'a [u8],
-        /// For recordings; empty where none was wanted.
+        /// For recordings and to be searched; empty where none was wanted.
         recorded: &'a [u8],
+        /// How loud the speaker's background is, in −dBov, if that can be told.
+        floor: Option<u8>,
     },
     /// It could not be decoded, or not encoded in the listener's codec: it is lost.
     Bad,

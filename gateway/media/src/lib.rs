@@ -22,7 +22,9 @@
 
 extern crate alloc;
 
+pub mod dtmf;
 pub mod emodel;
+pub mod noise;
 pub mod rtcp;
 pub mod rtp;
 
@@ -31,12 +33,12 @@ mod acts;
 mod apart;
 mod arrival;
 mod block;
+mod comfort;
 mod commands;
 mod core;
 mod counters;
 mod dialer;
 mod drift;
-mod dtmf;
 mod events;
 mod guard;
 mod help;
@@ -70,7 +72,7 @@ pub use crate::core::{Core, ROOM};
 pub use crate::counters::Counters;
 pub use crate::help::{Job, Made};
 pub use crate::limits::{Limits, LimitsError};
-pub use crate::outlet::{MAXIMUM_PACED, NoOutlet, NoSounds, Outlet, SoundStore, SoundView};
+pub use crate::outlet::{MAXIMUM_PACED, NoOutlet, NoSounds, Outlet, Ready, SoundStore, SoundView};
 pub use crate::path::{Flow, FlowCounts, FlowNumbers, NoPath, Path, Standing, Tapped};
 pub use crate::snapshot::{LegSnapshot, Phase, Snapshot};
 pub use crate::verdict::{DropReason, Origin, Verdict};

@@ -122,19 +122,29 @@ impl Way {
 impl Leg {
     fn go(&mut self, input: Input) {
         self.way = self.way.after(input);
-        self.beside = self.listening || self.way != Way::Sockets;
+        self.settle_beside();
     }
 
     /// Its packets are guarded, or no more.
     pub(crate) fn set_guarded(&mut self, guarded: bool) {
         self.way = self.way.guarded(guarded);
-        self.beside = self.listening || self.way != Way::Sockets;
+        self.settle_beside();
     }
 
     /// Look at its next packets, or no more.
     pub(crate) fn listen(&mut self, listening: bool) {
         self.listening = listening;
-        self.beside = listening || self.way != Way::Sockets;
+        self.settle_beside();
+    }
+
+    /// The other party hears noise until its next packet, or no more.
+    pub(crate) fn hush(&mut self, quiet: bool) {
+        self.quiet = quiet;
+        self.settle_beside();
+    }
+
+    fn settle_beside(&mut self) {
+        self.beside = self.listening || self.quiet || self.way != Way::Sockets;
     }
 }
 
@@ -260,6 +270,10 @@ impl<P: Path> Core<P> {
         let recorded = slot.recordings != NONE;
         let (speaker, listener) = slot.speaker_and_listener(party.index());
         let Way::Waiting { left: 0 | 1, .. } = speaker.way else { return };
+        // Whoever's silence is filled is awaited.
+        if speaker.quiet {
+            return;
+        }
         let Some((socket, flow)) = flow(speaker, listener, recorded) else { return };
         let taken = self.path.on(socket, &flow);
         speaker.go(if taken { Input::Taken } else { Input::Refused });

@@ -1,5 +1,6 @@
 //! Where paced packets go and where their sound comes from.
 
+use duogate_channel::digits::Key;
 use duogate_channel::identity::Sound;
 use duogate_channel::sound::Codec;
 
@@ -26,11 +27,26 @@ pub struct SoundView<'a> {
     pub bytes: &'a [u8],
 }
 
+/// What the core lets a party hear of its own accord. In G.711 it makes that itself; in other codecs it lies ready.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ready {
+    /// A key: 100 ms of its tones, and 100 ms of silence.
+    Key(Key),
+    /// Noise of this level in −dBov, without end.
+    Noise(u8),
+}
+
 /// The sounds that the control plane has handed over. A sound that is forgotten while it plays ends there, with
 /// `PlayOutcome::Missing`.
 pub trait SoundStore {
     /// Looks one up, once for every paced packet: must be quick.
     fn sound(&self, sound: Sound) -> Option<SoundView<'_>>;
+
+    /// 20 ms of what the core wants to be heard, in a codec other than G.711: so many times 20 ms from its beginning.
+    /// `None` if there is none, or not yet.
+    fn ready(&self, _what: Ready, _codec: Codec, _step: u8) -> Option<&[u8]> {
+        None
+    }
 }
 
 /// A store without sounds.

@@ -134,7 +134,9 @@ impl<P: Path> Core<P> {
         if leg.acts.covers() {
             return self.go_on(now, tick, (place, party), sounds, outlet);
         }
-        let Some(mut player) = leg.player else { return };
+        let Some(mut player) = leg.player else {
+            return self.comfort(now, tick, (place, party), sounds, outlet);
+        };
         let ended = match sounds.sound(player.sound) {
             None => Some(PlayOutcome::Missing),
             Some(sound) if player.is_over(sound.bytes.len()) => Some(PlayOutcome::Finished),

@@ -12,6 +12,7 @@ use duogate_channel::time::Instant;
 use crate::action::Socket;
 use crate::arrival::Order;
 use crate::block::Tap;
+use crate::comfort::told_level;
 use crate::core::Core;
 use crate::length;
 use crate::path::Path;
@@ -125,7 +126,12 @@ impl<P: Path> Core<P> {
         }
         match relayed {
             Ok((socket, length)) => Verdict::Forward { socket, length },
-            Err(reason) => Verdict::Drop(reason),
+            Err(reason) => {
+                if reason == DropReason::ComfortNoise {
+                    self.fall_quiet(now, name, told_level(&datagram[accepted.packet.payload]));
+                }
+                Verdict::Drop(reason)
+            }
         }
     }
 }

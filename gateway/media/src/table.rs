@@ -12,6 +12,7 @@ use duogate_channel::time::Instant;
 use crate::action::Socket;
 use crate::acts::Acts;
 use crate::arrival::{Arrival, Figures};
+use crate::comfort::Comfort;
 use crate::guard::Guard;
 use crate::help::NOBODY;
 use crate::offload::Way;
@@ -79,12 +80,16 @@ pub(crate) struct Leg {
     pub(crate) figures: Figures,
     pub(crate) hears: Source,
     pub(crate) player: Option<Player>,
+    /// The noise that it hears while the other party, whom it hears, is silent.
+    pub(crate) comfort: Option<Comfort>,
     /// The way that what it says takes to the other party.
     pub(crate) way: Way,
     /// Its packets are copied on the path.
     pub(crate) tapped: bool,
     /// Its next packets are looked at: is there anything but silence in them?
     pub(crate) listening: bool,
+    /// It has fallen silent, and the other party hears noise meanwhile: its next packet ends that.
+    pub(crate) quiet: bool,
     /// Its packets are not judged by the straight way, for one of those reasons.
     pub(crate) beside: bool,
     /// Since when the party is expected to send.
@@ -119,9 +124,11 @@ impl Leg {
             figures: Figures::default(),
             hears: Source::Silence,
             player: None,
+            comfort: None,
             way: Way::Sockets,
             tapped: false,
             listening: true,
+            quiet: false,
             beside: true,
             watched_since: Instant::ZERO,
             played: None,

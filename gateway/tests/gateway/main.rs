@@ -7,6 +7,7 @@ mod beside;
 mod house;
 mod learning;
 mod party;
+mod pauses;
 mod playing;
 mod recording;
 mod relaying;

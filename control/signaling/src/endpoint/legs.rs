@@ -41,7 +41,7 @@ impl Endpoint {
             return self.skip(serial, order.party);
         };
         let codecs = core::mem::take(&mut dial.offer.codecs);
-        dial.offer.codecs = self.affordable(serial, &order, codecs);
+        dial.offer.codecs = self.affordable(serial, &order, codecs, dial.offer.keys);
         if dial.offer.codecs.is_empty() {
             return self.offer_nothing(serial, &order);
         }

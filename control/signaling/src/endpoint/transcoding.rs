@@ -10,6 +10,7 @@ use super::slots::{Attempt, Order};
 use super::{Endpoint, Input};
 use crate::resource::duo_callback::LegEvent;
 use crate::resource::view::State;
+use crate::sdp::KeyWay;
 
 /// Callbacks that hold a place, by serial number.
 #[derive(Default, Debug)]
@@ -20,11 +21,18 @@ pub(super) struct Transcoded {
 impl Endpoint {
     /// The codecs that a party is offered: all of them, if nothing has to be decoded whichever the party chooses, or if
     /// there is a place for it; else those for which none is needed. None at all: there is no codec to talk in.
-    pub(super) fn affordable(&mut self, serial: u64, order: &Order, mut codecs: Vec<Codec>) -> Vec<Codec> {
+    pub(super) fn affordable(
+        &mut self,
+        serial: u64,
+        order: &Order,
+        mut codecs: Vec<Codec>,
+        keys: KeyWay,
+    ) -> Vec<Codec> {
         let Some(slot) = self.resources.get(&serial) else { return codecs };
-        let recorded = slot.machine.plan().record.is_some();
+        // What is recorded or searched for keys is decoded.
+        let decoded = slot.machine.plan().record.is_some() || keys == KeyWay::Tones;
         let free = |codec: &Codec| {
-            order.prefer.is_none_or(|other| other.joins(*codec)) && (codec.is_g711() || !recorded)
+            order.prefer.is_none_or(|other| other.joins(*codec)) && (codec.is_g711() || !decoded)
         };
         if codecs.iter().all(free) {
             return codecs;
@@ -59,7 +67,7 @@ impl Endpoint {
                 (State::Initiated | State::Answer1, _) => None,
                 (State::Answer2 | State::Connected, [Some(one), Some(two)]) => {
                     let recorded = machine.plan().record.is_some() && !(one.is_g711() && two.is_g711());
-                    Some(recorded || !one.joins(two))
+                    Some(recorded || machine.is_searched() || !one.joins(two))
                 }
                 (State::Answer2 | State::Connected | State::Released, _) => Some(false),
             }

@@ -36,6 +36,7 @@ fn help(world: &mut World, jobs: Vec<(Vec<u8>, Job)>) {
                 (false, _) => &payload,
             },
             recorded: if recorded { &sound } else { &[] },
+            floor: Some(50),
         };
         world.core.helped(world.now, &job, made, &mut world.sent, &mut world.tape);
     }

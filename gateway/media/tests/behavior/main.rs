@@ -4,6 +4,7 @@
 mod acts;
 mod alignment;
 mod apart;
+mod comfort;
 mod continuity;
 mod emodel;
 mod faults;

@@ -150,6 +150,13 @@ impl DuoCallback {
         Party::BOTH.map(|party| self.call(party).far_end.map(|far_end| far_end.codec))
     }
 
+    /// Is the sound of one of them decoded to be searched for keys?
+    #[must_use]
+    pub fn is_searched(&self) -> bool {
+        let far_ends = Party::BOTH.into_iter().filter_map(|party| self.call(party).far_end);
+        far_ends.into_iter().any(|far_end| far_end.in_band && !far_end.codec.is_g711())
+    }
+
     /// The recording that was prepared for it.
     #[must_use]
     pub fn recording(&self) -> Option<Recording> {

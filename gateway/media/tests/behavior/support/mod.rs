@@ -16,7 +16,8 @@ use duogate_channel::sound::Codec;
 use duogate_channel::time::Instant;
 use duogate_media::rtp::{HEADER_BYTES, Header, Packet};
 use duogate_media::{
-    Action, Core, DropReason, Job, Limits, Origin, Outlet, ROOM, Socket, SoundStore, SoundView, Verdict,
+    Action, Core, DropReason, Job, Limits, Origin, Outlet, ROOM, Ready, Socket, SoundStore, SoundView,
+    Verdict,
 };
 
 pub(crate) use listener::Listener;
@@ -51,6 +52,18 @@ pub(crate) struct Sounds(pub(crate) HashMap<u32, (Codec, Vec<u8>)>);
 impl SoundStore for Sounds {
     fn sound(&self, sound: Sound) -> Option<SoundView<'_>> {
         self.0.get(&sound.0).map(|(codec, bytes)| SoundView { codec: *codec, bytes })
+    }
+
+    fn ready(&self, what: Ready, _: Codec, step: u8) -> Option<&[u8]> {
+        // The tones of a key and noise, as far as a core can tell.
+        const KEY: [u8; 160] = [0x4b; 160];
+        const PAUSE: [u8; 160] = [0x50; 160];
+        const NOISE: [u8; 160] = [0x4e; 160];
+        Some(match what {
+            Ready::Key(_) if step < 5 => &KEY,
+            Ready::Key(_) => &PAUSE,
+            Ready::Noise(_) => &NOISE,
+        })
     }
 }
 

@@ -183,6 +183,12 @@ impl<P: Path> Core<P> {
 }
 
 impl Leg {
+    /// The other party hears noise until its next packet, or no more.
+    pub(crate) fn hush(&mut self, quiet: bool) {
+        self.quiet = quiet;
+        self.settle_beside();
+    }
+
     /// Sends the next 20 ms of noise, that were due at `due`.
     fn send_comfort(
         &mut self,

@@ -131,19 +131,7 @@ impl Leg {
         self.settle_beside();
     }
 
-    /// Look at its next packets, or no more.
-    pub(crate) fn listen(&mut self, listening: bool) {
-        self.listening = listening;
-        self.settle_beside();
-    }
-
-    /// The other party hears noise until its next packet, or no more.
-    pub(crate) fn hush(&mut self, quiet: bool) {
-        self.quiet = quiet;
-        self.settle_beside();
-    }
-
-    fn settle_beside(&mut self) {
+    pub(crate) fn settle_beside(&mut self) {
         self.beside = self.listening || self.quiet || self.way != Way::Sockets;
     }
 }

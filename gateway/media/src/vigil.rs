@@ -235,6 +235,12 @@ pub(crate) fn is_loud(speaker: &Leg, content: Content, payload: &[u8]) -> bool {
 }
 
 impl Leg {
+    /// Look at its next packets, or no more.
+    pub(crate) fn listen(&mut self, listening: bool) {
+        self.listening = listening;
+        self.settle_beside();
+    }
+
     /// Is it waited for that the party says something, and does it with this packet?
     pub(crate) fn is_heard(&self, origin: Origin, packet: &[u8]) -> bool {
         self.listening

@@ -11,6 +11,7 @@ use duogate_signaling::resource::report::{ChannelRecord, Event, Failure, RecordR
 use duogate_signaling::resource::view::{PartyView, View};
 use serde_json::{Map, Value, json};
 
+pub(crate) mod live;
 mod quality;
 
 use quality::quality;
@@ -293,6 +294,9 @@ pub(crate) fn note(note: &Note) -> Value {
             }),
         );
     }
+    if let Some(live) = &note.live {
+        fields.insert("live".into(), live::said(live));
+    }
     Value::Object(fields)
 }
 
@@ -321,6 +325,8 @@ pub(crate) fn dialog(leg: &LegNote) -> Value {
         "address": leg.address.map(|address| address.to_string()),
         "listener": leg.listener,
         "answered": leg.answered,
+        "description": leg.description,
+        "refresh": leg.refresh.map(live::refresh),
     })
 }
 
@@ -343,5 +349,7 @@ pub(crate) fn dialog_of(value: &Value) -> LegNote {
         address: text("address").parse().ok(),
         listener: number("listener").and_then(|number| u16::try_from(number).ok()).unwrap_or(u16::MAX),
         answered: value["answered"] == true,
+        description: text("description"),
+        refresh: live::refresh_of(&value["refresh"]),
     }
 }

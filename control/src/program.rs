@@ -102,17 +102,16 @@ async fn start(configuration: Configuration, file: PathBuf) -> Result<Running, F
     let (events, link_events) = mpsc::channel(16);
     let (link, link_task) = link::link(&configuration.channel.socket, events);
     let (recordings, sounds) = open_media(&configuration, &link)?;
-    let left_open = std::mem::take(&mut opened.left_open);
-    let orphans = recovery::orphans(&left_open, clock::unix_milliseconds());
+    let mut endpoint = Endpoint::new(settings::signaling(&configuration), seed(), clock::now());
+    let inherited = recovery::take_over(&mut endpoint, clock::now(), &mut opened.left_open);
+    let orphans = recovery::orphans(&opened.left_open, clock::unix_milliseconds());
     let estate = recovery::Estate {
-        open: left_open,
-        files: recordings.left_over(),
+        open: std::mem::take(&mut opened.left_open),
+        files: recovery::broken_off(&recordings, &inherited),
         recordings: Arc::clone(&recordings),
         store: opened.store.clone(),
         link: link.clone(),
     };
-
-    let endpoint = Endpoint::new(settings::signaling(&configuration), seed(), clock::now());
     let (switchboard, requests) = Switchboard::new();
     let pages = Pages::new(&registry)?;
     let parts = switchboard::Parts {
@@ -120,6 +119,7 @@ async fn start(configuration: Configuration, file: PathBuf) -> Result<Running, F
         link: link.clone(),
         link_events,
         requests,
+        inherited,
         orphans,
         store: opened.store.clone(),
         recordings: Arc::clone(&recordings),

@@ -1,13 +1,15 @@
-//! What a former control plane left open is ended properly: its calls with BYE or CANCEL, every promised event,
-//! the records of its legs, the files of its recordings. (To take such calls over instead is what the journal's
-//! dialogs are kept for.)
+//! What a former control plane left open: connected calls go on, where the journal says enough of them
+//! ([`take_over`]); all else is ended properly: calls with BYE or CANCEL, every promised event, the records of legs, the
+//! files of recordings.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use duogate_channel::identity::LocalPort;
+use duogate_channel::identity::{LocalPort, Recording};
+use duogate_signaling::clock::Now;
+use duogate_signaling::endpoint::Endpoint;
 use duogate_signaling::resource::note::LegNote;
 use serde_json::{Map, Value, json};
 use tokio::time::timeout;
@@ -50,6 +52,37 @@ pub(crate) struct Orphan {
     pub(crate) port: LocalPort,
 }
 
+/// A call of the former process that goes on.
+#[derive(Clone, Debug)]
+pub(crate) struct Inherited {
+    /// Its name.
+    pub(crate) res_id: Arc<str>,
+    /// Unix milliseconds.
+    pub(crate) created: i64,
+    /// Recordings that have not been reported.
+    pub(crate) recordings: Vec<(Recording, PathBuf)>,
+}
+
+/// Hands the calls that can go on to the endpoint; what is left in `open` is to be ended.
+pub(crate) fn take_over(endpoint: &mut Endpoint, now: Now, open: &mut Vec<OpenResource>) -> Vec<Inherited> {
+    let mut inherited = Vec::new();
+    open.retain(|resource| {
+        let Some((note, recordings)) = json::live::note_of(resource).zip(json::live::files_of(resource))
+        else {
+            return true;
+        };
+        if endpoint.take_over(now, &note).is_err() {
+            return true;
+        }
+        inherited.push(Inherited { res_id: note.res_id, created: resource.created, recordings });
+        false
+    });
+    if !inherited.is_empty() {
+        tracing::warn!(calls = inherited.len(), "calls of a former control plane go on");
+    }
+    inherited
+}
+
 /// The calls that have to be ended.
 pub(crate) fn orphans(open: &[OpenResource], now: i64) -> Vec<Orphan> {
     let mut orphans = Vec::new();
@@ -68,6 +101,13 @@ pub(crate) fn orphans(open: &[OpenResource], now: i64) -> Vec<Orphan> {
         }
     }
     orphans
+}
+
+/// Files that a former process left unfinished, but for those of calls that go on.
+pub(crate) fn broken_off(recordings: &Recordings, inherited: &[Inherited]) -> Vec<PathBuf> {
+    let files = inherited.iter().flat_map(|call| &call.recordings);
+    let going_on: HashSet<&PathBuf> = files.map(|(_, path)| path).collect();
+    recordings.left_over().into_iter().filter(|path| !going_on.contains(path)).collect()
 }
 
 /// What there is to be ended, and with what.

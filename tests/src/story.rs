@@ -55,12 +55,8 @@ impl Story {
     /// As [`Story::read`], or if an event comes again with other contents.
     #[must_use]
     pub fn across(before: Vec<Event>, application: &mut Application, res_id: &str, legs: usize) -> Self {
-        let mut events: Vec<Event> =
-            before.into_iter().filter(|event| event.fields["res_id"] == res_id).collect();
-        while !over(&events, legs) {
-            let Some(event) = application.next_event(END_LIMIT) else {
-                panic!("{res_id} was not over {END_LIMIT:?} after its last event: {events:#?}");
-            };
+        let mut events: Vec<Event> = Vec::new();
+        let mut add = |event: Event| {
             let known = events.iter().find(|known| known.fields["event_id"] == event.fields["event_id"]);
             match known {
                 Some(known) => {
@@ -69,6 +65,14 @@ impl Story {
                 None if event.fields["res_id"] == res_id => events.push(event),
                 None => {}
             }
+            over(&events, legs)
+        };
+        let mut done = before.into_iter().fold(false, |_, event| add(event));
+        while !done {
+            let Some(event) = application.next_event(END_LIMIT) else {
+                panic!("{res_id} was not over {END_LIMIT:?} after its last event: {events:#?}");
+            };
+            done = add(event);
         }
         let story = Self { events };
         story.check(res_id);

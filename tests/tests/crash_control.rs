@@ -1,10 +1,12 @@
-//! The control plane dies (`kill -9`) in every state, and its successor ends in good order what it left.
+//! The control plane dies (`kill -9`) in every state, and its successor ends in good order what it left and cannot go on
+//! with.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use duogate_phone::tone::{Sound, Tone, listen};
 use duogate_phone::{Script, What};
+use duogate_tests::duogate::Changes;
 use duogate_tests::patience::until;
 use duogate_tests::receiver::{Manner, Receiver};
 use duogate_tests::scene::{STEP, Scene, VOICES, answers, rings};
@@ -29,8 +31,9 @@ fn demand_interrupted(scene: &mut Scene, story: &Story, legs: usize) {
 }
 
 #[test]
-fn in_connected_with_a_recording() {
-    let mut scene = Scene::new([answers(0), answers(1)]);
+fn in_connected_with_a_recording_where_calls_are_not_to_be_taken_over() {
+    let changes = Changes::none().with("media", "recovery_seconds = 0");
+    let mut scene = Scene::with(&changes, [answers(0), answers(1)]);
     let res_id = scene.connect(&json!({"user_data": "u", "record_file": "talk.wav", "record_mode": 1}));
     scene.kill_control();
     scene.demand_sound();

@@ -215,6 +215,12 @@ impl Families {
             [("resumed", counters.resumed)],
         )?;
         self.counters(
+            "duogate_taken_over_calls_total",
+            "Calls of a control plane that died which this one goes on with",
+            "kind",
+            [("taken_over", counters.taken_over)],
+        )?;
+        self.counters(
             "duogate_stray_media_events_total",
             "Events of the gateway for sessions that are not known",
             "kind",

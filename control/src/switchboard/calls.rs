@@ -19,6 +19,7 @@ use crate::json;
 use crate::media::link::{Link, LinkError};
 use crate::media::recordings::Recordings;
 use crate::media::sounds::Kept;
+use crate::recovery::Inherited;
 use crate::store::rows::{CdrRow, Change, EventRow, RecordingRow, RequestRow, ResourceRow};
 use crate::store::{Job, Store};
 use crate::{clock, store};
@@ -48,6 +49,8 @@ struct Call {
     told: bool,
     /// Keeps the sounds at the gateway until the call is released.
     kept: Vec<Arc<Kept>>,
+    /// A former control plane placed it: its recordings have begun.
+    inherited: bool,
 }
 
 /// A construct whose note is on its way to the disk.
@@ -127,9 +130,17 @@ impl Calls {
         }
         self.first = Some((Arc::clone(&res_id), changes));
         let recordings = order.recording.into_iter().collect();
-        let call = Call { owner: order.owner, recordings, created, told: false, kept: order.kept };
+        let (told, inherited) = (false, false);
+        let call = Call { owner: order.owner, recordings, created, told, kept: order.kept, inherited };
         self.calls.insert(Arc::clone(&res_id), call);
         self.waiting.insert(res_id, Waiting { view, reply });
+    }
+
+    /// A call of a former control plane goes on.
+    pub(super) fn inherit(&mut self, inherited: Inherited) {
+        let Inherited { res_id, created, recordings } = inherited;
+        let call = Call { owner: None, recordings, created, told: false, kept: Vec::new(), inherited: true };
+        self.calls.insert(res_id, call);
     }
 
     fn admit(&self, callback_url: Option<&str>) -> Result<(), Refusal> {
@@ -196,7 +207,7 @@ impl Calls {
             // Its session closes: nobody hears them any more, while transactions may linger for half a minute.
             call.kept.clear();
         }
-        let row = Change::Resource(Box::new(resource_row(note, call.created)));
+        let row = Change::Resource(Box::new(resource_row(note, call)));
         if let Some((res_id, mut changes)) = self.first.take_if(|(res_id, _)| *res_id == note.res_id) {
             // The resource first: what follows belongs to it.
             changes.insert(0, row);
@@ -326,8 +337,13 @@ impl Calls {
         sounds.sort_by_key(|sound| Arc::as_ptr(sound).addr());
         sounds.dedup_by(|one, other| Arc::ptr_eq(one, other));
         // Those that began went with their gateway, and were reported: they are no longer here.
-        let files: Vec<(Recording, PathBuf)> =
-            self.calls.values().flat_map(|call| &call.recordings).cloned().collect();
+        let files: Vec<(Recording, PathBuf)> = self
+            .calls
+            .values()
+            .filter(|call| !call.inherited)
+            .flat_map(|call| &call.recordings)
+            .cloned()
+            .collect();
         let (link, recordings) = (self.link.clone(), Arc::clone(&self.recordings));
         let furnished = self.furnished.clone();
         tokio::spawn(async move {
@@ -396,17 +412,21 @@ fn is_told(note: &Note) -> bool {
     note.released && !owed
 }
 
-fn resource_row(note: &Note, created: i64) -> ResourceRow {
+fn resource_row(note: &Note, call: &Call) -> ResourceRow {
     let dialogs = [(1, &note.legs[0]), (2, &note.legs[1])];
     let dialogs = dialogs.iter().filter_map(|(party, leg)| Some((*party, json::dialog(leg.as_ref()?))));
+    let mut noted = json::note(note);
+    if note.live.is_some() {
+        noted["files"] = json::live::files(&call.recordings);
+    }
     ResourceRow {
         res_id: note.res_id.to_string(),
-        created,
+        created: call.created,
         released: is_told(note).then(clock::unix_milliseconds),
         state: note.state.name(),
         callback_url: note.callback_url.as_deref().map(str::to_owned),
         view: json::view(&note.view),
-        note: json::note(note),
+        note: noted,
         dialogs: dialogs.collect(),
     }
 }

@@ -10,6 +10,7 @@ use duogate_channel::command::Command;
 use duogate_channel::descriptors::Doorbell;
 use duogate_channel::event::Event;
 use duogate_channel::identity::{Session, Shard};
+use duogate_channel::page::PageReader;
 use duogate_channel::ring::{Poisoned, PushError};
 use duogate_channel::sides::ControlSide;
 use duogate_channel::snapshot::Snapshot;
@@ -62,8 +63,7 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    /// Takes the shards of a gateway that has just been attached, and closes the sessions that it has: those of a
-    /// former control plane, or of an attachment that broke.
+    /// Takes the shards of a gateway that has just been attached.
     pub(crate) fn attach(sides: Vec<ControlSide>) -> io::Result<Self> {
         let mut shards = Vec::with_capacity(sides.len());
         for side in sides {
@@ -75,27 +75,7 @@ impl Gateway {
             let bell = AsyncFd::with_interest(bell, Interest::READABLE)?;
             shards.push(ShardLink { side, bell, asleep: false, backlog: VecDeque::new() });
         }
-        let mut gateway = Self { shards, next: 0 };
-        gateway.close_strangers();
-        Ok(gateway)
-    }
-
-    fn close_strangers(&mut self) {
-        let mut closed = 0_u32;
-        for index in 0..self.shards.len() {
-            let page = self.shards[index].side.page.clone();
-            let shard = Shard(u16::try_from(index).unwrap_or(u16::MAX));
-            for slot in 0..page.sessions() {
-                if let Ok(Some(snapshot)) = page.snapshot(slot) {
-                    closed += 1;
-                    self.send(shard, Command::Close { session: snapshot.session });
-                }
-            }
-        }
-        if closed > 0 {
-            tracing::warn!(closed, "sessions that nobody knows any more were closed");
-        }
-        self.flush();
+        Ok(Self { shards, next: 0 })
     }
 
     /// Is no gateway attached, or none of use?
@@ -106,8 +86,17 @@ impl Gateway {
     /// What the pages show of every session. They can be read after their gateway has died, too; what it left
     /// half-written is left out.
     pub(crate) fn snapshots(&self) -> Vec<Snapshot> {
-        let pages = self.shards.iter().map(|shard| &shard.side.page);
-        pages.flat_map(|page| (0..page.sessions()).filter_map(|slot| page.snapshot(slot).ok()?)).collect()
+        self.pages().into_iter().map(|(_, snapshot)| snapshot).collect()
+    }
+
+    /// The same, each with its shard.
+    pub(crate) fn pages(&self) -> Vec<(Shard, Snapshot)> {
+        let pages = (0_u16..).zip(self.shards.iter().map(|shard| &shard.side.page));
+        let shown = |(index, page): (u16, &PageReader)| {
+            let page = page.clone();
+            (0..page.sessions()).filter_map(move |slot| Some((Shard(index), page.snapshot(slot).ok()??)))
+        };
+        pages.flat_map(shown).collect()
     }
 
     /// What its shard's page shows of a session, if that is still this one.

@@ -35,7 +35,7 @@ use crate::media::recordings::Recordings;
 use crate::metrics::{CallMetrics, Pages};
 use crate::names::{Finder, Located, Names};
 use crate::network::{self, Heard, Network};
-use crate::recovery::{self, Orphan};
+use crate::recovery::{self, Inherited, Orphan};
 use crate::store::Store;
 use calls::{Calls, Noted};
 use gateway::Gateway;
@@ -75,7 +75,9 @@ pub(crate) struct Parts {
     pub(crate) link_events: mpsc::Receiver<LinkEvent>,
     /// Requests of the interfaces.
     pub(crate) requests: mpsc::Receiver<Request>,
-    /// Calls that a former process left behind.
+    /// Calls that a former process left behind and that the endpoint goes on with.
+    pub(crate) inherited: Vec<Inherited>,
+    /// Those that are to be ended.
     pub(crate) orphans: Vec<Orphan>,
     /// The store.
     pub(crate) store: Store,
@@ -130,7 +132,8 @@ impl Task {
     /// Puts the parts around an endpoint.
     pub(crate) fn new(endpoint: Endpoint, parts: Parts) -> Self {
         let (names, located) = Names::new(parts.outside.finder);
-        let (calls, noted, furnished) = Calls::new(parts.store, parts.recordings, parts.link.clone());
+        let (mut calls, noted, furnished) = Calls::new(parts.store, parts.recordings, parts.link.clone());
+        parts.inherited.into_iter().for_each(|call| calls.inherit(call));
         Self {
             endpoint,
             network: parts.outside.network,
@@ -156,6 +159,8 @@ impl Task {
 
     /// Runs until every handle on the switchboard is gone.
     pub(crate) async fn run(mut self) {
+        // What taking calls over has brought.
+        self.drain();
         self.end_orphans();
         loop {
             self.settle();
@@ -334,10 +339,10 @@ impl Task {
             self.drain();
         }
         self.epoch = Some(epoch);
-        let sessions = gateway.sessions();
+        let (sessions, pages) = (gateway.sessions(), gateway.pages());
         self.gateway = gateway;
         self.attached = true;
-        self.endpoint.media_attached(now, &sessions);
+        self.endpoint.media_found(now, &sessions, &pages);
         self.calls.furnish(epoch);
     }
 

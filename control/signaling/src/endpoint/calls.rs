@@ -188,4 +188,6 @@ fn complete(note: &mut LegNote, leg: leg::Snapshot) {
     note.answered = leg.answered;
     note.address = Some(leg.path.address);
     note.listener = leg.path.listener.0;
+    note.description = leg.description;
+    note.refresh = leg.refresh;
 }

@@ -44,6 +44,8 @@ pub struct Counters {
     pub strangers_unanswered: u64,
     /// Sessions that a new gateway took over from one that died.
     pub resumed: u64,
+    /// Calls of a control plane that died which go on.
+    pub taken_over: u64,
     /// Times that a connected party was found absent: nothing came from it for seconds.
     pub found_absent: u64,
     /// Times that a connected party was found mute: it sent nothing but silence while the other talked.

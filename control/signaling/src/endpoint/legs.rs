@@ -62,7 +62,8 @@ impl Endpoint {
         };
         let Order { party, attempt, .. } = order;
         let began = now.instant;
-        let slot = LegSlot { leg, serial, party, attempt, trunk, place, began, rang: false, deadline: None };
+        let (rang, revision, deadline) = (false, 0, None);
+        let slot = LegSlot { leg, serial, party, attempt, trunk, place, began, rang, revision, deadline };
         self.legs.insert(identity.call_id, slot);
         if let Some(slot) = self.resources.get_mut(&serial) {
             slot.attempts[party.index()] = Attempt::Leg(identity.call_id);
@@ -234,13 +235,17 @@ impl Endpoint {
         }
     }
 
-    fn settle_leg(&mut self, now: Now, call_id: u128) {
+    pub(super) fn settle_leg(&mut self, now: Now, call_id: u128) {
         while let Some(output) = self.legs.get_mut(&call_id).and_then(|slot| slot.leg.poll_output()) {
             self.leg_says(now, call_id, output);
         }
-        if let Some(slot) = self.legs.get_mut(&call_id) {
-            let deadline = slot.leg.next_deadline();
-            self.deadlines.set(Sleeper::Leg(call_id), &mut slot.deadline, deadline);
+        let Some(slot) = self.legs.get_mut(&call_id) else { return };
+        let deadline = slot.leg.next_deadline();
+        self.deadlines.set(Sleeper::Leg(call_id), &mut slot.deadline, deadline);
+        let revision = slot.leg.revision();
+        if core::mem::replace(&mut slot.revision, revision) != revision {
+            let (party, attempt, event) = (slot.party, slot.attempt, LegEvent::Again);
+            self.work.push_back((slot.serial, Input::Leg { party, attempt, event }));
         }
     }
 

@@ -127,11 +127,7 @@ impl Endpoint {
     }
 
     pub(super) fn find(&self, res_id: &str) -> Result<(u64, &Slot), ApiError> {
-        let serial = res_id
-            .rsplit_once('-')
-            .and_then(|(_, unique)| unique.get(..16))
-            .and_then(|serial| u64::from_str_radix(serial, 16).ok())
-            .ok_or(ApiError::NotFound)?;
+        let serial = serial_of(res_id).ok_or(ApiError::NotFound)?;
         let slot = self.resources.get(&serial).filter(|slot| **slot.machine.res_id() == *res_id);
         slot.map(|slot| (serial, slot)).ok_or(ApiError::NotFound)
     }
@@ -291,4 +287,10 @@ impl Endpoint {
     pub fn set_trunk_up(&mut self, name: &str, up: bool) {
         self.trunks.set_up(&name.into(), up);
     }
+}
+
+/// The serial number in a resource's name.
+pub(super) fn serial_of(res_id: &str) -> Option<u64> {
+    let (_, unique) = res_id.rsplit_once('-')?;
+    u64::from_str_radix(unique.get(..16)?, 16).ok()
 }

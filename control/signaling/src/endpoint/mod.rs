@@ -13,6 +13,7 @@ mod calls;
 mod check;
 pub mod counters;
 mod deadlines;
+mod inheritance;
 mod journeys;
 mod legs;
 mod media;

@@ -60,6 +60,7 @@ impl Endpoint {
             place: Place { transport: self.transport_of(listener), address },
             began: now.instant,
             rang: false,
+            revision: 0,
             serial: NOBODY,
             party: Party::One,
             attempt: 0,
@@ -73,13 +74,13 @@ impl Endpoint {
     }
 
     /// Who we are to the trunk that serves the party's host: its proxy may want to know of BYE, too.
-    fn login_of(&mut self, row: &LegNote) -> Option<Login> {
+    pub(super) fn login_of(&mut self, row: &LegNote) -> Option<Login> {
         let name = redirected(&self.settings, &row.remote_uri)?.trunk?;
         let credentials = self.trunk(&name)?.credentials.clone()?;
         Some(Login { credentials, seed: self.random.next_u64() })
     }
 
-    fn dial_again(&self, row: &LegNote, port: LocalPort) -> Result<Dial, NotACall> {
+    pub(super) fn dial_again(&self, row: &LegNote, port: LocalPort) -> Result<Dial, NotACall> {
         let address: SocketAddr = row.address.ok_or(NotACall)?;
         let listener = Listener(row.listener);
         let local = self.settings.listeners.get(usize::from(row.listener)).ok_or(NotACall)?;
@@ -106,7 +107,7 @@ impl Endpoint {
     }
 }
 
-fn identity(row: &LegNote) -> Result<Identity, NotACall> {
+pub(super) fn identity(row: &LegNote) -> Result<Identity, NotACall> {
     let call_id = call_id_of(&row.call_id).ok_or(NotACall)?;
     let tag = u64::from_str_radix(&row.local_tag, 16).map_err(|_| NotACall)?;
     if row.branch == 0 {
@@ -119,7 +120,7 @@ fn uri(text: &str) -> Result<UriBuf, NotACall> {
     UriBuf::parse(text).map_err(|_| NotACall)
 }
 
-fn kept(row: &LegNote) -> Result<Kept, NotACall> {
+pub(super) fn kept(row: &LegNote) -> Result<Kept, NotACall> {
     Ok(Kept {
         remote_tag: row.remote_tag.clone(),
         remote_target: uri(&row.remote_target)?,

@@ -1,5 +1,6 @@
 //! A gateway that died is not the end of its calls: the next one is awaited, for a bounded time, and every session is
-//! opened anew on it, on the same ports and with the same streams.
+//! opened anew on it, on the same ports and with the same streams. Calls that were taken over from a dead control plane
+//! (`inheritance`) wait here too, for the gateway that carries them.
 //!
 //! ```text
 //!            media_away               media_attached                all open again, media_furnished
@@ -66,6 +67,21 @@ impl Endpoint {
             self.recovery = Some(Recovery { deadline, waiting, refused, furnished, held });
             self.sleep_until(deadline);
         }
+    }
+
+    /// A call that was taken over waits for the gateway that has its session.
+    pub(super) fn await_media(&mut self, now: Now, serial: u64) {
+        let deadline = now.instant + self.settings.waits.recovery;
+        let recovery = self.recovery.get_or_insert_with(|| Recovery {
+            deadline,
+            waiting: BTreeSet::new(),
+            refused: Vec::new(),
+            furnished: false,
+            held: None,
+        });
+        recovery.waiting.insert(serial);
+        let deadline = recovery.deadline;
+        self.sleep_until(deadline);
     }
 
     fn is_away(&self, serial: u64) -> bool {

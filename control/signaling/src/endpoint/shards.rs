@@ -79,6 +79,14 @@ impl Shards {
         true
     }
 
+    /// A session that a former control plane opened goes on. False: there is no such shard.
+    pub(super) fn adopt(&mut self, shard: Shard, session: Session, resource: u64) -> bool {
+        let Some(state) = self.state(shard) else { return false };
+        state.used += 1;
+        self.sessions.insert((shard, session), resource);
+        true
+    }
+
     /// A session will not open. False if it was not asked for there.
     pub(super) fn refused(&mut self, shard: Shard, tag: Tag) -> bool {
         let known = self.opening.get(&tag) == Some(&shard);

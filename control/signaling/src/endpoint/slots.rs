@@ -54,6 +54,8 @@ pub(super) struct LegSlot {
     pub(super) began: Instant,
     /// Has it rung?
     pub(super) rang: bool,
+    /// The leg's revision that the journal knows.
+    pub(super) revision: u32,
     /// Its place among the deadlines.
     pub(super) deadline: Option<Instant>,
 }

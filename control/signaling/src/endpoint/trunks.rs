@@ -171,6 +171,11 @@ impl Trunks {
         count(&mut state.second, &mut state.figures.calls_per_second, now, 1);
     }
 
+    /// A call that a former process placed takes a place.
+    pub(super) fn inherit(&mut self, name: &Arc<str>) {
+        self.state(name).figures.calls += 1;
+    }
+
     /// It no longer takes a place.
     pub(super) fn remove(&mut self, name: &Arc<str>) {
         if let Some(state) = self.states.get_mut(name) {

@@ -13,7 +13,7 @@ use super::face::{Assertion, SessionInterval};
 use super::requests::{Described, Reply, description};
 use super::responses::Asked;
 use super::state::Stimulus;
-use super::watch::{Due, MIN_SE, Watch};
+use super::watch::{Due, MIN_SE, Refresh, Watch};
 use crate::dialog::{Content, SERVED};
 use crate::message::{Message, Method, Name, Refresher, Status};
 use crate::transaction::{CancelError, ClientId, Path, Way};
@@ -72,6 +72,30 @@ pub(super) struct Renewal {
 impl Renewal {
     pub(super) const fn new(assertion: Assertion, wanted: Option<SessionInterval>) -> Self {
         Self { assertion, wanted, minimum: None, agreed: None, watch: Watch::Off, by_update: false }
+    }
+
+    /// Goes on with the interval of a dialog that another process began. When it was refreshed last is not known: if
+    /// that is ours to do, it is done `soon`; the party's next one is awaited for a whole interval.
+    pub(super) fn resume(&mut self, now: Instant, refresh: Refresh, soon: Duration) {
+        let Refresh { seconds, by_us, by_update } = refresh;
+        let seconds = seconds.clamp(MIN_SE, LONGEST_MINIMUM);
+        let agreed = Watch::agreed(now, seconds, by_us);
+        self.agreed = Some(seconds);
+        self.by_update = by_update;
+        self.watch = match agreed {
+            Watch::Ours { at, until } => Watch::Ours { at: at.min(now + soon), until },
+            other => other,
+        };
+    }
+
+    /// The interval in force.
+    pub(super) fn refresh(&self) -> Option<Refresh> {
+        let by_us = match self.watch {
+            Watch::Off => return None,
+            Watch::Theirs { .. } => false,
+            Watch::Ours { .. } | Watch::Asking { .. } => true,
+        };
+        Some(Refresh { seconds: self.agreed?, by_us, by_update: self.by_update })
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
@@ -362,6 +386,7 @@ impl Leg {
             chosen.dialog.refresh(response);
         }
         self.ask_for_chosen();
+        self.revision = self.revision.wrapping_add(1);
         if self.state.is_talking() {
             self.renewal.agreed_by(now, response);
         }

@@ -52,6 +52,7 @@ use responses::{Answer, Failure};
 use size::Ways;
 pub use snapshot::Snapshot;
 use state::{Act, State, Stimulus};
+pub use watch::Refresh;
 
 /// CSeq of the first INVITE.
 const INVITE_CSEQ: u32 = 1;
@@ -110,6 +111,8 @@ pub struct Leg {
     progress: u16,
     /// What `Failed` will say.
     failure: Failure,
+    /// Counts what has changed of an answered call's dialog and session.
+    revision: u32,
     outputs: VecDeque<Output>,
 }
 
@@ -173,6 +176,7 @@ impl Leg {
             keys: None,
             progress: 0,
             failure: Failure::default(),
+            revision: 0,
             outputs: VecDeque::new(),
         }
     }
@@ -259,6 +263,12 @@ impl Leg {
     /// The next thing that the leg has to say, in order.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
+    }
+
+    /// Counts the changes of an answered call that its [`Leg::snapshot`] shows, but for the numbers of requests.
+    #[must_use]
+    pub fn revision(&self) -> u32 {
+        self.revision
     }
 
     /// Has everything ended, so that the leg may be freed?

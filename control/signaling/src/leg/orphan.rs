@@ -1,4 +1,4 @@
-//! Calls of a process that has died, taken over to be ended.
+//! Calls of a process that has died, taken over to be ended, or to go on.
 //!
 //! One that was answered gets its BYE from what the journal knows of the dialog. One that was not is dialled again
 //! with its former identity: to the party this INVITE is a repetition of the first (RFC 3261 section 17.2.3), so
@@ -7,13 +7,30 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use core::time::Duration;
+
+use duogate_channel::command::FarEnd;
 use duogate_channel::time::Instant;
 
 use super::responses::Answer;
 use super::state::State;
+use super::watch::Refresh;
 use super::{Dial, INVITE_CSEQ, Identity, Leg};
 use crate::dialog::Dialog;
 use crate::message::UriBuf;
+use crate::sdp::SdpError;
+
+/// Requests that a former process may have sent in a dialog since it was last written down: refreshes, each at least 45
+/// seconds after the one before, some of them twice with credentials. A party takes any higher number (RFC 3261 section
+/// 12.2.2).
+const SPARE_SEQUENCES: u32 = 10_000;
+
+/// The largest number of a request is 2³¹ − 1 (RFC 3261 section 8.1.1.5).
+const LARGEST_SEQUENCE: u32 = (1 << 31) - 1;
+
+/// Calls that are taken over together refresh their sessions spread over this time, which is less than half of the
+/// shortest interval.
+const SPREAD: u64 = 30_000;
 
 /// What the journal knows of an answered dialog (RFC 3261 section 12).
 #[derive(Clone, PartialEq, Debug)]
@@ -39,6 +56,32 @@ impl Leg {
         leg.invite(now);
         leg.settle(now);
         leg
+    }
+
+    /// Takes over an answered call that goes on: `description` is what was said last of our media, `refresh` the
+    /// interval in force. Of `identity` the branch must be a new one, Call-ID and tag those of the call.
+    ///
+    /// # Errors
+    /// What was said last cannot be read.
+    pub fn resume(
+        now: Instant,
+        dial: Dial,
+        identity: Identity,
+        kept: Kept,
+        (description, refresh): (&str, Option<Refresh>),
+    ) -> Result<Self, SdpError> {
+        let sequence = kept.local_sequence.saturating_add(SPARE_SEQUENCES).min(LARGEST_SEQUENCE);
+        let mut leg = Self::adopt(dial, identity, Kept { local_sequence: sequence, ..kept });
+        leg.local.go_on(description.as_bytes())?;
+        let soon = Duration::from_millis(identity.tag % SPREAD);
+        refresh.into_iter().for_each(|refresh| leg.renewal.resume(now, refresh, soon));
+        leg.ask_for_chosen();
+        Ok(leg)
+    }
+
+    /// Where the party's media is, as the gateway knows it.
+    pub fn found(&mut self, far_end: FarEnd) {
+        self.far_end = Some(far_end);
     }
 
     /// Takes over an answered call; it says nothing until it is released or the party does something. Of

@@ -142,6 +142,8 @@ impl Leg {
         };
         dialog.into_iter().for_each(|dialog| dialog.refresh(request));
         self.ask_for_chosen();
+        // Target, description or interval may have changed.
+        self.revision = self.revision.wrapping_add(1);
         let reply = Reply::new(Status::OK).with(Name::Contact, self.call.contact()).with(Name::Allow, ALLOW);
         let mut reply = Reply { body, ..reply.with(Name::Supported, SERVED) };
         // Before the answer, there is no session to expire (RFC 4028 section 7).

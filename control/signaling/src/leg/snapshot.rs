@@ -4,6 +4,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::Leg;
+use super::watch::Refresh;
 use crate::transaction::Path;
 
 /// A leg's dialog (RFC 3261 section 12). Before one exists, what the INVITE says.
@@ -33,6 +34,10 @@ pub struct Snapshot {
     pub path: Path,
     /// Is there a dialog that was answered and not yet ended?
     pub answered: bool,
+    /// The session description that we sent last; empty where keys stand in it.
+    pub description: String,
+    /// The session's interval, if one is in force.
+    pub refresh: Option<Refresh>,
 }
 
 impl Leg {
@@ -54,6 +59,8 @@ impl Leg {
             remote_sequence: dialog.and_then(|dialog| dialog.remote_sequence()),
             path: self.path,
             answered: self.state.is_talking(),
+            description: self.local.plainly_said(),
+            refresh: self.renewal.refresh(),
         }
     }
 }

@@ -30,6 +30,17 @@ pub struct SessionInterval {
     pub seconds: u32,
 }
 
+/// How an answered dialog is kept alive (RFC 4028).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Refresh {
+    /// The interval in force, in seconds.
+    pub seconds: u32,
+    /// Is it ours to refresh?
+    pub by_us: bool,
+    /// May that be done by UPDATE?
+    pub by_update: bool,
+}
+
 /// Who has to refresh the session, and until when.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(crate) enum Watch {

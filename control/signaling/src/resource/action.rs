@@ -131,6 +131,13 @@ impl KeySet {
         text.chars().try_fold(Self(0), |set, sign| Some(Self(set.0 | 1 << Key::from_char(sign)?.code())))
     }
 
+    /// Its keys as a text, which [`KeySet::from_text`] reads.
+    #[must_use]
+    pub fn text(self) -> String {
+        let keys = (0..16).filter_map(Key::from_code);
+        keys.filter(|key| self.contains(*key)).map(Key::sign).collect()
+    }
+
     /// Is it in the set?
     #[must_use]
     pub const fn contains(self, key: Key) -> bool {

@@ -2,7 +2,8 @@
 //!
 //! - To end it: `res_id`, `seq` (its next event is `seq + 1`), `dial1_open`/`dial2_open` and `released` (which
 //!   promised events are still owed), `record_file` and `recording` state, each leg's dialog (to send BYE).
-//! - To go on: the same dialogs, the times that bound it, the shard, session and ports of its media.
+//! - To go on, which only a connected call can: the same dialogs, the times that bound it, the shard, session and ports
+//!   of its media, and `live`.
 //!
 //! The whole row is rewritten at every change; the last written row is the truth. `over` says that it may go.
 
@@ -12,10 +13,14 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use duogate_channel::identity::{LocalPort, Session, Shard};
+use duogate_channel::identity::{Action, LocalPort, Recording, Session, Shard};
+use duogate_channel::time::UnixTime;
 
-use super::action::ActionNote;
+use super::action::{ActionNote, RecordOrder};
+use super::plan::RecordPlan;
+use super::report::Attempt;
 use super::view::{State, View};
+pub use crate::leg::Refresh;
 
 /// One row of the journal, keyed by `res_id`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -50,6 +55,60 @@ pub struct Note {
     pub legs: [Option<LegNote>; 2],
     /// The media session, once it is open.
     pub media: Option<MediaNote>,
+    /// What a connected call needs to go on under another control plane; none: it can only be ended.
+    pub live: Option<Live>,
+}
+
+/// What there is to know of a connected call beside its dialogs and its session, to go on with it.
+///
+/// A secured call has none: its keys are written down nowhere.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Live {
+    /// Party 1's and party 2's call.
+    pub parties: [PartyNote; 2],
+    /// The recording that `construct` asked for, while it runs.
+    pub record: Option<RecordNote>,
+    /// The one on demand.
+    pub demand: Option<DemandNote>,
+    /// The number of the last prompt or keys at the gateway.
+    pub last_action: u32,
+}
+
+/// One party's call.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct PartyNote {
+    /// The trunk that it goes over.
+    pub trunk: Option<Arc<str>>,
+    /// May the party send from elsewhere than it says?
+    pub nat: bool,
+    /// URIs that were tried, the last one being that which answered.
+    pub attempts: Vec<Attempt>,
+    /// What the gateway calls the prompt that it plays to the party.
+    pub prompt: Option<Action>,
+}
+
+/// A recording that runs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RecordNote {
+    /// Its name at the gateway.
+    pub recording: Recording,
+    /// Since when.
+    pub begin_time: UnixTime,
+    /// What was asked for.
+    pub plan: RecordPlan,
+}
+
+/// A recording on demand that runs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DemandNote {
+    /// Its name at the gateway.
+    pub recording: Recording,
+    /// Since when.
+    pub begin_time: UnixTime,
+    /// What was asked for.
+    pub order: RecordOrder,
+    /// Has the gateway been told to end it?
+    pub stopping: bool,
 }
 
 /// One leg's dialog (RFC 3261 section 12): enough to send a request inside it.
@@ -81,6 +140,10 @@ pub struct LegNote {
     pub listener: u16,
     /// Has it answered?
     pub answered: bool,
+    /// The session description that we sent last; empty where keys stand in it.
+    pub description: String,
+    /// The session's interval, if one is in force.
+    pub refresh: Option<Refresh>,
 }
 
 /// The media session of a resource.

@@ -344,6 +344,8 @@ pub enum Reason {
     Overrun,
     /// The node was stopped.
     Shutdown,
+    /// The control plane died.
+    Interrupted,
 }
 
 impl Reason {
@@ -376,6 +378,7 @@ impl Reason {
             Self::WriteFailed => "write_failed",
             Self::Overrun => "overrun",
             Self::Shutdown => "shutdown",
+            Self::Interrupted => "interrupted",
         }
     }
 }

@@ -180,6 +180,40 @@ impl LocalDescription {
         }
     }
 
+    /// What was said last, for the journal; nothing where keys stand in it.
+    #[must_use]
+    pub fn plainly_said(&self) -> String {
+        let last = self.last.as_ref().filter(|_| self.own_keys.is_none());
+        last.map_or_else(String::new, |last| String::from_utf8_lossy(last).into_owned())
+    }
+
+    /// Goes on from what another process said last: its name and version, its streams, and the numbers of its codecs
+    /// (RFC 3264 section 8).
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn go_on(&mut self, last: &[u8]) -> Result<(), SdpError> {
+        let said = session(last)?;
+        let origin = &said.origin;
+        let number = origin.sess_id.parse().map_err(|_| SdpError::Syntax)?;
+        let ours = said.medias.iter().position(|media| media.port != 0).ok_or(SdpError::NoAudio)?;
+        let stream = stream(&said, &said.medias[ours])?;
+        for (codec, number) in &mut self.codecs {
+            if let Some((_, said)) = stream.codecs.iter().find(|(said, _)| said == codec) {
+                *number = *said;
+            }
+        }
+        let events = [stream.others.narrow_event, stream.others.wide_event];
+        for (ours, said) in self.telephone_events.iter_mut().zip(events) {
+            *ours = said.unwrap_or(*ours);
+        }
+        let medias = said.medias.iter().enumerate();
+        self.lines = medias.map(|(at, media)| (at != ours).then(|| refusal(media))).collect();
+        (self.session, self.version) = (number, origin.sess_version);
+        self.last = Some(last.to_vec());
+        Ok(())
+    }
+
     /// Reads the answer to [`LocalDescription::offer`] (RFC 3264 section 7).
     ///
     /// # Errors

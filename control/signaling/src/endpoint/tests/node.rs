@@ -16,6 +16,7 @@ use crate::clock::Now;
 use crate::endpoint::{Admission, Endpoint, Limits, Listener, Local, Output, Policy, Query, Settings, Trunk};
 use crate::message::{Message, Method, Name, Status};
 use crate::resource::error::ApiError;
+use crate::resource::note::Note;
 use crate::resource::parameters::Parameters;
 use crate::resource::plan::{Prepared, Waits};
 use crate::resource::report;
@@ -55,6 +56,8 @@ pub(super) struct Node {
     pub(super) commands: Vec<(Shard, Command)>,
     pub(super) reports: Vec<report::Event>,
     pub(super) queries: Vec<(Query, String)>,
+    /// The journal's row as it was written last.
+    pub(super) note: Option<Note>,
 }
 
 impl Node {
@@ -65,7 +68,7 @@ impl Node {
         };
         let mut endpoint = Endpoint::new(settings, [1; 32], now);
         endpoint.media_attached(now, &[100, 100]);
-        Self { endpoint, now, sent: vec![], commands: vec![], reports: vec![], queries: vec![] }
+        Self { endpoint, now, sent: vec![], commands: vec![], reports: vec![], queries: vec![], note: None }
     }
 
     pub(super) fn drain(&mut self) {
@@ -75,7 +78,8 @@ impl Node {
                 Output::Media { shard, command } => self.commands.push((shard, command)),
                 Output::Report(report) => self.reports.push(report.event),
                 Output::Locate { query, question } => self.queries.push((query, question.host)),
-                Output::Note(_) | Output::Measured(_) => {}
+                Output::Note(note) => self.note = Some(*note),
+                Output::Measured(_) => {}
             }
         }
     }

@@ -172,7 +172,7 @@ impl DuoCallback {
                 self.send_keys(party, None);
                 None
             }
-            (Stage::Dialing, LegEvent::Again) => {
+            (Stage::Dialing | Stage::Answered, LegEvent::Again) => {
                 self.noteworthy = true;
                 None
             }
@@ -192,10 +192,7 @@ impl DuoCallback {
             | (Stage::Dialing, LegEvent::Ended { .. } | LegEvent::Pressed { .. })
             | (
                 Stage::Answered,
-                LegEvent::Provisional { .. }
-                | LegEvent::Answered { .. }
-                | LegEvent::Again
-                | LegEvent::Failed { .. },
+                LegEvent::Provisional { .. } | LegEvent::Answered { .. } | LegEvent::Failed { .. },
             ) => None,
         }
     }

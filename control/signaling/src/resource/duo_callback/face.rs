@@ -133,6 +133,13 @@ pub enum Input {
         /// What it was seen to leave of the session.
         left: Option<Box<Left>>,
     },
+    /// The session of a former control plane goes on, and so does its call.
+    MediaFound {
+        /// The session.
+        session: Session,
+        /// Party 1's and party 2's media.
+        far_ends: [Option<FarEnd>; 2],
+    },
     /// There is a gateway again, or it is worth being asked once more.
     MediaBack,
     /// The gateway has the sounds and the files that callbacks need.
@@ -170,7 +177,7 @@ pub enum LegEvent {
         /// The party's media.
         far_end: FarEnd,
     },
-    /// The INVITE was sent anew: what the journal says of it has changed.
+    /// The INVITE was sent anew, or the party changed the session: what the journal says of the leg has changed.
     Again,
     /// Not to be answered any more.
     Failed {

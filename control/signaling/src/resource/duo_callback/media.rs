@@ -19,6 +19,9 @@ use crate::resource::note::MediaNote;
 ///     v         v │
 ///   Away <──────┘ └──────── Bare
 ///     └──> Reopening ────────^
+///
+///  Adrift ──> Open
+///     └─────> Over
 /// ```
 /// From everywhere back to Away when that gateway goes too.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,6 +36,8 @@ enum Stage {
     Reopening,
     /// Open again, and idle: what it needs is still being handed over.
     Bare { session: Session },
+    /// It was open under a former control plane, and is to be found at the gateway.
+    Adrift { session: Session },
     /// Its end is asked for.
     Closing,
     /// There is none, or none any more.
@@ -66,12 +71,36 @@ impl Media {
         }
     }
 
+    /// That of a former control plane.
+    pub(super) fn adrift(place: MediaPlace, session: Session, ports: [LocalPort; 2]) -> Self {
+        Self { stage: Stage::Adrift { session }, ports: Some(ports), ..Self::opening(place) }
+    }
+
+    pub(super) fn is_adrift_from(&self, shard: Shard, session: Session) -> bool {
+        self.shard == shard && self.stage == Stage::Adrift { session }
+    }
+
+    pub(super) const fn is_adrift(&self) -> bool {
+        matches!(self.stage, Stage::Adrift { .. })
+    }
+
+    /// It is at the gateway. False if it was not looked for.
+    pub(super) fn found(&mut self, session: Session) -> bool {
+        let adrift = self.stage == Stage::Adrift { session };
+        if adrift {
+            self.stage = Stage::Open { session };
+        }
+        adrift
+    }
+
     /// Even one that was given up may open at last; then it has to be closed.
     pub(super) fn opened(&mut self, session: Session, ports: [LocalPort; 2]) {
         self.stage = match self.stage {
             Stage::Opening | Stage::Over => Stage::Open { session },
             Stage::Reopening => Stage::Bare { session },
-            Stage::Open { .. } | Stage::Away | Stage::Bare { .. } | Stage::Closing => return,
+            Stage::Open { .. } | Stage::Away | Stage::Bare { .. } | Stage::Adrift { .. } | Stage::Closing => {
+                return;
+            }
         };
         self.ports = Some(ports);
     }
@@ -133,7 +162,7 @@ impl Media {
 
     /// Does it wait for the next gateway, or for its answer?
     pub(super) fn is_away(&self) -> bool {
-        matches!(self.stage, Stage::Away | Stage::Reopening)
+        matches!(self.stage, Stage::Away | Stage::Reopening | Stage::Adrift { .. })
     }
 
     /// Is there no gateway that works for it, though there was or will be one?
@@ -171,6 +200,7 @@ impl Media {
             | Stage::Away
             | Stage::Reopening
             | Stage::Bare { .. }
+            | Stage::Adrift { .. }
             | Stage::Closing
             | Stage::Over => None,
         }
@@ -183,7 +213,7 @@ impl Media {
 
     pub(super) fn note(&self) -> Option<MediaNote> {
         match (self.stage, self.ports) {
-            (Stage::Open { session } | Stage::Bare { session }, Some(ports)) => {
+            (Stage::Open { session } | Stage::Bare { session } | Stage::Adrift { session }, Some(ports)) => {
                 Some(MediaNote { shard: self.shard, session, tag: self.tag.0, ports })
             }
             _ => None,
@@ -227,7 +257,7 @@ impl DuoCallback {
                 self.send_to_shard(Command::Close { session });
                 self.media.stage = Stage::Closing;
             }
-            Stage::Away => self.media.lost(),
+            Stage::Away | Stage::Adrift { .. } => self.media.lost(),
             Stage::Opening | Stage::Reopening | Stage::Closing | Stage::Over => {}
         }
     }

@@ -12,6 +12,7 @@ mod end;
 mod face;
 mod gather;
 mod hearing;
+mod inherit;
 mod media;
 mod phase;
 mod recording;
@@ -39,6 +40,7 @@ use desk::Desk;
 use end::End;
 pub use face::{Dialled, Input, LegEvent, Output};
 use hearing::Hears;
+pub use inherit::INHERITED_ATTEMPT;
 use media::Media;
 use phase::{Phase, Stimulus, Transition};
 use recording::{Demand, Held, Recorder};
@@ -208,9 +210,11 @@ impl DuoCallback {
             session @ (Input::Opened { .. } | Input::Refused | Input::Closed { .. }) => {
                 self.take_session(now, session)
             }
-            life @ (Input::MediaLost | Input::MediaAway { .. } | Input::MediaBack | Input::Furnished) => {
-                self.take_session(now, life)
-            }
+            life @ (Input::MediaLost
+            | Input::MediaAway { .. }
+            | Input::MediaBack
+            | Input::MediaFound { .. }
+            | Input::Furnished) => self.take_session(now, life),
             leg @ (Input::Dialled { .. } | Input::Skipped { .. }) => self.take_leg(now, leg),
             leg @ (Input::Leg { .. } | Input::LegGone { .. }) => self.take_leg(now, leg),
             Input::Joined => Some(Stimulus::Joined),
@@ -291,6 +295,10 @@ impl DuoCallback {
             Input::MediaAway { left } => self.media_away(now, left.map(|left| *left)),
             Input::MediaBack => {
                 self.media_back(now);
+                None
+            }
+            Input::MediaFound { session, far_ends } => {
+                self.media_found(now, session, far_ends);
                 None
             }
             Input::Furnished => self.resume(now),

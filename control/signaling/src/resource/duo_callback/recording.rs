@@ -13,6 +13,7 @@ use super::DuoCallback;
 use super::phase::Phase;
 use crate::clock::Now;
 use crate::resource::action::RecordOrder;
+use crate::resource::note::DemandNote;
 use crate::resource::plan::RecordMode;
 use crate::resource::report::{Event, Failure, Reason, RecordResult};
 
@@ -75,6 +76,16 @@ impl Recorder {
         let tracks = [Track { lost: 0, gaps: 0, silent_milliseconds: 0 }; 2];
         let held = Held { duration: Duration::ZERO, bytes: 0, missing: 0, tracks };
         Self { stage, began: None, ended: None, error: None, held }
+    }
+
+    /// One that a former control plane began.
+    pub(super) const fn inherited(began: Now) -> Self {
+        Self { stage: Stage::Running, began: Some(began), ..Self::new(true) }
+    }
+
+    /// When it began, while it runs.
+    pub(super) fn running_since(&self) -> Option<Now> {
+        self.began.filter(|_| self.is_running())
     }
 
     /// The gateway says how it ended, and what it holds. False if that is no news.
@@ -150,6 +161,31 @@ pub(super) struct Demand {
 impl Demand {
     pub(super) const fn began(&self) -> Option<Now> {
         self.recorder.began
+    }
+
+    pub(super) const fn recording(&self) -> Recording {
+        self.recording
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.recorder.stage == Stage::Stopping
+    }
+
+    /// For the journal, while it runs.
+    pub(super) fn note(&self) -> Option<DemandNote> {
+        let begin_time = self.recorder.running_since()?.unix;
+        let (recording, order, stopping) = (self.recording, self.order.clone(), self.is_stopping());
+        Some(DemandNote { recording, begin_time, order, stopping })
+    }
+
+    /// One that a former control plane began.
+    pub(super) fn inherited(note: &DemandNote, began: Now) -> Self {
+        let mut recorder = Recorder::inherited(began);
+        let mut deadline = note.order.max.map(|max| began.instant + max);
+        if note.stopping {
+            (recorder.stage, deadline) = (Stage::Stopping, None);
+        }
+        Self { order: note.order.clone(), recording: note.recording, recorder, deadline }
     }
 }
 

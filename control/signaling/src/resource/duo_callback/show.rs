@@ -80,6 +80,7 @@ impl DuoCallback {
             view: self.view(),
             legs: Party::BOTH.map(|party| if released { None } else { self.leg_note(party) }),
             media: self.media.note(),
+            live: self.live_note(),
         }
     }
 

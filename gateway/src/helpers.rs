@@ -136,7 +136,7 @@ impl ShardHelp {
     #[cold]
     pub fn ask(&mut self, core: &mut Core<impl Path>, now: Instant, datagram: &[u8], tap: &mut impl Tap) {
         let Some(job) = core.take_job() else { return };
-        let payload = datagram.get(job.payload()).unwrap_or_default();
+        let payload = core.payload_of(&job, datagram);
         if let Err(job) = self.hand(job, payload) {
             core.helped(now, &job, Made::Full, &mut NoOutlet, tap);
         }

@@ -158,6 +158,7 @@ impl<P: Path> Core<P> {
             to,
             recorded: decoded,
             payload,
+            aside: false,
         });
         match without {
             Verdict::Forward { socket, length } => Verdict::HelpToo { socket, length },
@@ -165,9 +166,15 @@ impl<P: Path> Core<P> {
         }
     }
 
-    /// What [`Verdict::Help`] and [`Verdict::HelpToo`] want of a helper. The payload lies in the datagram.
+    /// What [`Verdict::Help`] and [`Verdict::HelpToo`] want of a helper.
     pub const fn take_job(&mut self) -> Option<Job> {
         self.job.take()
+    }
+
+    /// The payload of a job that was taken just now; `datagram` is the one that was received.
+    #[must_use]
+    pub fn payload_of<'a>(&'a self, job: &Job, datagram: &'a [u8]) -> &'a [u8] {
+        self.aside.payload_of(job, datagram)
     }
 
     /// A helper has done what it was asked for, or could not; jobs of one stream come back in their order.

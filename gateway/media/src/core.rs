@@ -10,7 +10,7 @@ use crate::block::{Take, Tap};
 use crate::commands::{is_somewhere, session_of};
 use crate::counters::Counters;
 use crate::events::Events;
-use crate::help::{Helps, Job};
+use crate::help::{Aside, Helps, Job};
 use crate::limits::{Limits, LimitsError};
 use crate::opening::leg_of;
 use crate::outlet::{Outlet, SoundStore};
@@ -35,6 +35,7 @@ pub struct Core<P = NoPath> {
     pub(crate) helps: Helps,
     /// What the last verdict asks of a helper.
     pub(crate) job: Option<Job>,
+    pub(crate) aside: Aside,
     pub(crate) limits: Limits,
     pub(crate) counters: Counters,
     pub(crate) table: Table,
@@ -72,6 +73,7 @@ impl<P: Path> Core<P> {
             path,
             helps: Helps::new(limits.transcoded),
             job: None,
+            aside: Aside::new(),
             limits,
             counters: Counters::default(),
             table: Table::new(limits.sessions, limits.seed),

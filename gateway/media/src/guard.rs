@@ -303,15 +303,14 @@ impl<P: Path> Core<P> {
         let (Verdict::Forward { socket, length } | Verdict::HelpToo { socket, length }) = verdict else {
             return verdict;
         };
-        // It is about to be encrypted in place: no helper could decode it for the recording, which misses it.
-        if self.job.take().is_some_and(|job| job.recorded) {
-            let recordings = self.table.slots[place as usize].recordings;
-            self.recordings.miss(recordings, 1);
-        }
         let Some(secure) = self.table.slots[place as usize].leg(party.other()).secure() else {
             return verdict;
         };
+        // It is about to be encrypted in place: what a helper is to decode for a recording is put aside.
+        let too = matches!(verdict, Verdict::HelpToo { .. });
+        let too = too && self.job.as_mut().is_some_and(|job| self.aside.keep(job, buffer));
         match secure.outgoing.seal_rtp(buffer, length) {
+            Ok(length) if too => Verdict::HelpToo { socket, length },
             Ok(length) => Verdict::Forward { socket, length },
             Err(_) => Verdict::Drop(DropReason::Unsealed),
         }

@@ -12,6 +12,7 @@
 
 use ::core::ops::Range;
 use alloc::boxed::Box;
+use alloc::vec;
 use alloc::vec::Vec;
 
 use duogate_channel::identity::{Party, Session};
@@ -166,6 +167,8 @@ pub struct Job {
     pub(crate) to: Option<Codec>,
     pub(crate) recorded: bool,
     pub(crate) payload: Range<usize>,
+    /// The payload is not in the datagram any more.
+    pub(crate) aside: bool,
 }
 
 impl Job {
@@ -197,11 +200,35 @@ impl Job {
             Order::First | Order::Late(_) | Order::Duplicate | Order::Probation => 0,
         }
     }
+}
 
-    /// Where the payload lies in the datagram.
-    #[must_use]
-    pub fn payload(&self) -> Range<usize> {
-        self.payload.clone()
+/// A payload for a helper whose packet has been encrypted meanwhile, until the shell has taken it.
+#[derive(Debug)]
+pub(crate) struct Aside {
+    payload: Box<[u8]>,
+}
+
+impl Aside {
+    /// The longest payload: of a frame of Ethernet.
+    const MOST: usize = 1_500;
+
+    pub(crate) fn new() -> Self {
+        Self { payload: vec![0; Self::MOST].into_boxed_slice() }
+    }
+
+    /// Keeps a job's payload. False if it is longer than any can be.
+    pub(crate) fn keep(&mut self, job: &mut Job, packet: &[u8]) -> bool {
+        let Some(payload) = packet.get(job.payload.clone()) else { return false };
+        let Some(place) = self.payload.get_mut(..payload.len()) else { return false };
+        place.copy_from_slice(payload);
+        (job.payload, job.aside) = (0..payload.len(), true);
+        true
+    }
+
+    /// The payload of a job that came with this datagram.
+    pub(crate) fn payload_of<'a>(&'a self, job: &Job, datagram: &'a [u8]) -> &'a [u8] {
+        let whole = if job.aside { &self.payload } else { datagram };
+        whole.get(job.payload.clone()).unwrap_or_default()
     }
 }
 

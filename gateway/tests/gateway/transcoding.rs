@@ -13,10 +13,10 @@ use crate::house::Gateway;
 use crate::party::{Packet, Phone, call, joined, paced};
 
 /// Hertz of what party 1 and party 2 say.
-const TONES: [f64; 2] = [700.0, 1_300.0];
+pub(crate) const TONES: [f64; 2] = [700.0, 1_300.0];
 
 /// A tone in packets of 20 ms.
-fn packets(codec: Codec, frequency: f64, count: usize) -> Vec<Vec<u8>> {
+pub(crate) fn packets(codec: Codec, frequency: f64, count: usize) -> Vec<Vec<u8>> {
     let mut encoder = Encoder::new(codec, Rate::Narrow, Purpose::Talk).unwrap();
     let sample = |at: usize| {
         let phase = TAU * frequency * f64::from(u32::try_from(at).unwrap()) / 8_000.0;
@@ -34,7 +34,7 @@ fn packets(codec: Codec, frequency: f64, count: usize) -> Vec<Vec<u8>> {
         .collect()
 }
 
-fn decoded(codec: Codec, packets: &[Packet]) -> Vec<i16> {
+pub(crate) fn decoded(codec: Codec, packets: &[Packet]) -> Vec<i16> {
     let mut decoder = Decoder::new(codec, Rate::Narrow).unwrap();
     let mut samples = Vec::new();
     packets.iter().for_each(|packet| decoder.decode(&packet.payload, &mut samples).unwrap());
@@ -42,7 +42,7 @@ fn decoded(codec: Codec, packets: &[Packet]) -> Vec<i16> {
 }
 
 /// The share of the power that lies at one frequency.
-fn purity(samples: &[i16], frequency: f64) -> f64 {
+pub(crate) fn purity(samples: &[i16], frequency: f64) -> f64 {
     let (mut sine, mut cosine, mut power) = (0.0, 0.0, 0.0);
     for (at, sample) in samples.iter().enumerate() {
         let phase = TAU * frequency * f64::from(u32::try_from(at).unwrap()) / 8_000.0;

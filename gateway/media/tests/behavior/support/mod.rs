@@ -287,16 +287,22 @@ impl World {
                 Ok(())
             }
             Verdict::HelpToo { socket, length } => {
-                self.jobs.extend(self.core.take_job().map(|job| (bytes[job.payload()].to_vec(), job)));
+                self.take_job(&bytes);
                 bytes.truncate(length);
                 self.sent.packets.push((socket, bytes));
                 Ok(())
             }
             Verdict::Help => {
-                self.jobs.extend(self.core.take_job().map(|job| (bytes[job.payload()].to_vec(), job)));
+                self.take_job(&bytes);
                 Ok(())
             }
             Verdict::Drop(reason) => Err(reason),
+        }
+    }
+
+    fn take_job(&mut self, bytes: &[u8]) {
+        if let Some(job) = self.core.take_job() {
+            self.jobs.push((self.core.payload_of(&job, bytes).to_vec(), job));
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use duogate_channel::command::{Beginning, Command, FarEnd, LegOpening, PortChoice, Repeat, Source};
+use duogate_channel::command::{Beginning, Command, FarEnd, LegOpening, PortChoice, Repeat, Rtcp, Source};
 use duogate_channel::counters::Counter;
 use duogate_channel::event::{Event, RecordOutcome};
 use duogate_channel::identity::{LocalPort, Party, Session, Tag};
@@ -23,7 +23,7 @@ pub(crate) struct Call {
     ports: [u16; 2],
     pub(crate) phones: [Phone; 2],
     ears: [Option<Packet>; 2],
-    spaces: Spaces,
+    pub(crate) spaces: Spaces,
 }
 
 impl Call {
@@ -34,10 +34,15 @@ impl Call {
 
     /// The same with these addresses.
     pub(crate) fn between(address: &str, parties: [&str; 2]) -> Option<Self> {
+        Self::reporting(address, parties, Rtcp::Off)
+    }
+
+    /// The same with RTCP so; the gateway's own reports come late.
+    pub(crate) fn reporting(address: &str, parties: [&str; 2], rtcp: Rtcp) -> Option<Self> {
         let spaces = Spaces::new()?;
         let pin = spaces.pin();
         let gateway = Gateway::start(&format!(
-            "address = \"{address}\"\n[gateway]\nfast_path = \"native\"\npin = \"{}\"",
+            "address = \"{address}\"\nrtcp_seconds = 60\n[gateway]\nfast_path = \"native\"\npin = \"{}\"",
             pin.display()
         ));
         let mut control = gateway.attach();
@@ -57,20 +62,26 @@ impl Call {
             let mut phone = Phone::new(Codec::Pcma);
             phone.socket = spaces.socket(parties[party]);
             phone.gateway = (address.parse::<std::net::IpAddr>().unwrap(), ports[party]).into();
+            phone.rtcp = rtcp;
             phone.ssrc = 0x1000 + u32::try_from(party).unwrap();
             phone
         });
         let mut call = Self { control, gateway, session, ports, phones, ears: [None, None], spaces };
         call.far_ends();
         call.control.join(session);
-        let [one, two] = &mut call.phones;
-        call.ears[1] = Some(warm_up(one, two).1);
-        call.ears[0] = Some(warm_up(two, one).1);
-        call.wait_for(Counter::PathDirections, 2);
+        call.warm_up();
         Some(call)
     }
 
-    fn far_ends(&mut self) {
+    /// Both speak until both are heard, and are on the path.
+    pub(crate) fn warm_up(&mut self) {
+        let [one, two] = &mut self.phones;
+        self.ears[1] = Some(warm_up(one, two).1);
+        self.ears[0] = Some(warm_up(two, one).1);
+        self.wait_for(Counter::PathDirections, 2);
+    }
+
+    pub(crate) fn far_ends(&mut self) {
         for party in Party::BOTH {
             self.control.far_end(self.session, party, self.phones[party.index()].far_end());
         }

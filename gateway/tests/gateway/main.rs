@@ -4,6 +4,7 @@
 
 mod attaching;
 mod beside;
+mod besieged;
 mod house;
 mod learning;
 mod party;

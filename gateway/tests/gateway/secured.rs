@@ -314,10 +314,11 @@ fn while_a_secured_party_is_on_hold_its_recording_has_silence_or_pauses() {
         control.far_end(session, Party::One, far_end);
         talk(25);
         control.send(Command::RecordStop { session, recording });
-        until("it is recorded", || match control.event() {
-            Event::Recorded { outcome, .. } => Some(assert_eq!(outcome, RecordOutcome::Saved)),
+        let outcome = until("it is recorded", || match control.event() {
+            Event::Recorded { outcome, .. } => Some(outcome),
             _ => None,
         });
+        assert_eq!(outcome, RecordOutcome::Saved);
         let wav = hound::WavReader::open(&path).unwrap();
         let length = f64::from(wav.duration()) / 8_000.0;
         assert!(seconds.contains(&length), "{hold:?}: {length} s");

@@ -61,7 +61,7 @@ pub(crate) fn spray(stranger: &Phone, victim: &Phone, ports: RangeInclusive<u16>
     for port in ports {
         for octets in &all {
             // A port that nobody has answers with an error, which is told at the next send.
-            let _ = stranger.socket.send_to(octets, ("127.0.0.1", port));
+            let _ = stranger.socket.send_to(octets, (victim.gateway.ip(), port));
         }
     }
 }

@@ -163,12 +163,6 @@ pub fn raise_descriptor_limit() -> io::Result<()> {
     Ok(setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?)
 }
 
-/// Files that this process, and each that it starts, may open.
-#[must_use]
-pub fn descriptor_limit() -> u64 {
-    rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum.unwrap_or(u64::MAX)
-}
-
 /// Datagrams that the kernel dropped at sockets of an IPv4 address, because their queues were full: one count for
 /// `port` (0: all ports of the address).
 #[must_use]

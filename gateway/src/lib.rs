@@ -7,7 +7,7 @@
 //! ```
 //! `supervisor` is the main thread, `attach` takes control planes in, `worker` is a shard's thread and its loop,
 //! `shard` what one turn of the loop does, `recorder` the thread that writes, `encoding` the one
-//! that encodes for it. `uring` alone knows io_uring, and
+//! that encodes for it. `rings` are a shard's rings; `uring` alone knows io_uring, and
 //! `recorder` alone tokio-uring. `xdp` brings the fast path up, `xdp_shard` is what a shard has of it.
 
 pub mod attach;
@@ -23,6 +23,7 @@ pub mod opus;
 pub mod ports;
 pub mod ready;
 pub mod recorder;
+pub mod rings;
 pub mod schedule;
 pub mod setup;
 pub mod shard;

@@ -19,6 +19,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Deref;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -27,8 +28,9 @@ use duogate_channel::time::Instant;
 use duogate_media::{BindError, ROOM, Socket};
 
 use crate::buffers::BUFFER_OCTETS;
+use crate::rings::Rings;
 use crate::sockets::RtpSocket;
-use crate::uring::{EPOCHS, Uring};
+use crate::uring::EPOCHS;
 
 /// How long a packet may be on its way between two processors of this host.
 const SETTLING: Duration = Duration::from_millis(1);
@@ -39,9 +41,44 @@ const DRAIN_LIMIT: usize = 512;
 /// Datagrams read at once from one socket that hears everybody: the others have their turn in between.
 const HEARD_AT_ONCE: usize = 32;
 
+/// Who holds an open socket.
+enum Holder {
+    /// A descriptor of ours, and the ring's file table.
+    Descriptor(RtpSocket),
+    /// The file table alone.
+    Table,
+}
+
+impl Holder {
+    /// The socket, for a system call.
+    fn borrow(&self, rings: &mut Rings, place: Socket) -> io::Result<Borrowed<'_>> {
+        match self {
+            Self::Descriptor(socket) => Ok(Borrowed::Held(socket)),
+            Self::Table => rings.lend(place.0).map(|descriptor| Borrowed::Lent(descriptor.into())),
+        }
+    }
+}
+
+/// A socket for a moment.
+enum Borrowed<'a> {
+    Held(&'a RtpSocket),
+    Lent(RtpSocket),
+}
+
+impl Deref for Borrowed<'_> {
+    type Target = RtpSocket;
+
+    fn deref(&self) -> &RtpSocket {
+        match self {
+            Self::Held(socket) => socket,
+            Self::Lent(socket) => socket,
+        }
+    }
+}
+
 #[derive(Default)]
 struct Place {
-    socket: Option<RtpSocket>,
+    socket: Option<Holder>,
     far_end: Option<SocketAddr>,
     /// Counts the armings, so that what an earlier one received is known as such.
     epoch: u32,
@@ -78,7 +115,7 @@ impl Ports {
     ///
     /// # Errors
     /// The port is taken, or the host refuses.
-    pub fn bind(&mut self, uring: &Uring, socket: Socket, port: LocalPort) -> Result<(), BindError> {
+    pub fn bind(&mut self, uring: &mut Rings, socket: Socket, port: LocalPort) -> Result<(), BindError> {
         let Some(address) = self.addresses.get(usize::from(port.address)) else {
             return Err(BindError::Refused);
         };
@@ -87,7 +124,8 @@ impl Ports {
             .and_then(|opened| uring.enter_file(socket.0, opened.as_fd()).map(|()| opened));
         let opened = opened.map_err(|error| refusal(port, &error))?;
         let Some(place) = self.place(socket) else { return Err(BindError::Refused) };
-        *place = Place { socket: Some(opened), epoch: place.epoch, ..Place::default() };
+        let holder = if uring.holds_sockets() { Holder::Table } else { Holder::Descriptor(opened) };
+        *place = Place { socket: Some(holder), epoch: place.epoch, ..Place::default() };
         Ok(())
     }
 
@@ -97,15 +135,16 @@ impl Ports {
     /// The system's: the far end cannot be reached from this host. The port is deaf then.
     pub fn connect(
         &mut self,
-        uring: &mut Uring,
+        uring: &mut Rings,
         now: Instant,
         socket: Socket,
         far_end: SocketAddr,
     ) -> io::Result<usize> {
         self.silence(uring, socket)?;
         let Some(place) = self.place(socket) else { return Ok(0) };
-        let Some(opened) = &place.socket else { return Ok(0) };
+        let Some(holder) = &place.socket else { return Ok(0) };
         place.far_end = None;
+        let opened = holder.borrow(uring, socket)?;
         if let Err(error) = opened.connect(far_end) {
             opened.disconnect();
             return Err(error);
@@ -121,12 +160,12 @@ impl Ports {
     ///
     /// # Errors
     /// The system's, when the queue had to be handed over first.
-    pub fn listen(&mut self, uring: &mut Uring, socket: Socket) -> io::Result<()> {
+    pub fn listen(&mut self, uring: &mut Rings, socket: Socket) -> io::Result<()> {
         self.silence(uring, socket)?;
         let Some(place) = self.place(socket) else { return Ok(()) };
-        let Some(opened) = &place.socket else { return Ok(()) };
+        let Some(holder) = &place.socket else { return Ok(()) };
         if place.far_end.take().is_some() {
-            opened.disconnect();
+            holder.borrow(uring, socket)?.disconnect();
         }
         place.listening = true;
         uring.watch_socket(socket.0, place.epoch)
@@ -139,16 +178,17 @@ impl Ports {
     /// The system's.
     pub fn hear(
         &mut self,
-        uring: &mut Uring,
+        uring: &mut Rings,
         place: u32,
         epoch: u32,
-        mut each: impl FnMut(&mut Uring, (&mut [u8], usize), SocketAddr),
+        mut each: impl FnMut(&mut Rings, (&mut [u8], usize), SocketAddr),
     ) -> io::Result<()> {
-        let Some(place) = self.place(Socket(place)).filter(|place| place.listening && place.epoch == epoch)
-        else {
+        let socket = Socket(place);
+        let Some(place) = self.place(socket).filter(|place| place.listening && place.epoch == epoch) else {
             return Ok(());
         };
-        let Some(opened) = &place.socket else { return Ok(()) };
+        let Some(holder) = &place.socket else { return Ok(()) };
+        let opened = holder.borrow(uring, socket)?;
         let mut datagram = [0; BUFFER_OCTETS];
         for _ in 0..HEARD_AT_ONCE {
             match opened.receive_from(&mut datagram) {
@@ -168,7 +208,7 @@ impl Ports {
     ///
     /// # Errors
     /// The system's, when the queue had to be handed over first.
-    pub fn hear_on(&mut self, uring: &mut Uring, place: u32, epoch: u32) -> io::Result<()> {
+    pub fn hear_on(&mut self, uring: &mut Rings, place: u32, epoch: u32) -> io::Result<()> {
         match self.place(Socket(place)) {
             Some(found) if found.listening && found.epoch == epoch => uring.watch_socket(place, epoch),
             _ => Ok(()),
@@ -176,7 +216,7 @@ impl Ports {
     }
 
     /// Ends the receiving on a port; what it has received but nobody has read becomes stale.
-    fn silence(&mut self, uring: &mut Uring, socket: Socket) -> io::Result<()> {
+    fn silence(&mut self, uring: &mut Rings, socket: Socket) -> io::Result<()> {
         let Some(place) = self.place(socket) else { return Ok(()) };
         let (armed, listening, epoch) = (place.armed, place.listening, place.epoch);
         (place.armed, place.listening) = (false, false);
@@ -211,12 +251,13 @@ impl Ports {
     /// The system's.
     pub fn settle(
         &mut self,
-        uring: &mut Uring,
+        uring: &mut Rings,
         socket: Socket,
-        mut each: impl FnMut(&mut Uring, (&mut [u8], usize)),
+        mut each: impl FnMut(&mut Rings, (&mut [u8], usize)),
     ) -> io::Result<usize> {
         let Some(place) = self.place(socket) else { return Ok(0) };
-        let (Some(opened), Some(far_end)) = (&place.socket, place.far_end) else { return Ok(0) };
+        let (Some(holder), Some(far_end)) = (&place.socket, place.far_end) else { return Ok(0) };
+        let opened = holder.borrow(uring, socket)?;
         let mut strangers = 0;
         let mut datagram = [0; BUFFER_OCTETS];
         for _ in 0..DRAIN_LIMIT {
@@ -226,6 +267,7 @@ impl Ports {
                 None => break,
             }
         }
+        drop(opened);
         place.armed = true;
         uring.receive(socket.0, place.epoch)?;
         Ok(strangers)
@@ -242,7 +284,7 @@ impl Ports {
     ///
     /// # Errors
     /// The system's.
-    pub fn rearm(&mut self, uring: &mut Uring, place: u32, epoch: u32) -> io::Result<()> {
+    pub fn rearm(&mut self, uring: &mut Rings, place: u32, epoch: u32) -> io::Result<()> {
         if self.is_current(place, epoch) { uring.receive(place, epoch) } else { Ok(()) }
     }
 
@@ -250,23 +292,31 @@ impl Ports {
     ///
     /// # Errors
     /// The system's.
-    pub fn release(&mut self, uring: &mut Uring, socket: Socket) -> io::Result<u32> {
+    pub fn release(&mut self, uring: &mut Rings, socket: Socket) -> io::Result<u32> {
         self.silence(uring, socket)?;
         let Some(place) = self.place(socket) else { return Ok(0) };
-        let Some(opened) = place.socket.take() else { return Ok(0) };
+        let Some(holder) = place.socket.take() else { return Ok(0) };
         place.far_end = None;
-        let drops = opened.kernel_drops().wrapping_sub(place.drops);
+        // Closing must go on even where no descriptor is left to ask with.
+        let figure = holder.borrow(uring, socket).map_or(place.drops, |opened| opened.kernel_drops());
+        let drops = figure.wrapping_sub(place.drops);
         place.drops = 0;
+        drop(holder);
         uring.remove_file(socket.0)?;
         Ok(drops)
     }
 
     /// Asks the kernel about the next `count` places; returns drops that had not been counted.
-    pub fn sweep_drops(&mut self, count: usize) -> u32 {
+    pub fn sweep_drops(&mut self, uring: &mut Rings, count: usize) -> u32 {
         let mut drops = 0u32;
         for _ in 0..count.min(self.places.len()) {
+            let socket = Socket(u32::try_from(self.sweep).unwrap_or(u32::MAX));
             let place = &mut self.places[self.sweep];
-            if let Some(opened) = &place.socket {
+            // What is not connected is deaf on purpose.
+            if place.armed
+                && let Some(holder) = &place.socket
+                && let Ok(opened) = holder.borrow(uring, socket)
+            {
                 let figure = opened.kernel_drops();
                 drops = drops.wrapping_add(figure.wrapping_sub(place.drops));
                 place.drops = figure;

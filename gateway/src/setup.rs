@@ -9,6 +9,7 @@ use duogate_media::Limits;
 
 use crate::helpers::ShardHelp;
 use crate::inbox::{Inbox, Sounds};
+use crate::limits::Keep;
 use crate::tap::ShardTap;
 use crate::xdp_shard::ShardPath;
 
@@ -38,4 +39,6 @@ pub struct Setup {
     pub path: ShardPath,
     /// A gateway before this one has left calls on the fast path.
     pub adopted: bool,
+    /// What holds its sockets.
+    pub keep: Keep,
 }

@@ -18,9 +18,10 @@ use crate::helpers::ShardHelp;
 use crate::inbox::{Inbox, Notice, Sounds};
 use crate::load::Load;
 use crate::ports::Ports;
+use crate::rings::Rings;
 use crate::setup::Setup;
 use crate::tap::ShardTap;
-use crate::uring::{BATCH, Completion, Uring, Wait};
+use crate::uring::{BATCH, Completion, Wait};
 use crate::wall::{INBOX_BELL, Wall};
 use crate::xdp_shard::ShardPath;
 
@@ -76,7 +77,7 @@ enum Legacy {
 /// One shard.
 pub struct Shard {
     core: Core<ShardPath>,
-    uring: Uring,
+    uring: Rings,
     ports: Ports,
     wall: Wall,
     inbox: Arc<Inbox>,
@@ -104,7 +105,7 @@ impl Shard {
     /// The system's, and limits that contradict each other.
     pub fn new(setup: Setup, now: Instant) -> io::Result<Self> {
         let core = Core::with_path(setup.limits, now, setup.path).map_err(io::Error::other)?;
-        let mut uring = Uring::new(setup.limits.places())?;
+        let mut uring = Rings::new(setup.limits.places(), setup.keep)?;
         uring.watch(setup.inbox.bell().as_fd(), INBOX_BELL)?;
         let ports = Ports::new(setup.addresses, setup.traffic_class, setup.limits.places());
         let page = Page::new(setup.page, &core);
@@ -133,7 +134,7 @@ impl Shard {
     }
 
     /// The ring, to reap from.
-    pub const fn uring(&mut self) -> &mut Uring {
+    pub const fn uring(&mut self) -> &mut Rings {
         &mut self.uring
     }
 
@@ -196,12 +197,12 @@ impl Shard {
                 } else {
                     self.figures.stale += 1;
                 }
-                self.uring.buffers.give_back(buffer);
+                self.uring.give_back(place, buffer);
                 if more { Ok(()) } else { self.ports.rearm(&mut self.uring, place, epoch) }
             }
             Completion::Ended { place, epoch, errno, buffer } => {
                 if let Some(buffer) = buffer {
-                    self.uring.buffers.give_back(buffer);
+                    self.uring.give_back(place, buffer);
                 }
                 self.figures.no_buffer += u64::from(errno == libc::ENOBUFS);
                 self.ports.rearm(&mut self.uring, place, epoch)
@@ -224,7 +225,7 @@ impl Shard {
                 self.uring.watch(self.inbox.bell().as_fd(), INBOX_BELL)
             }
             Completion::Rang { bell, .. } => self.wall.watch_again(&mut self.uring, bell),
-            Completion::Nothing => Ok(()),
+            Completion::Stirred { .. } | Completion::Nothing => Ok(()),
         }
     }
 
@@ -234,10 +235,10 @@ impl Shard {
             return Ok(());
         }
         // The whole buffer: encryption makes a packet longer.
-        let Some(whole) = self.uring.buffers.packet(buffer, BUFFER_OCTETS) else { return Ok(()) };
+        let Some(whole) = self.uring.packet(place, buffer, BUFFER_OCTETS) else { return Ok(()) };
         let (socket, origin) = (Socket(place), Origin::Connected);
         match self.core.receive_into(now, socket, origin, (&mut *whole, length), &mut self.tap) {
-            Verdict::Forward { socket, length } => self.uring.send_buffer(socket.0, buffer, length),
+            Verdict::Forward { socket, length } => self.uring.send_buffer(socket.0, place, buffer, length),
             Verdict::Drop(_) => Ok(()),
             Verdict::Help => {
                 self.help.ask(&mut self.core, now, whole, &mut self.tap);
@@ -245,7 +246,7 @@ impl Shard {
             }
             Verdict::HelpToo { socket, length } => {
                 self.help.ask(&mut self.core, now, whole, &mut self.tap);
-                self.uring.send_buffer(socket.0, buffer, length)
+                self.uring.send_buffer(socket.0, place, buffer, length)
             }
         }
     }
@@ -394,7 +395,7 @@ impl Shard {
         while let Some(action) = self.core.poll_action() {
             match action {
                 Action::Bind { socket, port } => {
-                    let result = self.ports.bind(&self.uring, socket, port);
+                    let result = self.ports.bind(&mut self.uring, socket, port);
                     self.core.bound(now, socket, result);
                 }
                 Action::Connect { socket, address } => {
@@ -465,14 +466,14 @@ impl Shard {
             self.sounds.end_walk();
         }
         // Two ports a session, and at least one place a slice; a walk over all of them takes some seconds.
-        self.figures.kernel_drops += u64::from(self.ports.sweep_drops(count.div_ceil(4)));
+        self.figures.kernel_drops += u64::from(self.ports.sweep_drops(&mut self.uring, count.div_ceil(4)));
         self.page.recorder(self.tap.running(), self.tap.backlog(), self.tap.blocks());
         self.page.count(&self.core, &self.figures);
     }
 }
 
 /// Paced packets into the ring.
-struct RingOutlet<'a>(&'a mut Uring);
+struct RingOutlet<'a>(&'a mut Rings);
 
 impl Outlet for RingOutlet<'_> {
     fn send(&mut self, socket: Socket, length: usize, fill: impl FnOnce(&mut [u8])) -> bool {

@@ -6,7 +6,7 @@
 use std::io;
 use std::mem;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::net::RecvFlags;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -116,6 +116,12 @@ impl RtpSocket {
             )
         };
         if result == 0 { figures[MEMINFO_DROPS] } else { 0 }
+    }
+}
+
+impl From<OwnedFd> for RtpSocket {
+    fn from(descriptor: OwnedFd) -> Self {
+        Self { socket: descriptor.into() }
     }
 }
 

@@ -27,7 +27,7 @@ use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use crate::attach::{self, Reception, ShardDoor};
 use crate::helpers::{HelpLine, Helpers, ShardHelp};
 use crate::inbox::{Inbox, Notice, Sounds};
-use crate::limits::{self, Share};
+use crate::limits::{self, Keep, Share};
 use crate::ready::ReadySounds;
 use crate::recorder::{self, Desk, HANDED};
 use crate::setup::Setup;
@@ -151,7 +151,7 @@ pub fn check(configuration: &Configuration) -> Result<(), GatewayError> {
 
 fn build(configuration: &Configuration) -> Result<House, GatewayError> {
     check(configuration)?;
-    let share = share(configuration)?;
+    let (share, keep) = share(configuration)?;
     let socket = &configuration.channel.socket;
     if let Some(folder) = socket.parent() {
         std::fs::create_dir_all(folder).map_err(system("folder of channel.socket"))?;
@@ -175,7 +175,8 @@ fn build(configuration: &Configuration) -> Result<House, GatewayError> {
         let help = Arc::new(HelpLine::new(places, helpers.bells().len(), Arc::clone(&inbox)));
         help_lines.push(Arc::clone(&help));
         let lines_of_shard = (tap, ShardHelp::new(help, helpers.bells()), ready.clone());
-        let (setup, door) = shard(configuration, index, share, page, (&inbox, lines_of_shard, &mut xdp))?;
+        let (setup, door) =
+            shard(configuration, index, (share, keep), page, (&inbox, lines_of_shard, &mut xdp))?;
         setups.push(setup);
         doors.push(door);
         lines.push(line);
@@ -207,7 +208,7 @@ fn build(configuration: &Configuration) -> Result<House, GatewayError> {
 fn shard(
     configuration: &Configuration,
     index: u16,
-    share: Share,
+    (share, keep): (Share, Keep),
     page: PageWriter,
     (inbox, (tap, help, ready), xdp): (&Arc<Inbox>, (ShardTap, ShardHelp, ReadySounds), &mut Xdp),
 ) -> Result<(Setup, ShardDoor), GatewayError> {
@@ -235,6 +236,7 @@ fn shard(
         sounds: Sounds::new(ready),
         path: xdp.shard(index, limits),
         adopted: xdp.is_adopted(),
+        keep,
     };
     Ok((setup, door))
 }
@@ -264,14 +266,15 @@ fn await_ports(configuration: &Configuration) {
 }
 
 /// What each shard may have, after a look at the descriptors.
-fn share(configuration: &Configuration) -> Result<Share, GatewayError> {
+fn share(configuration: &Configuration) -> Result<(Share, Keep), GatewayError> {
     let media = &configuration.media;
     let descriptors = limits::raise_descriptors();
     let each = (0..media.shards()).map(|index| media.shard_ports(index).rtp_ports()).min().unwrap_or(0);
     let ports = each.saturating_mul(u32::from(address_count(configuration)));
     let report_ports = if media.rtcp_seconds == 0 { 0 } else { ports };
     let wanted = Share { sessions: media.sessions_per_shard(), ports, report_ports };
-    let share = limits::fit(wanted, u32::from(media.shards()), descriptors);
+    let tables = uring::can_lend();
+    let (share, keep) = limits::fit(wanted, u32::from(media.shards()), descriptors, tables);
     if share.sessions == 0 {
         return Err(GatewayError::NoDescriptors(descriptors));
     }
@@ -288,7 +291,25 @@ fn share(configuration: &Configuration) -> Result<Share, GatewayError> {
              RLIMIT_NOFILE (systemd: LimitNOFILE=), or ask for less"
         );
     }
-    Ok(share)
+    tell_capacity(configuration, share, keep, descriptors);
+    Ok((share, keep))
+}
+
+/// How many calls fit, and what holds their sockets.
+fn tell_capacity(configuration: &Configuration, share: Share, keep: Keep, descriptors: u64) {
+    let shards = u32::from(configuration.media.shards());
+    let pairs = share.sessions.saturating_mul(shards);
+    match keep {
+        Keep::Descriptors => tracing::info!(pairs, descriptors, "a descriptor holds each socket"),
+        Keep::Tables { rings, each } => tracing::info!(
+            pairs,
+            descriptors,
+            rings,
+            sockets_each = each,
+            "descriptors are too few for all sockets: file tables of io_uring hold them; recordings at once may be \
+             no more than descriptors. RLIMIT_NOFILE (systemd: LimitNOFILE=) makes one ring enough"
+        ),
+    }
 }
 
 fn shard_limits(configuration: &Configuration, index: u16, share: Share) -> Result<Limits, GatewayError> {

@@ -1,4 +1,4 @@
-//! The only file that knows io_uring: one ring for one shard.
+//! The only file that knows io_uring: one ring of a shard, which most have one of (see `rings`).
 //!
 //! Datagrams arrive by one multishot receive for each socket and leave by sends that the kernel carries out
 //! while it takes them from the submission queue. A UDP send with `MSG_DONTWAIT` never waits and is never
@@ -10,11 +10,11 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
 use io_uring::types::{CancelBuilder, Fixed, SubmitArgs, Timespec};
-use io_uring::{IoUring, cqueue, opcode, squeue, types};
+use io_uring::{IoUring, Probe, cqueue, opcode, squeue, types};
 
 use crate::buffers::{GROUP, RECEIVE_BUFFERS, ReceiveBuffers, Scratch};
 
@@ -76,8 +76,20 @@ pub enum Completion {
         /// Is it still watched?
         more: bool,
     },
+    /// Another ring of this shard has something to do; it is watched no more.
+    Stirred {
+        /// Which, as given to [`Uring::watch_ring`].
+        ring: u32,
+    },
     /// Nothing that anybody waits for.
     Nothing,
+}
+
+/// A packet in a receive buffer, for a send of this or another ring of the shard.
+#[derive(Clone, Copy, Debug)]
+pub struct Named {
+    start: *const u8,
+    length: usize,
 }
 
 /// Kinds of requests, in the top octet of their token.
@@ -86,6 +98,14 @@ const SEND: u64 = 2;
 const BELL: u64 = 3;
 const CANCEL: u64 = 4;
 const READABLE: u64 = 5;
+const STIRRED: u64 = 6;
+const LENT: u64 = 7;
+
+/// Completions of deferred work that the kernel runs in a call that does not wait (`IO_LOCAL_TW_DEFAULT_MAX`).
+const RUN_AT_ONCE: usize = 20;
+
+/// `IORING_ENTER_GETEVENTS` of linux/io_uring.h, which the crate keeps to itself.
+const GET_EVENTS: u32 = 1;
 
 /// Epochs fit 24 bits of a token; a place would have to be armed 16 million times between a completion and its
 /// reading to be mistaken.
@@ -111,17 +131,21 @@ pub struct Uring {
     /// The receive buffers of this ring.
     pub buffers: ReceiveBuffers,
     scratch: Scratch,
+    /// The place of the first socket of the file table.
+    first: u32,
+    /// What completed while a descriptor was being lent, in order.
+    kept: Vec<Completion>,
     minimum_wait: bool,
     lively: bool,
 }
 
 impl Uring {
     /// Makes the ring on the calling thread, which is from then on the only one that may use it, with a table
-    /// for `files` sockets.
+    /// for `files` sockets, whose places begin at `first`.
     ///
     /// # Errors
     /// The system's; [`explain`] says what they mean here.
-    pub fn new(files: u32) -> io::Result<Self> {
+    pub fn new(first: u32, files: u32) -> io::Result<Self> {
         let ring = IoUring::builder()
             .setup_single_issuer()
             .setup_defer_taskrun()
@@ -139,7 +163,8 @@ impl Uring {
         }
         ring.submitter().register_files_sparse(files)?;
         let minimum_wait = ring.params().is_feature_min_timeout();
-        Ok(Self { ring, buffers, scratch: Scratch::new(), minimum_wait, lively: false })
+        let scratch = Scratch::new();
+        Ok(Self { ring, buffers, scratch, first, kept: Vec::new(), minimum_wait, lively: false })
     }
 
     /// Does the kernel gather completions by itself (Linux 6.12)?
@@ -152,7 +177,7 @@ impl Uring {
     /// # Errors
     /// The system's.
     pub fn enter_file(&self, place: u32, file: BorrowedFd<'_>) -> io::Result<()> {
-        self.ring.submitter().register_files_update(place, &[file.as_raw_fd()]).map(drop)
+        self.ring.submitter().register_files_update(place - self.first, &[file.as_raw_fd()]).map(drop)
     }
 
     /// Takes a socket out of the file table.
@@ -160,7 +185,78 @@ impl Uring {
     /// # Errors
     /// The system's.
     pub fn remove_file(&self, place: u32) -> io::Result<()> {
-        self.ring.submitter().register_files_update(place, &[-1]).map(drop)
+        self.ring.submitter().register_files_update(place - self.first, &[-1]).map(drop)
+    }
+
+    /// A socket of the file table by its place.
+    const fn file(&self, place: u32) -> Fixed {
+        Fixed(place - self.first)
+    }
+
+    /// A descriptor for a socket that only the file table holds, for system calls that ask for one (Linux 6.8).
+    ///
+    /// # Errors
+    /// The system's: nothing is at that place, or no descriptor is left.
+    pub fn lend(&mut self, place: u32) -> io::Result<OwnedFd> {
+        let entry = opcode::FixedFdInstall::new(self.file(place), 0).build();
+        self.push(&entry.user_data(token(LENT, 0, place)))?;
+        self.submit()?;
+        let mut lent = None;
+        // The kernel installs while it takes the request; only a full completion queue keeps its word back.
+        for _ in 0..2 {
+            for entry in self.ring.completion() {
+                if entry.user_data() == token(LENT, 0, place) {
+                    lent = Some(entry.result());
+                } else {
+                    self.kept.push(read(&entry));
+                }
+            }
+            if lent.is_some() {
+                break;
+            }
+            self.collect()?;
+        }
+        match lent {
+            // SAFETY: the kernel has just made this descriptor for us, and nobody else knows of it.
+            Some(descriptor @ 0..) => Ok(unsafe { OwnedFd::from_raw_fd(descriptor) }),
+            Some(error) => Err(io::Error::from_raw_os_error(-error)),
+            None => Err(io::Error::from_raw_os_error(libc::EBUSY)),
+        }
+    }
+
+    /// Tells once, with a [`Completion::Stirred`], that another ring of this thread has something to do.
+    ///
+    /// # Errors
+    /// The system's, when the queue had to be handed over first.
+    pub fn watch_ring(&mut self, other: &Self, number: u32) -> io::Result<()> {
+        let entry = opcode::PollAdd::new(types::Fd(other.ring.as_raw_fd()), libc::POLLIN as u32).build();
+        self.push(&entry.user_data(token(STIRRED, 0, number)))
+    }
+
+    /// Hands all queued requests over and runs what has been put aside, without waiting: a wait that ends at once
+    /// would set a timer, which costs more than all of this.
+    ///
+    /// # Errors
+    /// The system's, except that the completion queue is full.
+    pub fn collect(&mut self) -> io::Result<()> {
+        let mut before = self.ring.completion().len();
+        for _ in 0..BATCH / RUN_AT_ONCE + 1 {
+            let queued = u32::try_from(self.ring.submission().len()).unwrap_or(0);
+            // SAFETY: no argument is given whose memory would have to live; what entries name lives, see `push`.
+            let outcome = unsafe { self.ring.submitter().enter::<()>(queued, 0, GET_EVENTS, None) };
+            match outcome {
+                Ok(_) => {}
+                Err(error) if matches!(error.raw_os_error(), Some(libc::EINTR | libc::EBUSY)) => break,
+                Err(error) => return Err(error),
+            }
+            let ready = self.ring.completion().len();
+            if ready < before + RUN_AT_ONCE {
+                break;
+            }
+            before = ready;
+        }
+        self.issued();
+        Ok(())
     }
 
     /// Receives from this place until told otherwise.
@@ -168,7 +264,7 @@ impl Uring {
     /// # Errors
     /// The system's, when the queue had to be handed over first.
     pub fn receive(&mut self, place: u32, epoch: u32) -> io::Result<()> {
-        let entry = opcode::RecvMulti::new(Fixed(place), GROUP).build();
+        let entry = opcode::RecvMulti::new(self.file(place), GROUP).build();
         self.push(&entry.user_data(token(RECEIVE, epoch, place)))
     }
 
@@ -177,7 +273,7 @@ impl Uring {
     /// # Errors
     /// The system's, when the queue had to be handed over first.
     pub fn watch_socket(&mut self, place: u32, epoch: u32) -> io::Result<()> {
-        let entry = opcode::PollAdd::new(Fixed(place), libc::POLLIN as u32).build();
+        let entry = opcode::PollAdd::new(self.file(place), libc::POLLIN as u32).build();
         self.push(&entry.user_data(token(READABLE, epoch, place)))
     }
 
@@ -203,16 +299,22 @@ impl Uring {
         self.push(&entry.user_data(token(CANCEL, epoch, place)))
     }
 
-    /// Sends the first `length` octets of a receive buffer. The caller gives the buffer back as usual.
+    /// The first `length` octets of a receive buffer, to be sent. The caller gives the buffer back as usual.
     ///
     /// # Errors
-    /// The system's, when the queue had to be handed over first, and `EINVAL` for a buffer that does not exist.
-    pub fn send_buffer(&mut self, place: u32, buffer: u16, length: usize) -> io::Result<()> {
-        let Some(packet) = self.buffers.packet(buffer, length) else {
-            return Err(io::Error::from_raw_os_error(libc::EINVAL));
-        };
-        let (start, length) = (packet.as_ptr(), packet.len());
-        self.push(&send(place, start, length))
+    /// `EINVAL` for a buffer that does not exist.
+    pub fn name(&mut self, buffer: u16, length: usize) -> io::Result<Named> {
+        let packet = self.buffers.packet(buffer, length);
+        let packet = packet.ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
+        Ok(Named { start: packet.as_ptr(), length: packet.len() })
+    }
+
+    /// Sends a packet of a receive buffer of this ring or another.
+    ///
+    /// # Errors
+    /// The system's, when the queue had to be handed over first.
+    pub fn send(&mut self, place: u32, packet: Named) -> io::Result<()> {
+        self.push(&send(self.file(place), place, packet.start, packet.length))
     }
 
     /// Sends a packet of `length` octets that `fill` writes. False, without having called `fill`, if it is longer
@@ -224,7 +326,7 @@ impl Uring {
         let Some(packet) = self.scratch.packet(length) else { return false };
         fill(packet);
         let start = packet.as_ptr();
-        self.push(&send(place, start, length)).is_ok()
+        self.push(&send(self.file(place), place, start, length)).is_ok()
     }
 
     /// Tells with a [`Completion::Rang`] each time that the eventfd is written. It is never read: a write wakes
@@ -253,28 +355,30 @@ impl Uring {
     /// The system's.
     pub fn submit(&mut self) -> io::Result<()> {
         let outcome = self.ring.submitter().submit().map(drop);
-        self.release();
+        self.issued();
         outcome
     }
 
-    /// If every queued request has been issued, the memory that sends named is free again.
-    fn release(&mut self) {
-        if self.ring.submission().is_empty() {
-            self.buffers.publish();
+    /// Has every queued request been issued? Then the memory of this ring that its sends named is free again; receive
+    /// buffers may also be named by sends of the shard's other rings.
+    pub fn issued(&mut self) -> bool {
+        let issued = self.ring.submission().is_empty();
+        if issued {
             self.scratch.clear();
         }
+        issued
     }
 
-    /// Hands all queued requests over and waits. Afterwards all returned buffers are lent to the kernel again.
+    /// Hands all queued requests over and waits. The caller lends the returned buffers to the kernel again.
     ///
     /// The wait names a whole batch as its minimum, because a call with a minimum of 0 or 1 runs only a handful
-    /// (20) of the completions that `DEFER_TASKRUN` has put aside.
+    /// ([`RUN_AT_ONCE`]) of the completions that `DEFER_TASKRUN` has put aside.
     ///
     /// # Errors
     /// The system's, except that time ran out, a signal came or the completion queue is full: those end the wait.
     pub fn wait(&mut self, wait: Wait) -> io::Result<()> {
         let outcome = if wait.at_most.is_zero() {
-            self.enter(BATCH, Duration::ZERO, Duration::ZERO)
+            self.collect()
         } else if wait.gather.is_zero() {
             self.enter(1, Duration::ZERO, wait.at_most)
         } else if self.minimum_wait {
@@ -284,7 +388,7 @@ impl Uring {
         } else {
             self.enter(1, Duration::ZERO, wait.at_most)
         };
-        self.release();
+        self.issued();
         outcome
     }
 
@@ -308,6 +412,10 @@ impl Uring {
     pub fn reap(&mut self, batch: &mut Vec<Completion>) -> bool {
         batch.clear();
         let room = batch.capacity();
+        if !self.kept.is_empty() {
+            batch.extend(self.kept.drain(..room.min(self.kept.len())));
+        }
+        let room = room - batch.len();
         batch.extend(self.ring.completion().take(room).map(|entry| read(&entry)));
         // Without the kernel's help: after a batch of several packets the next one will be worth gathering.
         self.lively = batch.len() >= 4;
@@ -316,7 +424,7 @@ impl Uring {
 
     /// Are there completions that have not been taken?
     pub fn has_more(&mut self) -> bool {
-        !self.ring.completion().is_empty()
+        !self.kept.is_empty() || !self.ring.completion().is_empty()
     }
 
     fn push(&mut self, entry: &squeue::Entry) -> io::Result<()> {
@@ -329,8 +437,8 @@ impl Uring {
     }
 }
 
-fn send(place: u32, start: *const u8, length: usize) -> squeue::Entry {
-    opcode::Send::new(Fixed(place), start, u32::try_from(length).unwrap_or(0))
+fn send(file: Fixed, place: u32, start: *const u8, length: usize) -> squeue::Entry {
+    opcode::Send::new(file, start, u32::try_from(length).unwrap_or(0))
         .flags(libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL)
         .build()
         .flags(squeue::Flags::SKIP_SUCCESS)
@@ -352,6 +460,7 @@ fn read(entry: &cqueue::Entry) -> Completion {
         },
         SEND if result < 0 => Completion::SendFailed { place, errno: -result },
         READABLE if result != -libc::ECANCELED => Completion::Readable { place, epoch },
+        STIRRED => Completion::Stirred { ring: place },
         BELL if result >= 0 || result != -libc::ECANCELED => Completion::Rang { bell: place, more },
         _ => Completion::Nothing,
     }
@@ -387,7 +496,14 @@ pub fn explain(error: &io::Error, disabled: Option<u8>) -> String {
 /// # Errors
 /// The system's; [`explain`] says what they mean.
 pub fn check() -> io::Result<()> {
-    Uring::new(1).map(drop)
+    Uring::new(0, 1).map(drop)
+}
+
+/// Can this kernel lend a descriptor for a socket that only a file table holds (Linux 6.8)?
+pub fn can_lend() -> bool {
+    let mut probe = Probe::new();
+    let asked = IoUring::new(1).and_then(|ring| ring.submitter().register_probe(&mut probe));
+    asked.is_ok() && probe.is_supported(opcode::FixedFdInstall::CODE)
 }
 
 /// What `kernel.io_uring_disabled` says; `None` where the kernel does not have it.

@@ -10,7 +10,7 @@ use duogate_channel::ring::{Poisoned, PushError};
 use duogate_channel::sides::GatewaySide;
 
 use crate::inbox::Attachment;
-use crate::uring::Uring;
+use crate::rings::Rings;
 
 /// Doorbell numbers of control planes begin behind this one, which is the inbox's.
 pub const INBOX_BELL: u32 = 0;
@@ -38,7 +38,7 @@ impl Wall {
     /// The system's.
     pub fn attach(
         &mut self,
-        uring: &mut Uring,
+        uring: &mut Rings,
         side: GatewaySide,
         attachment: Arc<Attachment>,
     ) -> io::Result<()> {
@@ -53,7 +53,7 @@ impl Wall {
     ///
     /// # Errors
     /// The system's.
-    pub fn detach(&mut self, uring: &mut Uring) -> io::Result<()> {
+    pub fn detach(&mut self, uring: &mut Rings) -> io::Result<()> {
         self.full = false;
         self.asleep = false;
         match self.guest.take() {
@@ -78,7 +78,7 @@ impl Wall {
     ///
     /// # Errors
     /// The system's.
-    pub fn watch_again(&self, uring: &mut Uring, bell: u32) -> io::Result<()> {
+    pub fn watch_again(&self, uring: &mut Rings, bell: u32) -> io::Result<()> {
         match &self.guest {
             Some(guest) if guest.bell == bell => uring.watch(guest.side.command_doorbell.as_fd(), bell),
             _ => Ok(()),

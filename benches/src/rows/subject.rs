@@ -12,7 +12,7 @@ use crate::floor::{self, Kind};
 use crate::gateway::{self, FIRST_PORT, Gateway, Pair, Setup};
 use crate::generator::Route;
 use crate::live::Bench;
-use crate::process::{Process, descriptor_limit, remark};
+use crate::process::{Process, remark};
 use crate::program;
 use crate::recorded::{Folder, Tally, record};
 use crate::rows::MEASURED_CORE;
@@ -31,8 +31,7 @@ pub enum Subject {
     Rewriter,
     /// Duogate through its XDP program.
     Path,
-    /// Duogate's XDP program with its table filled by the rig, without a gateway: for more pairs than a host allows
-    /// descriptors.
+    /// Duogate's XDP program with its table filled by the rig, without a gateway: what the program alone costs.
     Program,
     /// Duogate through its XDP program with every pair recorded through the tap.
     Recorded,
@@ -120,9 +119,7 @@ pub fn start(bench: &mut Bench, subject: Subject, pairs: u16, folder: &Path) -> 
             let (program, routes) = program::start(&bench.cable, pairs)?;
             (Running::Program(Box::new(program)), routes)
         }
-        Subject::Sockets | Subject::Path | Subject::Recorded => {
-            duogate(&namespace, subject, allowed(pairs), folder)?
-        }
+        Subject::Sockets | Subject::Path | Subject::Recorded => duogate(&namespace, subject, pairs, folder)?,
     };
     bench.take(&routes)?;
     // Two packets of each stream.
@@ -161,15 +158,6 @@ fn bare(namespace: &str, kind: Kind, pairs: u16, folder: &Path) -> io::Result<(R
 /// Pairs of an address: each has two even ports from 10,000 on.
 pub const PAIRS_OF_AN_ADDRESS: u16 = 10_000;
 
-/// Descriptors of a gateway beside its sessions', generously.
-const HOUSE: u64 = 100;
-
-/// As many pairs as this host allows descriptors for: a pair has two sockets, and room for a recording.
-fn allowed(pairs: u16) -> u16 {
-    let most = descriptor_limit().saturating_sub(HOUSE) / 3;
-    u16::try_from(most).unwrap_or(u16::MAX).min(pairs)
-}
-
 /// So many addresses of the gateway's side.
 #[must_use]
 pub fn addresses(pairs: u16) -> &'static [Ipv4Addr] {
@@ -177,7 +165,7 @@ pub fn addresses(pairs: u16) -> &'static [Ipv4Addr] {
     &GATEWAYS[..needed.clamp(1, GATEWAYS.len())]
 }
 
-/// No more ports than the pairs need: each is a descriptor.
+/// No more ports than the pairs need.
 fn last_port(pairs: u16, addresses: usize) -> u16 {
     let each = usize::from(pairs).div_ceil(addresses) * 4;
     FIRST_PORT + u16::try_from(each).unwrap_or(u16::MAX - FIRST_PORT) - 1
@@ -202,7 +190,9 @@ fn duogate(
         path: if subject == Subject::Sockets { gateway::FastPath::Off } else { gateway::FastPath::Native },
     };
     let mut gateway = Gateway::start_as(&setup)?;
-    let pairs = gateway.open(usize::from(count), FAR_END)?;
+    // A host may allow fewer: few descriptors, and a kernel whose io_uring cannot do without them.
+    let fitting = gateway.shard().description.sessions.min(u32::from(count));
+    let pairs = gateway.open(usize::try_from(fitting).unwrap_or(0), FAR_END)?;
     let routes = gateway.join(&pairs)?;
     if let Some(folder) = &recordings {
         record(&mut gateway, &pairs, folder.path())?;

@@ -22,7 +22,7 @@ fn every_reason_names_its_cure() {
 
 #[test]
 fn a_wait_ends_in_time_whatever_its_plan() {
-    let mut uring = Uring::new(4).unwrap();
+    let mut uring = Uring::new(0, 4).unwrap();
     let milliseconds = Duration::from_millis;
     let plans = [(0, 0), (0, 5), (1, 5), (5, 1), (5, 5), (1, 0)];
     // With the kernel's help, where there is some, and then without.
@@ -39,7 +39,7 @@ fn a_wait_ends_in_time_whatever_its_plan() {
 
 #[test]
 fn a_socket_is_echoed_from_its_buffers() {
-    let mut uring = Uring::new(4).unwrap();
+    let mut uring = Uring::new(0, 4).unwrap();
     let (near, far) = (
         std::net::UdpSocket::bind("127.0.0.1:0").unwrap(),
         std::net::UdpSocket::bind("127.0.0.1:0").unwrap(),
@@ -63,9 +63,11 @@ fn a_socket_is_echoed_from_its_buffers() {
             panic!("{completion:?}");
         };
         uring.buffers.packet(buffer, 4).unwrap()[0] = 0xff;
-        uring.send_buffer(3, buffer, 4).unwrap();
+        let packet = uring.name(buffer, 4).unwrap();
+        uring.send(3, packet).unwrap();
         uring.buffers.give_back(buffer);
         uring.submit().unwrap();
+        uring.buffers.publish();
         let mut answer = [0; 8];
         assert_eq!(far.recv(&mut answer).unwrap(), 4);
         assert_eq!(answer[..4], [[0xff].as_slice(), &round.to_be_bytes()[1..]].concat());

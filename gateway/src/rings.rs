@@ -185,7 +185,7 @@ impl Rings {
     /// As [`Uring::wait`].
     pub fn wait(&mut self, wait: Wait) -> io::Result<()> {
         if !self.more.is_empty() {
-            self.prepare()?;
+            self.prepare(!wait.at_most.is_zero())?;
         }
         let outcome = self.first.wait(wait);
         let mut issued = self.first.issued();
@@ -200,11 +200,11 @@ impl Rings {
         outcome
     }
 
-    /// Hands over what is queued in the rings that are not waited on, and watches them.
-    fn prepare(&mut self) -> io::Result<()> {
+    /// Hands over what is queued in the rings that are not waited on, and watches them if there is a wait to end.
+    fn prepare(&mut self, waits: bool) -> io::Result<()> {
         for (number, More { ring, watched }) in (0..).zip(&mut self.more) {
             ring.submit()?;
-            if !*watched {
+            if waits && !*watched {
                 self.first.watch_ring(ring, number)?;
                 *watched = true;
             }
@@ -239,3 +239,6 @@ impl Rings {
         self.first.has_more() || self.more.iter_mut().any(|more| more.ring.has_more())
     }
 }
+
+#[cfg(test)]
+mod tests;

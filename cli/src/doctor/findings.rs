@@ -37,6 +37,10 @@ impl Finding {
 
 /// Descriptors beside those of the sessions: rings, HTTP, the database, prompts, recordings being handed over.
 const OTHER_FILES: u64 = 1024;
+/// Descriptors of a session: two ports, two that rest, and a recording.
+const FILES_OF_A_SESSION: u64 = 5;
+/// Tables of sockets that a shard of the gateway makes at most, each as large as there may be open files.
+const MOST_TABLES: u64 = 8;
 /// Receive memory that carries the SIP socket over a burst: 4 MiB.
 const RECEIVE_MEMORY: u64 = 4 * 1024 * 1024;
 
@@ -45,7 +49,7 @@ pub(crate) fn examine(facts: &Facts, configuration: &Configuration) -> Vec<Findi
     let mut findings = vec![
         kernel(&facts.kernel),
         io_uring(facts.io_uring.as_ref()),
-        files(facts.files, u64::from(configuration.media.sessions)),
+        files(facts.files, u64::from(configuration.media.sessions), &facts.kernel),
         memory(facts.receive_memory),
         ports(facts, configuration.media.ports),
         errors(facts.receive_errors),
@@ -69,10 +73,14 @@ pub(crate) fn examine(facts: &Facts, configuration: &Configuration) -> Vec<Findi
     findings
 }
 
-fn kernel(release: &str) -> Finding {
+fn version(release: &str) -> (u32, u32) {
     let mut numbers =
         release.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse::<u32>().unwrap_or(0));
-    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
+fn kernel(release: &str) -> Finding {
+    let version = version(release);
     // IORING_SETUP_DEFER_TASKRUN came with 6.1.
     if version >= (6, 1) {
         Finding::good(format!("kernel {release}"))
@@ -102,17 +110,29 @@ fn io_uring(said: Option<&Result<(), String>>) -> Finding {
     }
 }
 
-fn files(hard: Option<u64>, sessions: u64) -> Finding {
-    let needed = sessions * 2 + OTHER_FILES;
-    match hard {
-        Some(hard) if hard < needed => Finding::with(
-            Grade::Unsure,
-            format!("{hard} open files at most, {sessions} sessions need {needed}: fewer calls will fit"),
-            format!("systemd: LimitNOFILE={needed}; a shell: raise nofile in /etc/security/limits.conf"),
-        ),
-        Some(hard) => Finding::good(format!("{hard} open files at most; {needed} needed")),
-        None => Finding::good("open files without limit"),
+/// Whether all sessions have sockets, and what holds those.
+fn files(hard: Option<u64>, sessions: u64, kernel: &str) -> Finding {
+    let needed = sessions * FILES_OF_A_SESSION + OTHER_FILES;
+    let Some(hard) = hard else { return Finding::good("open files without limit") };
+    let pairs = hard.saturating_sub(OTHER_FILES) / FILES_OF_A_SESSION;
+    if hard >= needed {
+        return Finding::good(format!(
+            "{hard} open files at most: one for each socket of {pairs} calls; {needed} needed"
+        ));
     }
+    // IORING_OP_FIXED_FD_INSTALL came with 6.8: sockets need no descriptors.
+    let beyond = hard / 2 * MOST_TABLES;
+    if version(kernel) >= (6, 8) && hard > OTHER_FILES && beyond >= sessions {
+        return Finding::good(format!(
+            "{hard} open files at most, enough for {pairs} calls; io_uring's own tables hold the sockets of up to \
+             {beyond}"
+        ));
+    }
+    Finding::with(
+        Grade::Unsure,
+        format!("{hard} open files at most, enough for {pairs} calls of {sessions}: fewer will fit"),
+        format!("systemd: LimitNOFILE={needed}; a shell: raise nofile in /etc/security/limits.conf"),
+    )
 }
 
 fn memory(limit: Option<u64>) -> Finding {
@@ -200,6 +220,14 @@ mod tests {
             expected[place] = grade;
             assert_eq!(grades(&facts), expected, "{facts:?}");
         }
+    }
+
+    #[test]
+    fn few_open_files_are_enough_where_sockets_need_none() {
+        let few = |kernel: &str| Facts { files: Some(20_000), kernel: kernel.to_owned(), ..sound() };
+        assert_eq!(grades(&few("6.7.9"))[2], Grade::Unsure);
+        assert_eq!(grades(&few("6.8.0"))[2], Grade::Good);
+        assert_eq!(grades(&Facts { files: Some(900), ..few("6.18.0") })[2], Grade::Unsure);
     }
 
     #[test]

@@ -45,6 +45,7 @@ impl Gateway {
         let file = folder.path().join("duogate.toml");
         let sessions = if media.contains("sessions") { "" } else { "sessions = 8" };
         let ports = format!("ports = \"{first_port}-{last_port}\"");
+        let ports = if media.contains("ports") { "" } else { &ports };
         fs::write(&file, format!("[media]\n{ports}\n{sessions}\n{media}\n[limits]\nmax_calls = 1\n"))
             .unwrap();
         let mut shell = Program::new("sh");

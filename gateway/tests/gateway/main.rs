@@ -5,6 +5,7 @@
 mod attaching;
 mod beside;
 mod besieged;
+mod beyond;
 mod house;
 mod learning;
 mod party;

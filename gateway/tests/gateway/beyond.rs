@@ -1,0 +1,111 @@
+//! More sockets than descriptors: file tables of several rings hold them, and everything works as ever.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use duogate_channel::command::Command;
+use duogate_channel::event::Event;
+use duogate_channel::identity::{Party, Session};
+use duogate_channel::sound::Codec;
+use rustix::process::Signal;
+
+use crate::house::{Control, Gateway, until};
+use crate::party::{Phone, warm_up};
+
+/// An address of this test's own: its ports are more than the others leave free.
+const ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 9, 1, 1);
+
+/// Sessions, and their ports: the sockets of one in the middle are in two tables.
+const SESSIONS: usize = 800;
+const DESCRIPTORS: usize = 1_100;
+
+fn start(address: Ipv4Addr) -> Gateway {
+    let media = format!("address = \"{address}\"\nports = \"20000-23999\"\nsessions = {SESSIONS}");
+    Gateway::start_limited(&media, &format!("ulimit -n {DESCRIPTORS}"))
+}
+
+fn descriptors(gateway: &Gateway) -> usize {
+    std::fs::read_dir(format!("/proc/{}/fd", gateway.pid().as_raw_nonzero())).unwrap().count()
+}
+
+/// Joins two phones on a session.
+fn joined(control: &mut Control, (session, ports): (Session, [u16; 2])) -> [Phone; 2] {
+    let mut phones = [Phone::new(Codec::Pcma), Phone::new(Codec::Pcma)];
+    for ((party, phone), port) in Party::BOTH.into_iter().zip(&mut phones).zip(ports) {
+        phone.gateway = (IpAddr::from(ADDRESS), port).into();
+        control.far_end(session, party, phone.far_end());
+    }
+    control.join(session);
+    phones
+}
+
+#[test]
+fn every_session_has_its_sockets_and_they_can_be_moved_and_closed() {
+    let gateway = start(ADDRESS);
+    let mut control = gateway.attach();
+    assert_eq!(control.attachment.shards[0].description.sessions as usize, SESSIONS);
+    let before = descriptors(&gateway);
+    let sessions: Vec<_> = (0..SESSIONS).map(|_| control.open()).collect();
+    assert!(descriptors(&gateway) <= before, "sockets hold no descriptors");
+    for number in [0, DESCRIPTORS / 2 - 1, DESCRIPTORS / 2, DESCRIPTORS / 2 + 1, SESSIONS - 1] {
+        let [mut one, mut two] = joined(&mut control, sessions[number]);
+        warm_up(&mut one, &two);
+        warm_up(&mut two, &one);
+        // The far end moves: the new place is heard and sent to, the old one is a stranger.
+        let mut moved = Phone::new(Codec::Pcma);
+        moved.gateway = one.gateway;
+        control.far_end(sessions[number].0, Party::One, moved.far_end());
+        warm_up(&mut moved, &two);
+        warm_up(&mut two, &moved);
+        while two.hear_within(Duration::from_millis(20)).is_some() {}
+        one.say(&[9; 160]);
+        assert!(two.hear_within(Duration::from_millis(50)).is_none());
+    }
+    for (session, _) in &sessions {
+        assert!(matches!(control.close(*session), Event::Closed { .. }));
+    }
+    let (session, _) = control.open();
+    control.close(session);
+    let (status, log) = gateway.terminate();
+    assert!(status.success() && log.contains("file tables"), "{log}");
+}
+
+#[test]
+fn a_translated_party_is_learned_through_a_table() {
+    let address = Ipv4Addr::new(127, 9, 1, 2);
+    let gateway = start(address);
+    let mut control = gateway.attach();
+    let (session, ports) = control.open();
+    let [mut one, mut two] = [Phone::new(Codec::Pcma), Phone::new(Codec::Pcma)];
+    one.gateway = (IpAddr::from(address), ports[0]).into();
+    two.gateway = (IpAddr::from(address), ports[1]).into();
+    let inside = Phone::at("127.0.0.3:0", Codec::Pcma);
+    let signaling = IpAddr::from(Ipv4Addr::LOCALHOST);
+    control.send(Command::Learn { session, party: Party::One, signaling });
+    control.far_end(session, Party::One, inside.far_end());
+    control.far_end(session, Party::Two, two.far_end());
+    control.join(session);
+    until("it is learned", || {
+        one.say(&[1; 160]);
+        two.hear_within(Duration::from_millis(20))
+    });
+    until("it hears", || {
+        two.say(&[2; 160]);
+        one.hear_within(Duration::from_millis(20))
+    });
+}
+
+#[test]
+fn a_gateway_after_it_has_its_ports() {
+    for (end, last) in [(Signal::TERM, 3), (Signal::KILL, 4)] {
+        let gateway = start(Ipv4Addr::new(127, 9, 1, last));
+        let mut control = gateway.attach();
+        let ports: Vec<_> = (0..SESSIONS).map(|_| control.open().1).collect();
+        drop(control);
+        // The next one has descriptors for all.
+        let gateway = gateway.restart_after(end);
+        let mut control = gateway.attach();
+        let again: Vec<_> = (0..SESSIONS).map(|_| control.open().1).collect();
+        assert_eq!(again, ports, "after {end:?}");
+    }
+}

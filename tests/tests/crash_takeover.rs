@@ -43,7 +43,7 @@ fn demand_unbroken(scene: &Scene) {
 fn demand_normal_end(scene: &mut Scene, story: &Story, by: u8) {
     story.demand_release(200, by);
     assert_eq!(*story.field("on_released", "error"), Value::Null);
-    assert!(story.field("on_released", "quality1")["packets_sent"].as_u64() > Some(50));
+    assert!(story.field("on_released", "quality1")["packets_sent"].as_u64() > Some(20));
     let res_id = story.field("on_released", "res_id").as_str().expect("a name").to_owned();
     assert_eq!(scene.view(&res_id)["state"], "Released");
     let cdrs = scene.cdrs(&res_id);

@@ -50,12 +50,12 @@ counters! {
     PacketsForwarded, Counter, "packets_forwarded", "Packets passed on from one party to the other.";
     PacketsPlayed, Counter, "packets_played", "Packets of prompts and tones sent.";
     PacketsSent, Counter, "packets_sent", "All packets that the kernel took for sending.";
-    OctetsSent, Counter, "octets_sent", "Octets in packets that the kernel took for sending.";
+    OctetsSent, Counter, "octets_sent", "Octets in packets of parties, prompts and tones that the kernel took for sending (paced ones reckoned as 172).";
     DroppedMalformed, Counter, "dropped_malformed", "Datagrams that are not RTP.";
-    DroppedPayloadType, Counter, "dropped_payload_type", "RTP packets of a payload type that was not negotiated.";
+    DroppedPayloadType, Counter, "dropped_payload_type", "RTP packets of a payload type that was not negotiated, and comfort noise or events that the listener lacks.";
     DroppedStranger, Counter, "dropped_stranger", "Datagrams from a source that is not the party.";
     DroppedNoFarEnd, Counter, "dropped_no_far_end", "Datagrams that came before the party's address was known.";
-    DroppedLate, Counter, "dropped_late", "Datagrams that came to a port at rest after its session.";
+    DroppedLate, Counter, "dropped_late", "Packets out of their time: to a port at rest or not open yet, repeated, or behind what was already passed on.";
     DroppedUnheard, Counter, "dropped_unheard", "Packets of a party that nobody listens to at that moment.";
     DroppedHold, Counter, "dropped_hold", "Packets for a listener that has us on hold, or from one that may not send.";
     DroppedUnauthentic, Counter, "dropped_unauthentic", "SRTP packets that do not pass the check of their keys, or plain ones in their place.";
@@ -87,7 +87,7 @@ counters! {
     RecorderQueued, Gauge, "recorder_queued_blocks", "Blocks of sound that wait for the recorder.";
     RecorderBlocks, Counter, "recorder_blocks", "Blocks of sound handed to the recorder.";
     RecorderLost, Counter, "recorder_lost_blocks", "Blocks of sound lost because the recorder's queue was full.";
-    RecorderErrors, Counter, "recorder_errors", "Recordings that ended with an error of the file system.";
+    RecorderErrors, Counter, "recorder_errors", "Recordings that did not end as saved: file system, overrun, never begun.";
     Wakeups, Counter, "wakeups", "Times that the shard slept and was woken.";
     Loops, Counter, "loop_iterations", "Turns of the shard's loop.";
     Completions, Counter, "completions", "Completions taken from the kernel's ring.";

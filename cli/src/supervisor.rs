@@ -22,7 +22,7 @@ const SOUND_AFTER: Duration = Duration::from_secs(30);
 const START_FAILURES: u32 = 4;
 /// How long the gateway may take to end: it has only recordings to close.
 const GATEWAY_PATIENCE: Duration = Duration::from_secs(10);
-/// How long the control plane may take beyond its grace: 8 s for the ends of calls, 5 s each for its store (twice),
+/// How long the control plane may take beyond its grace: 8 s for the ends of calls, 2 s for registrars, 5 s each for its store (twice),
 /// its events, its WebSockets and its HTTP connections. Where nothing is slow it takes none of that.
 const CONTROL_PATIENCE: Duration = Duration::from_secs(35);
 

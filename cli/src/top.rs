@@ -93,9 +93,10 @@ fn show(screen: &Screen, server: &Server, look: &Moment, before: Option<&Moment>
 }
 
 /// What is shown a second.
-const RATES: [(&str, &str); 4] = [
+const RATES: [(&str, &str); 5] = [
     ("packets_received", "in"),
     ("packets_sent", "out"),
+    ("path_forwarded", "by the fast path"),
     ("packets_played", "played"),
     ("wakeups", "wake-ups"),
 ];

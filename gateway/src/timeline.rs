@@ -152,8 +152,7 @@ fn silence_octet(format: RecordFormat) -> u8 {
     stored_codec(format).map_or(0, g711::silence)
 }
 
-/// A block as the file has it: party 1 left and party 2 right, or both added up.
-/// A block as its file stores it. The recorder spends its time here: what is the same for all samples is decided before
+/// A block as its file stores it: party 1 left and party 2 right, or both added up. The recorder spends its time here: what is the same for all samples is decided before
 /// the loops, and each is as long as its slices.
 fn frames_of(block: &Block, layout: Layout) -> Vec<u8> {
     let mut frames = vec![0; BLOCK_SAMPLES * usize::from(layout.frame_octets())];

@@ -75,6 +75,27 @@ fn the_gateway_may_use_io_uring_and_xdp_and_nothing_else_that_is_privileged() {
 }
 
 #[test]
+fn the_configuration_beside_the_units_is_good_and_keeps_to_their_folders() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../systemd/duogate.toml");
+    let checked = Command::new(program("duogate")).arg("check").arg(&path).output().expect("it runs");
+    let said = String::from_utf8_lossy(&[checked.stdout, checked.stderr].concat()).into_owned();
+    assert!(checked.status.success(), "{said}");
+    let text = fs::read_to_string(&path).expect("a configuration in systemd/");
+    let paths = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split('"').nth(1));
+    let paths: Vec<&str> = paths.collect();
+    assert_eq!(paths.len(), 4, "{paths:?}");
+    for path in paths {
+        assert!(path.starts_with("/var/lib/duogate/") || path.starts_with("/run/duogate/"), "{path}");
+    }
+    let control = unit("duogate-control");
+    for line in
+        ["StateDirectory=duogate\n", "RuntimeDirectory=duogate\n", "ExecReload=/bin/kill -HUP $MAINPID\n"]
+    {
+        assert!(control.contains(line), "{line} is missing");
+    }
+}
+
+#[test]
 fn the_kernel_is_told_to_look_up_next_hops() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../systemd/sysctl.d/60-duogate.conf");
     let text = fs::read_to_string(path).expect("the kernel's settings in systemd/sysctl.d/");

@@ -5,7 +5,7 @@ use std::net::{TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use duogate_configuration::Configuration;
+use duogate_configuration::{Configuration, Transport};
 use duogate_fastpath::Probe;
 use rustix::process::{Resource, getrlimit};
 
@@ -104,7 +104,11 @@ fn unbindable(configuration: &Configuration) -> Vec<String> {
         found.push(format!("http {http}: {error}"));
     }
     for listen in &configuration.sip.listen {
-        if let Err(error) = UdpSocket::bind(listen.address) {
+        let bound = match listen.transport {
+            Transport::Udp => UdpSocket::bind(listen.address).map(drop),
+            Transport::Tcp | Transport::Tls => TcpListener::bind(listen.address).map(drop),
+        };
+        if let Err(error) = bound {
             found.push(format!("sip {listen}: {error}"));
         }
     }

@@ -75,12 +75,14 @@ pub struct Setup<'a> {
     pub last_port: u16,
     /// Which way packets go.
     pub path: FastPath,
+    /// Of its shard; 0: none.
+    pub realtime_priority: u8,
 }
 
 impl Setup<'_> {
     /// As a configuration file.
     fn text(&self, socket: &Path) -> String {
-        let Self { core, sessions, last_port, .. } = self;
+        let Self { core, sessions, last_port, realtime_priority, .. } = self;
         let quoted: Vec<String> = self.addresses.iter().map(|address| format!("\"{address}\"")).collect();
         let (first, more) =
             quoted.split_first().map_or(("", &[][..]), |(first, more)| (first.as_str(), more));
@@ -89,7 +91,7 @@ impl Setup<'_> {
             if more.is_empty() { String::new() } else { format!("more_addresses = [{}]\n", more.join(", ")) };
         format!(
             "[media]\naddress = {first}\n{more}ports = \"{FIRST_PORT}-{last_port}\"\ncores = [{core}]\n\
-             sessions = {sessions}\nprompts = \"{}\"\nrecordings = \"{}\"\n\
+             realtime_priority = {realtime_priority}\nsessions = {sessions}\nprompts = \"{}\"\nrecordings = \"{}\"\n\
              [limits]\nmax_calls = {sessions}\n[channel]\nsocket = \"{}\"\n{}",
             self.folder.display(),
             self.recordings.display(),
@@ -138,6 +140,14 @@ impl Gateway {
     /// # Errors
     /// It is not there, does not start, or refuses.
     pub fn start(core: usize, sessions: u32, folder: &Path) -> io::Result<Self> {
+        Self::start_at(0, core, sessions, folder)
+    }
+
+    /// The same, its shard with this real-time priority; 0: none.
+    ///
+    /// # Errors
+    /// It is not there, does not start, or refuses.
+    pub fn start_at(priority: u8, core: usize, sessions: u32, folder: &Path) -> io::Result<Self> {
         let setup = Setup {
             core,
             sessions,
@@ -147,6 +157,7 @@ impl Gateway {
             addresses: &[fresh_address()],
             last_port: 49_999,
             path: FastPath::Off,
+            realtime_priority: priority,
         };
         Self::start_as(&setup)
     }

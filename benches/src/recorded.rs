@@ -85,11 +85,11 @@ impl Drop for Folder {
 ///
 /// # Errors
 /// The system's and the gateway's.
-pub fn record(gateway: &mut Gateway, pairs: &[Pair], folder: &Path) -> io::Result<()> {
+pub fn record(gateway: &mut Gateway, pairs: &[Pair], folder: &Path, format: RecordFormat) -> io::Result<()> {
     gateway.attachment.connection.set_timeout(Some(Duration::from_secs(5))).map_err(io::Error::other)?;
     for (number, pair) in (1..).zip(pairs) {
         let recording = Recording(number);
-        let file = File::create(folder.join(format!("pair-{number}.wav")))?;
+        let file = File::create(folder.join(format!("pair-{number}")))?;
         let connection = &gateway.attachment.connection;
         connection.send(&ToGateway::Recording { recording }, &[file.as_fd()]).map_err(io::Error::other)?;
         match connection.receive::<ToControl>().map_err(io::Error::other)?.0 {
@@ -99,7 +99,7 @@ pub fn record(gateway: &mut Gateway, pairs: &[Pair], folder: &Path) -> io::Resul
         gateway.tell(&Command::RecordStart {
             session: pair.session,
             recording,
-            format: RecordFormat::Alaw,
+            format,
             channels: RecordChannels::Separate,
             hold: RecordHold::Silence,
         })?;

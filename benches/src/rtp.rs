@@ -1,5 +1,8 @@
-//! RTP packets as the generator makes and knows them: 160 octets of A-law, of which the first sixteen say whose
-//! packet it is and when it left.
+//! RTP packets as the generator makes and knows them: 160 octets of A-law, of which the first twelve say whose
+//! packet it is and when it left; the rest is sound, so that an encoder has something to do.
+
+use duogate_channel::g711;
+use duogate_channel::sound::Codec;
 
 /// A packet: header (RFC 3550 section 5.1) and 20 ms of G.711.
 pub const LENGTH: usize = 12 + 160;
@@ -33,6 +36,9 @@ impl Packet {
         bytes[1] = 8;
         bytes[8..12].copy_from_slice(&stream.wrapping_mul(0x9E37_79B9).to_be_bytes());
         bytes[12..16].copy_from_slice(&stream.to_be_bytes());
+        for (time, octet) in (0_u8..).zip(&mut bytes[24..]) {
+            *octet = g711::encode(Codec::Pcma, voice(time));
+        }
         Self { bytes, sequence: 1, timestamp: 0 }
     }
 
@@ -50,6 +56,14 @@ impl Packet {
     pub const fn bytes(&self) -> &[u8] {
         &self.bytes
     }
+}
+
+/// Two tones that begin anew in every packet: nothing that an encoder finds easy.
+fn voice(time: u8) -> i16 {
+    let tone = |frequency: f64| (std::f64::consts::TAU * frequency * f64::from(time) / 8_000.0).sin();
+    #[allow(clippy::cast_possible_truncation)] // Within 16 bits.
+    let sample = (5_000.0 * (tone(440.0) + tone(1_250.0))) as i16;
+    sample
 }
 
 /// Reads what [`Packet`] wrote, if the packet has the right length.

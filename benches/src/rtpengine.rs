@@ -32,8 +32,16 @@ impl Rtpengine {
     /// # Errors
     /// It is not there, or does not answer.
     pub fn start(core: usize, folder: &Path) -> io::Result<Self> {
+        Self::start_with(core, folder, None)
+    }
+
+    /// The same; calls can be recorded into a folder: all packets as they come, in one file a call.
+    ///
+    /// # Errors
+    /// It is not there, or does not answer.
+    pub fn start_with(core: usize, folder: &Path, recordings: Option<&Path>) -> io::Result<Self> {
         let port = UdpSocket::bind((ADDRESS, 0))?.local_addr()?.port();
-        let arguments = [
+        let mut arguments = vec![
             "--foreground".to_owned(),
             "--table=-1".to_owned(),
             "--log-stderr".to_owned(),
@@ -46,6 +54,11 @@ impl Rtpengine {
             "--port-max=60000".to_owned(),
             "--delete-delay=0".to_owned(),
         ];
+        if let Some(recordings) = recordings {
+            // The other method, "proc", needs its kernel module.
+            arguments.push("--recording-method=pcap".to_owned());
+            arguments.push(format!("--recording-dir={}", recordings.display()));
+        }
         let log = folder.join("rtpengine.log");
         let process = Process::start("rtpengine", Some(core), Path::new("rtpengine"), &arguments, &log)?;
         let control = UdpSocket::bind((ADDRESS, 0))?;
@@ -83,6 +96,29 @@ impl Rtpengine {
             routes.push(Route { to: second, from: first });
         }
         Ok(routes)
+    }
+
+    /// Records so many of the pairs that [`Self::pairs`] made.
+    ///
+    /// # Errors
+    /// It refuses.
+    pub fn record(&mut self, count: usize) -> io::Result<()> {
+        for number in 0..count {
+            self.ask(&[("command", "start recording"), ("call-id", &format!("pair-{number}"))])?;
+        }
+        Ok(())
+    }
+
+    /// Ends so many of the pairs that [`Self::pairs`] made, and with them their recordings.
+    ///
+    /// # Errors
+    /// It refuses.
+    pub fn end(&mut self, count: usize) -> io::Result<()> {
+        for number in 0..count {
+            let call = format!("pair-{number}");
+            self.ask(&[("command", "delete"), ("call-id", &call), ("from-tag", "a")])?;
+        }
+        Ok(())
     }
 
     /// Makes so many pairs of which party 1 speaks A-law and party 2 another codec; gives the ports at which they send.

@@ -74,16 +74,17 @@ enum Row {
         /// Which forwarders; Duogate's where none is named.
         subjects: Vec<Subject>,
     },
-    /// Recorded pairs through the sockets of one shard: whether their files are whole, and processor time a packet.
+    /// Recorded pairs through the sockets of one shard: whether their files are whole, and processor time a packet, beside
+    /// rtpengine; and how many recordings in Opus an encoder carries.
     Recorded {
         /// Pairs.
         #[arg(default_values_t = [500, 1000, 2000])]
         pairs: Vec<u16>,
         /// Length of each run.
-        #[arg(long, default_value_t = 5)]
+        #[arg(long, default_value_t = 4)]
         seconds: u64,
     },
-    /// Prompts at once: how far packets are from their schedule.
+    /// Prompts at once, with and without real-time priority: how far packets are from their schedule.
     Prompts {
         /// Prompts.
         #[arg(long, default_value_t = 1000)]
@@ -190,9 +191,9 @@ fn all() -> Vec<Row> {
         relay(2000, 3),
         Row::Capacity { subjects: Vec::new(), rate: None, pairs: 0, seconds: 0 },
         Row::Growth { subjects: Vec::new() },
-        Row::Recorded { pairs: vec![500, 1000, 2000], seconds: 5 },
-        Row::Prompts { count: 1000, seconds: 4, repeats: 5 },
-        Row::Prompts { count: 5000, seconds: 4, repeats: 3 },
+        Row::Recorded { pairs: vec![500, 1000, 2000], seconds: 4 },
+        Row::Prompts { count: 1000, seconds: 3, repeats: 3 },
+        Row::Prompts { count: 5000, seconds: 3, repeats: 3 },
         Row::Transcode { pairs: 20, seconds: 5 },
         Row::Srtp { pairs: 400, seconds: 3 },
         Row::Memory,

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use duogate_channel::counters::Counter;
+use duogate_channel::sound::RecordFormat;
 use duogate_fastpath::FastPath;
 
 use crate::floor::{self, Kind};
@@ -187,6 +188,7 @@ fn duogate(
         namespace: Some(namespace),
         addresses: addresses(count),
         last_port: last_port(count, addresses(count).len()),
+        realtime_priority: 0,
         path: if subject == Subject::Sockets { gateway::FastPath::Off } else { gateway::FastPath::Native },
     };
     let mut gateway = Gateway::start_as(&setup)?;
@@ -195,7 +197,7 @@ fn duogate(
     let pairs = gateway.open(usize::try_from(fitting).unwrap_or(0), FAR_END)?;
     let routes = gateway.join(&pairs)?;
     if let Some(folder) = &recordings {
-        record(&mut gateway, &pairs, folder.path())?;
+        record(&mut gateway, &pairs, folder.path(), RecordFormat::Alaw)?;
     }
     Ok((Running::Gateway { gateway: Box::new(gateway), pairs, recordings }, routes))
 }

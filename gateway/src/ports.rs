@@ -325,12 +325,6 @@ impl Ports {
         }
         drops
     }
-
-    /// How many places there are.
-    #[must_use]
-    pub const fn count(&self) -> usize {
-        self.places.len()
-    }
 }
 
 /// An address as session descriptions have it: an IPv6 flow label is no part of it.

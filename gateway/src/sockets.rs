@@ -11,10 +11,6 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::net::RecvFlags;
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// Expedited forwarding (RFC 3246), code point 46, in the upper six bits of the field: what networks expect of
-/// telephony (RFC 4594 section 4.1).
-pub const EXPEDITED_FORWARDING: u32 = 46 << 2;
-
 /// Receive buffer asked for, in octets; Linux doubles it for its own bookkeeping. A 172-octet packet weighs
 /// about 768 there, so 2 × 32 KiB hold some 85 packets: 1.7 s of one stream, longer than any stall to survive.
 const RECEIVE_BUFFER: usize = 32 * 1024;

@@ -167,11 +167,6 @@ impl Uring {
         Ok(Self { ring, buffers, scratch, first, kept: Vec::new(), minimum_wait, lively: false })
     }
 
-    /// Does the kernel gather completions by itself (Linux 6.12)?
-    pub const fn gathers_in_kernel(&self) -> bool {
-        self.minimum_wait
-    }
-
     /// Puts a socket into the file table.
     ///
     /// # Errors

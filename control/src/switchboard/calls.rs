@@ -166,7 +166,7 @@ impl Calls {
                 Ok(waiting.view)
             }
             Err(broken) => {
-                endpoint.unnoted(now, &noted.res_id);
+                endpoint.unnoted(&noted.res_id);
                 self.forget(&noted.res_id);
                 Err(Refusal::Store(broken.0))
             }

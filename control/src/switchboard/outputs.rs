@@ -16,7 +16,7 @@ impl Task {
                 }
                 Output::Media { shard, command } => match self.gateway.send(shard, command) {
                     Sent::Taken => {}
-                    Sent::Congested => self.endpoint.media_congested(clock::now(), shard),
+                    Sent::Congested => self.endpoint.media_congested(shard),
                     Sent::Unusable => self.distrust("its command ring is full or poisoned"),
                 },
                 Output::Note(note) => self.calls.note(&note),
@@ -41,7 +41,7 @@ impl Task {
             self.drain();
         }
         while let Some(res_id) = self.calls.take_unnoted() {
-            self.endpoint.unnoted(clock::now(), &res_id);
+            self.endpoint.unnoted(&res_id);
             self.drain();
         }
         self.calls.submit();

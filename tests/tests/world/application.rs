@@ -53,7 +53,7 @@ impl World {
                 if let Some(account) = self.audit.accounts.get_mut(&name) {
                     account.unnoted = true;
                 }
-                self.endpoint.unnoted(now, &name);
+                self.endpoint.unnoted(&name);
             }
             Deed::Cancel => {
                 let outcome = self.endpoint.cancel(now, &name);

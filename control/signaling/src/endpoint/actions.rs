@@ -12,7 +12,8 @@ impl Endpoint {
     /// prompt or file at the gateway, then [`Endpoint::start_action`].
     ///
     /// # Errors
-    /// `not_found`, `invalid_params` with the parameter named, `wrong_state`.
+    /// `not_found`, `invalid_params` with the parameter named, `wrong_state`; `overloaded` if what a party says would have
+    /// to be decoded for a recording, and `max_transcoded` callbacks need that already.
     pub fn check_action(
         &self,
         res_id: &str,
@@ -20,15 +21,16 @@ impl Endpoint {
         parameters: &ActionParameters,
     ) -> Result<Order, ApiError> {
         let order = check::action::order(&self.settings, method, parameters)?;
-        let (_, slot) = self.find(res_id)?;
+        let (serial, slot) = self.find(res_id)?;
         slot.machine.may_start(&order)?;
+        self.may_decode(serial, &order)?;
         Ok(order)
     }
 
     /// Starts an action. Its end is one event.
     ///
     /// # Errors
-    /// `not_found`, `wrong_state`: then what was `prepared` is still the shell's. `media_file` if the order has a
+    /// `not_found`, `wrong_state`, `overloaded`: then what was `prepared` is still the shell's. `media_file` if the order has a
     /// prompt or a recording and `prepared` has not.
     pub fn start_action(
         &mut self,
@@ -39,6 +41,7 @@ impl Endpoint {
     ) -> Result<(), ApiError> {
         let (serial, slot) = self.find(res_id)?;
         slot.machine.may_start(&order)?;
+        let decodes = self.may_decode(serial, &order)?;
         let content = order.content().map(|(parameter, _)| parameter);
         for (parameter, wanted, there) in [
             (content.unwrap_or("content"), content.is_some(), prepared.sound.is_some()),
@@ -50,6 +53,9 @@ impl Endpoint {
         }
         if let Some(recording) = prepared.recording {
             self.recordings.insert(recording, serial);
+        }
+        if decodes {
+            self.decode(serial);
         }
         self.tell(now, serial, Input::Start { order: Box::new(order), prepared });
         Ok(())

@@ -218,8 +218,9 @@ impl Endpoint {
     /// answer from there need not wait on.
     pub fn unreachable(&mut self, now: Now, listener: Listener, destination: SocketAddr) {
         let path = Path { listener, transport: self.transport_of(listener), address: destination };
-        // Rare: a walk over all legs costs less than an index kept for it.
-        let waiting: Vec<u128> = self.legs.keys().copied().collect();
+        // A look at every leg costs less than an index kept for it; only those concerned have work.
+        let concerned = self.legs.iter().filter(|(_, slot)| slot.leg.awaits(path));
+        let waiting: Vec<u128> = concerned.map(|(call_id, _)| *call_id).collect();
         for call_id in waiting {
             self.handle_leg(now, call_id, leg::Input::Unreachable { path });
         }

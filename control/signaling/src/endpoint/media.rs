@@ -112,8 +112,7 @@ impl Endpoint {
 
     /// A command could not be handed to its shard: ring and backlog are full. New sessions avoid the shard until it
     /// reports something again.
-    pub fn media_congested(&mut self, now: Now, shard: Shard) {
-        let _ = now;
+    pub fn media_congested(&mut self, shard: Shard) {
         self.shards.set_congested(shard, true);
     }
 

@@ -22,7 +22,7 @@ use crate::resource::plan::{Plan, Prepared};
 use crate::resource::view::{Page, State, View};
 
 /// Seconds after which a call may be tried again when there are too many at once; nobody knows when one ends.
-const RETRY_WHEN_FULL: u32 = 2;
+pub(super) const RETRY_WHEN_FULL: u32 = 2;
 
 /// How long a released resource may linger while its transactions run out, in seconds: 64·T1 for BYE or the
 /// INVITE, and timer K or D after it.
@@ -141,8 +141,7 @@ impl Endpoint {
 
     /// The first note of a resource could not be made durable: it is forgotten without any event. Only for one that
     /// [`Endpoint::noted`] was never called for.
-    pub fn unnoted(&mut self, now: Now, res_id: &str) {
-        let _ = now;
+    pub fn unnoted(&mut self, res_id: &str) {
         let Ok((serial, slot)) = self.find(res_id) else { return };
         if let Some(media) = slot.machine.note().media {
             let command = duogate_channel::command::Command::Close { session: media.session };

@@ -6,9 +6,12 @@ use alloc::vec::Vec;
 
 use duogate_channel::sound::Codec;
 
+use super::methods::RETRY_WHEN_FULL;
 use super::slots::{Attempt, Order};
 use super::{Endpoint, Input};
+use crate::resource::action;
 use crate::resource::duo_callback::LegEvent;
+use crate::resource::error::ApiError;
 use crate::resource::view::State;
 use crate::sdp::KeyWay;
 
@@ -30,7 +33,8 @@ impl Endpoint {
     ) -> Vec<Codec> {
         let Some(slot) = self.resources.get(&serial) else { return codecs };
         // What is recorded or searched for keys is decoded.
-        let decoded = slot.machine.plan().record.is_some() || keys == KeyWay::Tones;
+        let recorded = slot.machine.plan().record.is_some() || slot.machine.records_on_demand();
+        let decoded = recorded || keys == KeyWay::Tones;
         let free = |codec: &Codec| {
             order.prefer.is_none_or(|other| other.joins(*codec)) && (codec.is_g711() || !decoded)
         };
@@ -45,6 +49,28 @@ impl Endpoint {
         self.counters.transcoding_refused += 1;
         codecs.retain(free);
         codecs
+    }
+
+    /// Whether a recording on demand may begin: what has to be decoded for it needs a place.
+    ///
+    /// # Errors
+    /// `overloaded` if there is none.
+    pub(super) fn may_decode(&self, serial: u64, order: &action::Order) -> Result<bool, ApiError> {
+        let Some(slot) = self.resources.get(&serial) else { return Ok(false) };
+        let decodes = slot.machine.codecs().into_iter().flatten().any(|codec| !codec.is_g711());
+        if !matches!(order, action::Order::Record(_)) || !decodes {
+            return Ok(false);
+        }
+        let held = &self.transcoded.held;
+        if held.contains(&serial) || held.len() < self.settings.limits.max_transcoded as usize {
+            return Ok(true);
+        }
+        Err(ApiError::Overloaded { retry_after_seconds: RETRY_WHEN_FULL })
+    }
+
+    /// A recording on demand begins that must be decoded.
+    pub(super) fn decode(&mut self, serial: u64) {
+        self.transcoded.held.insert(serial);
     }
 
     /// No codec is left that party 2 could be offered (as if it had answered 488, RFC 3261 section 21.4.26).
@@ -66,14 +92,21 @@ impl Endpoint {
             match (machine.state(), machine.codecs()) {
                 (State::Initiated | State::Answer1, _) => None,
                 (State::Answer2 | State::Connected, [Some(one), Some(two)]) => {
-                    let recorded = machine.plan().record.is_some() && !(one.is_g711() && two.is_g711());
-                    Some(recorded || machine.is_searched() || !one.joins(two))
+                    let recorded = machine.plan().record.is_some() || machine.records_on_demand();
+                    let decoded = recorded && !(one.is_g711() && two.is_g711());
+                    Some(decoded || machine.is_searched() || !one.joins(two))
                 }
                 (State::Answer2 | State::Connected | State::Released, _) => Some(false),
             }
         });
         match needs {
-            Some(true) => drop(self.transcoded.held.insert(serial)),
+            Some(true) => {
+                // A party may choose another codec in the middle of the call. That is counted beyond the limit, too:
+                // what the gateway then has no place for must not be promised to anybody else.
+                let full = self.transcoded.held.len() >= self.settings.limits.max_transcoded as usize;
+                let beyond = self.transcoded.held.insert(serial) && full;
+                self.counters.transcoding_refused += u64::from(beyond);
+            }
             Some(false) => drop(self.transcoded.held.remove(&serial)),
             None => {}
         }

@@ -295,10 +295,21 @@ impl Leg {
         }
     }
 
-    fn unreachable(&mut self, now: Instant, path: Path) {
+    /// Its requests that wait for an answer from there.
+    fn waiting_for(&self, path: Path) -> impl Iterator<Item = ClientId> {
         let errands = self.errands.iter().map(|errand| errand.id);
         let waiting = [self.invite, self.bye].into_iter().flatten().chain(errands);
-        let failed: Vec<ClientId> = waiting.filter(|id| self.layer.path(*id) == Some(path)).collect();
+        waiting.filter(move |id| self.layer.path(*id) == Some(path))
+    }
+
+    /// Does it wait for an answer from there?
+    #[must_use]
+    pub fn awaits(&self, path: Path) -> bool {
+        self.waiting_for(path).next().is_some()
+    }
+
+    fn unreachable(&mut self, now: Instant, path: Path) {
+        let failed: Vec<ClientId> = self.waiting_for(path).collect();
         for id in failed {
             self.layer.transport_failed(now, id);
         }

@@ -95,18 +95,6 @@ impl Status {
     pub const fn is_success(self) -> bool {
         self.0 >= 200 && self.0 < 300
     }
-
-    /// 300 to 399.
-    #[must_use]
-    pub const fn is_redirect(self) -> bool {
-        self.0 >= 300 && self.0 < 400
-    }
-
-    /// 600 to 699: no other destination is worth trying.
-    #[must_use]
-    pub const fn is_global_failure(self) -> bool {
-        self.0 >= 600
-    }
 }
 
 impl fmt::Display for Status {

@@ -102,6 +102,10 @@ fn sound(port: u16, codecs: &[(Codec, u8)], others: Others, direction: Direction
         say("fmtp", format!("{number} 0-15"));
     }
     say("ptime", String::from("20"));
+    if codecs.iter().any(|(codec, _)| *codec == Codec::Opus) {
+        // RFC 7587 section 6.1: without it 120 ms, which reach a party of another codec in one long packet.
+        say("maxptime", String::from("60"));
+    }
     media.attributes.push(Attribute::new(match direction {
         Direction::SendReceive => "sendrecv",
         Direction::SendOnly => "sendonly",

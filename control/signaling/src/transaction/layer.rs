@@ -198,12 +198,6 @@ impl Layer {
         self.table.get(id.0).map(|transaction| transaction.path)
     }
 
-    /// The request as it was sent; none once it is over.
-    #[must_use]
-    pub fn request_bytes(&self, id: ClientId) -> Option<&[u8]> {
-        self.table.get(id.0).map(|transaction| &transaction.bytes[..])
-    }
-
     /// Does what is due.
     pub fn advance(&mut self, now: Instant) {
         while let Some(place) = self.table.due(now) {

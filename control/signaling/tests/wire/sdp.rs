@@ -105,6 +105,7 @@ fn wideband_codecs_in_print() {
     assert!(offer.contains("m=audio 20000 RTP/AVP 107 9 8 101 110\n"), "{offer}");
     for line in [
         "a=rtpmap:107 opus/48000/2\na=fmtp:107 useinbandfec=1;stereo=0;sprop-stereo=0\n",
+        "a=ptime:20\na=maxptime:60\n",
         "a=rtpmap:9 G722/8000\n",
         "a=rtpmap:101 telephone-event/8000\n",
         "a=rtpmap:110 telephone-event/48000\n",

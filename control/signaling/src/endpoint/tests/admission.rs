@@ -8,6 +8,7 @@ use duogate_channel::sound::Codec;
 use super::node::{Node, settings};
 use crate::endpoint::Admission;
 use crate::message::Message;
+use crate::resource::action::{self, ActionParameters};
 use crate::resource::error::ApiError;
 use crate::resource::parameters::Parameters;
 use crate::resource::plan::Prepared;
@@ -102,7 +103,7 @@ fn sessions_go_to_the_shard_with_most_room_and_avoid_a_congested_one() {
         shards.push(node.asked().0);
     }
     assert_eq!(shards, [Shard(0), Shard(1), Shard(0)]);
-    node.endpoint.media_congested(node.now, Shard(1));
+    node.endpoint.media_congested(Shard(1));
     node.construct_one();
     assert_eq!(node.asked().0, Shard(0));
     assert_eq!(node.endpoint.shard_sessions(), [3, 1]);
@@ -154,4 +155,42 @@ fn drop_knows_its_causes_and_happens_once() {
     node.endpoint.drop_call(node.now, &view.res_id, Some(486)).unwrap();
     let again = node.endpoint.drop_call(node.now, &view.res_id, None);
     assert_eq!(again, Err(ApiError::WrongState { state: State::Released }));
+}
+
+/// A callback whose party 1 has answered in G.722.
+fn answered_wide(node: &mut Node, slot: u32) -> alloc::sync::Arc<str> {
+    let view = node.construct(&["1@192.0.2.1"], &["2@192.0.2.2"]).unwrap();
+    node.noted(&view);
+    node.open(slot);
+    node.accept(9);
+    assert_eq!(node.endpoint.get(&view.res_id).unwrap().state, State::Answer1);
+    view.res_id
+}
+
+#[test]
+fn a_recording_on_demand_that_must_be_decoded_needs_a_place() {
+    let mut settings = settings();
+    settings.codecs = alloc::vec![Codec::G722];
+    settings.limits.max_transcoded = 1;
+    let mut node = Node::new(settings);
+    let [first, second] = [0, 1].map(|slot| answered_wide(&mut node, slot));
+    assert_eq!(node.endpoint.counters().transcoded, 0, "what both speak need not be decoded");
+    let record =
+        |name: &str| ActionParameters { record_file: Some(name.into()), ..ActionParameters::default() };
+    let check = |node: &Node, res_id: &str| {
+        node.endpoint.check_action(res_id, action::Method::Record, &record("a.wav"))
+    };
+    let order = check(&node, &first).unwrap();
+    let late = check(&node, &second).unwrap();
+    let prepared =
+        |number| action::Prepared { recording: Some(Recording(number)), ..action::Prepared::default() };
+    node.endpoint.start_action(node.now, &first, order, prepared(7)).unwrap();
+    node.drain();
+    assert_eq!(node.endpoint.counters().transcoded, 1);
+    assert!(matches!(check(&node, &second), Err(ApiError::Overloaded { .. })));
+    let refused = node.endpoint.start_action(node.now, &second, late, prepared(8));
+    assert!(matches!(refused, Err(ApiError::Overloaded { .. })), "the place was taken meanwhile");
+    node.endpoint.drop_call(node.now, &first, None).unwrap();
+    node.drain();
+    assert!(check(&node, &second).is_ok(), "an end makes room");
 }

@@ -139,6 +139,24 @@ impl Node {
         self.respond_with(status, &[]);
     }
 
+    /// Answers the last INVITE with a codec (RFC 3551 section 6: its number says which).
+    pub(super) fn accept(&mut self, payload_type: u8) {
+        let invites =
+            |(_, bytes): &&(SocketAddr, Vec<u8>)| Message::parse(bytes).unwrap().method() == Method::Invite;
+        let (from, bytes) = self.sent.iter().rev().find(invites).unwrap().clone();
+        let invite = Message::parse(&bytes).unwrap();
+        let body = alloc::format!(
+            "v=0\r\no=- 1 1 IN IP4 {0}\r\ns=-\r\nc=IN IP4 {0}\r\nt=0 0\r\nm=audio 4000 RTP/AVP {payload_type}\r\n",
+            from.ip()
+        );
+        let contact = alloc::format!("<sip:{from}>");
+        let answer =
+            crate::message::Builder::response_to(&invite, from, Status::new(200).unwrap(), Some("t"))
+                .header(Name::Contact, contact)
+                .build_with("application/sdp", body.as_bytes());
+        self.receive(from, &answer.unwrap());
+    }
+
     /// The same with further header lines.
     pub(super) fn respond_with(&mut self, status: u16, headers: &[(Name, &str)]) {
         let invites =

@@ -93,7 +93,7 @@ fn a_resource_that_was_not_noted_is_forgotten_with_its_session() {
         if open_first {
             node.open(3);
         }
-        node.endpoint.unnoted(node.now, &view.res_id);
+        node.endpoint.unnoted(&view.res_id);
         node.drain();
         if !open_first {
             node.open(3);

@@ -159,6 +159,12 @@ impl DuoCallback {
         far_ends.into_iter().any(|far_end| far_end.in_band && !far_end.codec.is_g711())
     }
 
+    /// Does a recording on demand run?
+    #[must_use]
+    pub fn records_on_demand(&self) -> bool {
+        self.demand.is_some()
+    }
+
     /// The recording that was prepared for it.
     #[must_use]
     pub fn recording(&self) -> Option<Recording> {

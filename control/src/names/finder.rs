@@ -1,6 +1,7 @@
 //! Asking the name service.
 
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::{RData, RecordType};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::choice::{Pointer, Server, absolute, default_port, order, service, srv_name};
@@ -21,6 +23,12 @@ const MOST_PLACES: usize = 16;
 
 /// How long one name server may take.
 const PATIENCE: Duration = Duration::from_millis(1_500);
+
+/// How long NAPTR and SRV records and the addresses that they lead to may take, of the time that a look-up has.
+const RECORDS: Duration = Duration::from_secs(4);
+
+/// How soon the host's own addresses are asked for beside them.
+const HEAD_START: Duration = Duration::from_millis(500);
 
 /// Finds hosts.
 pub(crate) struct Finder {
@@ -65,11 +73,35 @@ impl Finder {
             let transport = if udp { Transport::Udp } else { fallback };
             return self.places(host, *port, transport).await;
         }
+        let mut found = Vec::new();
+        let mut early = None;
+        {
+            // Some name servers, and boxes before them, drop what they do not know instead of saying so.
+            let records = timeout(RECORDS, self.by_records(host, *transport, &mut found));
+            let (mut records, mut plain) = (pin!(records), pin!(self.early_places(host, fallback)));
+            loop {
+                tokio::select! {
+                    _ = records.as_mut() => break,
+                    places = plain.as_mut(), if early.is_none() => early = Some(places),
+                }
+            }
+        }
+        if found.is_empty() {
+            found = match early {
+                Some(places) => places,
+                None => self.places(host, default_port(fallback), fallback).await,
+            };
+        }
+        found.truncate(MOST_PLACES);
+        found
+    }
+
+    /// Adds the places that NAPTR and SRV records lead to. What has been found when the time is up stays.
+    async fn by_records(&self, host: &str, transport: Option<Transport>, found: &mut Vec<Place>) {
         let pointers = match transport {
-            Some(transport) => vec![(*transport, srv_name(host, *transport))],
+            Some(transport) => vec![(transport, srv_name(host, transport))],
             None => self.pointers(host).await,
         };
-        let mut found = Vec::new();
         for (transport, name) in pointers {
             for Server { port, target, .. } in self.servers(&name).await {
                 found.extend(self.places(&target, port, transport).await);
@@ -78,11 +110,12 @@ impl Finder {
                 break;
             }
         }
-        if found.is_empty() {
-            found = self.places(host, default_port(fallback), fallback).await;
-        }
-        found.truncate(MOST_PLACES);
-        found
+    }
+
+    /// The addresses of the host itself, asked for while its records are slow to come.
+    async fn early_places(&self, host: &str, transport: Transport) -> Vec<Place> {
+        tokio::time::sleep(HEAD_START).await;
+        self.places(host, default_port(transport), transport).await
     }
 
     /// Names of SRV records by preference: those that NAPTR records lead to, or else of each transport that is served.

@@ -5,12 +5,12 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use duogate_configuration::{Listen, Sip};
-use duogate_signaling::endpoint::Question;
 use duogate_signaling::endpoint::output::Transport;
+use duogate_signaling::endpoint::{Query, Question};
 use tokio::net::UdpSocket;
 
-use super::Finder;
 use super::choice::{Server, order};
+use super::{Finder, Names};
 
 /// Answers by name and type, each the data of a record.
 type Zone = Arc<Mutex<HashMap<(String, u16), Vec<Vec<u8>>>>>;
@@ -55,6 +55,10 @@ async fn serve(zone: Zone) -> SocketAddr {
             }
             let kind = u16::from_be_bytes([asked[end], asked[end + 1]]);
             let found = zone.lock().unwrap().get(&(labels.join("."), kind)).cloned().unwrap_or_default();
+            if found.iter().any(Vec::is_empty) {
+                // Dropped, as some boxes do with what they do not know.
+                continue;
+            }
             let count = u16::try_from(found.len()).unwrap().to_be_bytes();
             let code = if found.is_empty() { 3 } else { 0 };
             let mut answer = [&buffer[..2], &[0x84, code, 0, 1, count[0], count[1], 0, 0, 0, 0]].concat();
@@ -134,6 +138,21 @@ async fn rfc3263_4_2_without_any_record_but_the_address_that_has_to_do() {
     // The name service is asked anew when what it said has run out.
     zone.lock().unwrap().insert(("plain.example".into(), A), vec![vec![192, 0, 2, 6]]);
     assert_eq!(find(&finder, "plain.example", None, None).await, ["UDP:192.0.2.6:5060"]);
+}
+
+#[tokio::test]
+async fn a_name_server_that_drops_what_it_does_not_know_does_not_hide_the_address() {
+    let zone = zone(vec![
+        ("dull.example", NAPTR, Vec::new()),
+        ("_sip._udp.dull.example", SRV, Vec::new()),
+        ("_sip._tcp.dull.example", SRV, Vec::new()),
+        ("dull.example", A, vec![192, 0, 2, 7]),
+    ]);
+    let (names, mut located) = Names::new(finder(zone, &["udp:127.0.0.1:5060", "tcp:127.0.0.1:5060"]).await);
+    let question = Question { host: "dull.example".into(), port: None, transport: None };
+    assert!(names.locate(Query(1), question));
+    let found = located.recv().await.unwrap().found.unwrap();
+    assert_eq!(found[0].address.to_string(), "192.0.2.7:5060");
 }
 
 #[test]

@@ -63,6 +63,7 @@ counters! {
     DroppedOversized, Counter, "dropped_oversized", "Datagrams longer than a receive buffer.";
     DroppedNoBuffer, Counter, "dropped_no_buffer", "Times that the receive buffers ran out.";
     DroppedSend, Counter, "dropped_send", "Packets that the kernel refused to send.";
+    DroppedSendUnheard, Counter, "dropped_send_unheard", "Of those: packets that met the ICMP error of an earlier one.";
     DroppedKernel, Counter, "dropped_kernel", "Datagrams that the kernel dropped because a socket's queue was full.";
     SessionsOpened, Counter, "sessions_opened", "Sessions opened.";
     SessionsRefused, Counter, "sessions_refused", "Sessions refused for want of a slot, port or socket.";
@@ -87,10 +88,12 @@ counters! {
     RecorderQueued, Gauge, "recorder_queued_blocks", "Blocks of sound that wait for the recorder.";
     RecorderBlocks, Counter, "recorder_blocks", "Blocks of sound handed to the recorder.";
     RecorderLost, Counter, "recorder_lost_blocks", "Blocks of sound lost because the recorder's queue was full.";
+    RecordedLate, Counter, "recorded_late", "Packets that came too late for a recording, or out of order for its decoder.";
     RecorderErrors, Counter, "recorder_errors", "Recordings that did not end as saved: file system, overrun, never begun.";
     Wakeups, Counter, "wakeups", "Times that the shard slept and was woken.";
     Loops, Counter, "loop_iterations", "Turns of the shard's loop.";
     Completions, Counter, "completions", "Completions taken from the kernel's ring.";
+    PlayedLost, Counter, "played_lost", "Packets of prompts and tones left out: no buffer, or the shard was stopped for too long.";
     PlayedLate, Counter, "played_late", "Packets of prompts and tones sent more than 2 ms after their schedule.";
     Commands, Counter, "commands", "Commands taken from the control plane.";
     CommandsStale, Counter, "commands_stale", "Commands for a session that has ended already.";

@@ -9,7 +9,7 @@
 //! ```
 //! Whoever else connects meanwhile is told `AlreadyAttached`.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -90,12 +90,45 @@ pub fn start(reception: Reception) -> io::Result<JoinHandle<()>> {
     })
 }
 
+/// Names of recordings that are remembered: far more than can be under way at once.
+const REMEMBERED: usize = 65_536;
+
+/// The names of recordings that were handed over, the latest of them: no two may have the same.
+#[derive(Default)]
+struct Names {
+    known: HashSet<Recording>,
+    order: VecDeque<Recording>,
+}
+
+impl Names {
+    /// False: it is known.
+    fn insert(&mut self, recording: Recording) -> bool {
+        if !self.known.insert(recording) {
+            return false;
+        }
+        self.order.push_back(recording);
+        if self.order.len() > REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+        true
+    }
+
+    /// It may come again.
+    fn remove(&mut self, recording: Recording) {
+        if self.known.remove(&recording) {
+            self.order.retain(|known| *known != recording);
+        }
+    }
+}
+
 /// The attached control plane.
 struct Guest {
     connection: Connection,
     attachment: Arc<Attachment>,
     sounds: HashSet<Sound>,
-    recordings: HashSet<Recording>,
+    recordings: Names,
     pid: u32,
 }
 
@@ -184,7 +217,7 @@ impl Hall {
             leave(shard, Notice::Attach(Box::new(side), Arc::clone(&attachment)));
         }
         tracing::info!(pid, "control plane attached");
-        let (sounds, recordings) = (HashSet::new(), HashSet::new());
+        let (sounds, recordings) = (HashSet::new(), Names::default());
         self.guest = Some(Guest { connection, attachment, sounds, recordings, pid });
         Ok(())
     }
@@ -243,7 +276,7 @@ fn answer(
             Err(reason) => ToControl::RecordingRefused { recording, reason },
         },
         ToGateway::ForgetRecording { recording } => {
-            guest.recordings.remove(&recording);
+            guest.recordings.remove(recording);
             paper(&reception.desk, Paper::Forget(recording));
             return Ok(());
         }
@@ -296,7 +329,7 @@ fn keep_recording(
         Ok(())
     });
     if outcome.is_err() {
-        guest.recordings.remove(&recording);
+        guest.recordings.remove(recording);
     }
     outcome
 }
@@ -334,3 +367,22 @@ fn paper(desk: &Desk, mut paper: Paper) {
 }
 
 const _: () = assert!(HANDED >= 1024, "a burst of calls hands over as many files");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_recordings_are_remembered_up_to_a_bound_and_none_twice() {
+        let mut names = Names::default();
+        for number in 0..3 * REMEMBERED as u64 {
+            assert!(names.insert(Recording(number)));
+        }
+        assert_eq!((names.known.len(), names.order.len()), (REMEMBERED, REMEMBERED));
+        let latest = Recording(3 * REMEMBERED as u64 - 1);
+        assert!(!names.insert(latest), "it is in use");
+        names.remove(latest);
+        assert!(names.insert(latest), "it was taken back");
+        assert_eq!(names.order.len(), REMEMBERED);
+    }
+}

@@ -27,8 +27,9 @@ pub const RECEIVE_BUFFERS: u16 = 4096;
 /// Packets of its own that a shard can have in flight between two submissions.
 pub const SCRATCH_PACKETS: usize = 256;
 
-/// Octets of one scratch packet: header and 60 ms of G.711 (12 + 480), rounded up.
-pub const SCRATCH_OCTETS: usize = 512;
+/// Octets of one scratch packet: header and 120 ms of G.711 (12 + 960), the longest that a packet of Opus becomes,
+/// rounded up.
+pub const SCRATCH_OCTETS: usize = 1024;
 
 /// The provided-buffer group of the receive buffers; a shard has no other.
 pub const GROUP: u16 = 0;

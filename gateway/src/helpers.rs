@@ -41,6 +41,9 @@ const TURN: usize = 64;
 /// Octets that a shard can send of what a helper made: a scratch packet without its header.
 const LONGEST: usize = SCRATCH_OCTETS - 12;
 
+// The longest packet of Opus (RFC 7587 section 4.2) fits as G.711.
+const _: () = assert!(LONGEST >= 120 * 8);
+
 /// A payload on its way to a helper and back.
 struct Parcel {
     job: Option<Job>,

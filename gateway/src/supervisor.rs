@@ -312,6 +312,13 @@ fn tell_capacity(configuration: &Configuration, share: Share, keep: Keep, descri
     }
 }
 
+/// One of so many callbacks may have a second recording, on demand beside the one that it was constructed with, or one
+/// whose file the recorder has not finished. What comes on top is refused, and its event says so.
+const RECORDED_TWICE: u32 = 4;
+
+/// Places for recordings beside those.
+const RECORDED_SPARE: u32 = 16;
+
 fn shard_limits(configuration: &Configuration, index: u16, share: Share) -> Result<Limits, GatewayError> {
     let media = &configuration.media;
     let ports = media.shard_ports(index);
@@ -325,7 +332,10 @@ fn shard_limits(configuration: &Configuration, index: u16, share: Share) -> Resu
     };
     Ok(Limits {
         sessions: share.sessions,
-        recordings: share.sessions,
+        recordings: share
+            .sessions
+            .saturating_add(share.sessions / RECORDED_TWICE)
+            .saturating_add(RECORDED_SPARE),
         transcoded: transcoded(configuration, share),
         addresses,
         first_port,

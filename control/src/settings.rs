@@ -6,7 +6,7 @@ use std::time::Duration;
 use duogate_channel::sound::{Codec, RecordHold};
 use duogate_channel::srtp::Suite;
 use duogate_configuration::{
-    Codec as Named, Configuration, Dtmf, Listen, RecordHold as Hold, Srtp, Suite as WrittenSuite,
+    Codec as Named, Configuration, Dtmf, Listen, Media, RecordHold as Hold, Srtp, Suite as WrittenSuite,
     Transport as NamedTransport, Trunk as Written,
 };
 use duogate_signaling::endpoint::settings::{
@@ -60,6 +60,21 @@ pub(crate) fn signaling(configuration: &Configuration) -> Settings {
             .then_some(SessionInterval { seconds: configuration.sip.session_expires_seconds }),
         max_redirects: configuration.sip.max_redirects,
     }
+}
+
+/// Puts settings that the gateway takes from its start back to those values, and names those that had others.
+pub(crate) fn keep(start: &Media, read: &mut Media) -> Vec<&'static str> {
+    let mut kept = Vec::new();
+    for (name, start, read) in [
+        ("media.transcoders", start.transcoders, &mut read.transcoders),
+        ("media.max_transcoded", start.max_transcoded, &mut read.max_transcoded),
+    ] {
+        if *read != start {
+            *read = start;
+            kept.push(name);
+        }
+    }
+    kept
 }
 
 fn trunk(written: &Written, configuration: &Configuration) -> Trunk {
@@ -182,5 +197,14 @@ mod tests {
         assert_eq!(host_and_port("a.example:5070"), ("a.example".into(), Some(5070)));
         assert_eq!(host_and_port("2001:db8::1"), ("2001:db8::1".into(), None));
         assert_eq!(host_and_port("[2001:db8::1]:5070"), ("[2001:db8::1]".into(), Some(5070)));
+    }
+
+    #[test]
+    fn what_the_gateway_takes_from_its_start_is_kept_and_named() {
+        let start = Media { transcoders: 1, max_transcoded: 100, ..Media::default() };
+        let mut read = Media { max_transcoded: 5_000, silence_timeout_seconds: 7, ..start.clone() };
+        assert_eq!(keep(&start, &mut read), ["media.max_transcoded"]);
+        assert_eq!((read.max_transcoded, read.silence_timeout_seconds), (100, 7));
+        assert!(keep(&start, &mut read).is_empty());
     }
 }

@@ -20,7 +20,9 @@ impl Interface {
     pub(crate) async fn look(&self, res_id: String) -> Result<Option<Value>, Failure> {
         match self.switchboard.get(res_id.clone()).await {
             Ok(view) => Ok(Some(json::view(&view))),
-            Err(Refusal::Api(ApiError::NotFound)) => Ok(self.reader.resource(res_id).await?),
+            Err(Refusal::Api(ApiError::NotFound)) => {
+                Ok(self.reader.resource(res_id).await?.map(|(view, _)| view))
+            }
             Err(refusal) => Err(refusal.into()),
         }
     }
@@ -42,7 +44,9 @@ impl Interface {
         match outcome {
             Ok(()) => Ok(json!({})),
             Err(Refusal::Api(ApiError::NotFound)) => match self.reader.resource(res_id).await? {
-                Some(_) => Err(ApiError::WrongState { state: State::Released }.into()),
+                Some((_, true)) => Err(ApiError::WrongState { state: State::Released }.into()),
+                // It is being ended, with all that its events and records need.
+                Some((_, false)) => Err(ApiError::Overloaded { retry_after_seconds: 1 }.into()),
                 None => Err(ApiError::NotFound.into()),
             },
             Err(refusal) => Err(refusal.into()),

@@ -61,6 +61,21 @@ mod tests {
     }
 
     #[test]
+    fn every_codec_is_named() {
+        let document = document();
+        for place in ["Construct/properties/codecs/items", "Cdr/properties/codec"] {
+            let names = document.pointer(&format!("/components/schemas/{place}/enum")).unwrap();
+            for codec in duogate_channel::sound::Codec::ALL {
+                assert!(
+                    names.as_array().unwrap().contains(&codec.name().into()),
+                    "{place}: {}",
+                    codec.name()
+                );
+            }
+        }
+    }
+
+    #[test]
     fn every_reference_leads_somewhere() {
         let document = document();
         let mut open = vec![&document];

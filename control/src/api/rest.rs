@@ -71,16 +71,22 @@ pub(super) async fn end_callback(State(interface): Shared, who: Who, path: Named
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// `GET /v1/recordings/{res_id}`: the file, or the part of it that `Range` asks for.
+/// `GET /v1/recordings/{res_id}?file=`: the file, or the part of it that `Range` asks for; without a name, the first of
+/// the callback's recordings.
 pub(super) async fn recording(
     State(interface): Shared,
     who: Who,
     path: Named,
+    query: Asked,
     mut request: Request,
 ) -> Outcome {
     allow(&who, &[Right::Read])?;
+    let file = known(query, &["file"])?.remove("file");
+    let root = interface.recordings.path();
+    // As it was given, beneath the root or from the root of all.
+    let is_wanted = |path: &str| file.as_ref().is_none_or(|file| root.join(path) == root.join(file));
     let rows = interface.reader.recordings(named(path)?).await?;
-    let row = rows.into_iter().find(|row| row.completed.is_some());
+    let row = rows.into_iter().find(|row| row.completed.is_some() && is_wanted(&row.path));
     let row = row.ok_or_else(|| Failure::not_found("no recording of that resource"))?;
     // Opened for its checks: beneath the root, no symbolic link, a regular file.
     let (recordings, path) = (Arc::clone(&interface.recordings), row.path.clone());
@@ -231,29 +237,37 @@ pub(super) async fn end_drain(State(interface): Shared, who: Who) -> Outcome {
 /// once, certificates and keys for new connections; addresses, folders and shards do so at the next start.
 pub(super) async fn reload(State(interface): Shared, who: Who) -> Outcome {
     allow(&who, &[Right::Operate])?;
-    interface.reload().await?;
+    let kept = interface.reload().await?;
     tracing::info!(by = who.name, "the configuration was read again");
-    Ok(axum::Json(json!({"reloaded": true})).into_response())
+    Ok(axum::Json(json!({"reloaded": true, "at_next_start": kept})).into_response())
 }
 
 impl Interface {
-    /// Reads the configuration again. If it is wrong, nothing changes.
-    pub(crate) async fn reload(&self) -> Result<(), Failure> {
+    /// Reads the configuration again. If it is wrong, nothing changes. Tells which settings have other values by now that
+    /// take effect at the next start only, of those that control plane and gateway must agree on.
+    pub(crate) async fn reload(&self) -> Result<Vec<&'static str>, Failure> {
         let (file, papers) = (self.file.clone(), self.papers.clone());
         let read = tokio::task::spawn_blocking(move || {
             let configuration = Configuration::load(&file).map_err(|error| error.to_string())?;
             let renewed = papers.read_again(&configuration.sip).map_err(|error| error.to_string())?;
             Ok::<_, String>((configuration, renewed))
         });
-        let (configuration, renewed) = match read.await {
+        let (mut configuration, renewed) = match read.await {
             Ok(Ok(read)) => read,
             Ok(Err(error)) => return Err(Failure::parameters(error)),
             Err(_) => return Err(Failure::parameters("the configuration cannot be read")),
         };
+        let kept = settings::keep(&self.settings().media, &mut configuration.media);
+        if !kept.is_empty() {
+            tracing::warn!(
+                settings = kept.join(", "),
+                "takes effect when gateway and control plane start again"
+            );
+        }
         self.switchboard.reload(settings::signaling(&configuration)).await?;
         self.papers.renew(renewed);
         self.tokens.store(Arc::new(Tokens::new(configuration.http.tokens.clone())));
         self.settings.store(Arc::new(configuration));
-        Ok(())
+        Ok(kept)
     }
 }

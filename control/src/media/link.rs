@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use duogate_channel::handover::{Connection, HandoverError};
@@ -15,7 +16,7 @@ use duogate_channel::message::{ToControl, ToGateway};
 use duogate_channel::sides::{Attachment, ControlSide};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 /// How long the gateway may take for one message of the greeting.
 const GREETING: Duration = Duration::from_secs(2);
@@ -35,6 +36,9 @@ const ACCEPTANCE: Duration = Duration::from_secs(5);
 
 /// Files that may wait to be handed over: each belongs to one API request, and those are bounded.
 const ASKS: usize = 1_024;
+
+/// Files that may wait to be forgotten: more than a gateway takes.
+const FORGOTTEN: usize = 65_536;
 
 /// Why a file was not handed over.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -64,6 +68,23 @@ pub(crate) enum LinkEvent {
     Lost,
 }
 
+/// What the gateway may forget, and has not been told yet.
+#[derive(Default, Debug)]
+struct Forgotten {
+    messages: Mutex<Vec<ToGateway>>,
+    wake: Notify,
+}
+
+impl Forgotten {
+    fn messages(&self) -> MutexGuard<'_, Vec<ToGateway>> {
+        self.messages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self) -> Vec<ToGateway> {
+        std::mem::take(&mut *self.messages())
+    }
+}
+
 type Reply = oneshot::Sender<Result<(), LinkError>>;
 
 #[derive(Debug)]
@@ -79,6 +100,7 @@ pub(crate) struct Link {
     asks: mpsc::Sender<Ask>,
     epoch: watch::Receiver<Option<u64>>,
     resets: watch::Sender<u64>,
+    forgotten: Arc<Forgotten>,
 }
 
 /// The link's own task.
@@ -89,6 +111,7 @@ pub(crate) struct LinkTask {
     epoch: watch::Sender<Option<u64>>,
     events: mpsc::Sender<LinkEvent>,
     resets: watch::Receiver<u64>,
+    forgotten: Arc<Forgotten>,
 }
 
 /// A link to the gateway that listens at `path`.
@@ -96,8 +119,10 @@ pub(crate) fn link(path: &Path, events: mpsc::Sender<LinkEvent>) -> (Link, LinkT
     let (ask, asks) = mpsc::channel(ASKS);
     let (tell, epoch) = watch::channel(None);
     let (reset, resets) = watch::channel(0);
-    let task = LinkTask { path: path.to_owned(), asks, epoch: tell, events, resets };
-    (Link { asks: ask, epoch, resets: reset }, task)
+    let forgotten = Arc::<Forgotten>::default();
+    let path = path.to_owned();
+    let task = LinkTask { path, asks, epoch: tell, events, resets, forgotten: Arc::clone(&forgotten) };
+    (Link { asks: ask, epoch, resets: reset, forgotten }, task)
 }
 
 impl Link {
@@ -123,10 +148,16 @@ impl Link {
         }
     }
 
-    /// Tells the gateway that a file will not be needed. What cannot be told now, the gateway forgets by
-    /// itself when this process goes.
+    /// Tells the gateway that a file will not be needed. Without one there is nothing to tell: each forgets all files when
+    /// its control plane goes.
     pub(crate) fn forget(&self, message: ToGateway) {
-        let _ = self.asks.try_send(Ask { message, file: None, reply: None });
+        let mut forgotten = self.forgotten.messages();
+        if forgotten.len() >= FORGOTTEN {
+            tracing::error!("the gateway keeps files that are not needed until it is attached anew");
+            return;
+        }
+        forgotten.push(message);
+        self.forgotten.wake.notify_one();
     }
 
     /// A ring is unusable: hang up and attach anew.
@@ -196,6 +227,7 @@ impl LinkTask {
         let mut pending = Pending::default();
         // What was said about an attachment before this one is over.
         self.resets.mark_unchanged();
+        drop(self.forgotten.take());
         loop {
             let outcome = tokio::select! {
                 ask = self.asks.recv() => match ask {
@@ -205,6 +237,13 @@ impl LinkTask {
                         send(connection, &message, file).await
                     }
                 },
+                () = self.forgotten.wake.notified() => {
+                    let mut outcome = Ok(());
+                    for message in self.forgotten.take() {
+                        outcome = outcome.and(send(connection, &message, None).await);
+                    }
+                    outcome
+                }
                 _ = self.resets.changed() => return "a ring is unusable".into(),
                 message = receive(connection) => message.and_then(|message| pending.settle(message)),
             };

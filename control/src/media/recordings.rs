@@ -99,8 +99,12 @@ impl Recordings {
         let mut file = self.root.edit(&part(path))?;
         match repair(&mut file).map_err(FileProblem::Io)? {
             Some(length) => self.complete(path).map(|()| Some(length)),
-            None => {
+            None if is_ours(&mut file).map_err(FileProblem::Io)? => {
                 self.dispose(path);
+                Ok(None)
+            }
+            None => {
+                tracing::warn!(path = %part(path).display(), "is no recording, and stays");
                 Ok(None)
             }
         }
@@ -144,6 +148,11 @@ impl Recordings {
 /// Completes a recording of either kind that was not closed, and tells its length. None: it holds no sound.
 fn repair(file: &mut File) -> std::io::Result<Option<Length>> {
     if ogg::is_one(file)? { ogg::repair(file) } else { wav::repair(file) }
+}
+
+/// Is a file without sound one of ours: with nothing in it, or a header only?
+fn is_ours(file: &mut File) -> std::io::Result<bool> {
+    Ok(file.metadata()?.len() == 0 || ogg::is_one(file)? || wav::is_one(file)?)
 }
 
 fn is_open(file: &mut File) -> std::io::Result<bool> {
@@ -225,6 +234,17 @@ mod tests {
         assert!(folder.path().read_dir().unwrap().count() == 1, "only the root itself");
         let inside = recordings.path().join("inside.wav");
         assert!(recordings.claim(inside.to_str().unwrap()).is_ok(), "absolute, but beneath the root");
+    }
+
+    #[test]
+    fn files_of_others_stay_whatever_their_names() {
+        let (_folder, recordings) = recordings();
+        let theirs = recordings.path().join("download.part");
+        std::fs::write(&theirs, b"not sound").unwrap();
+        for path in recordings.left_over() {
+            assert!(matches!(recordings.rescue(&path), Ok(None)));
+        }
+        assert_eq!(std::fs::read(&theirs).unwrap(), b"not sound");
     }
 
     #[test]

@@ -63,6 +63,14 @@ pub(crate) fn repair(file: &mut File) -> io::Result<Option<Length>> {
     Ok(Some(layout.length(data)))
 }
 
+/// Does it begin as our recorder's files do?
+pub(crate) fn is_one(file: &mut File) -> io::Result<bool> {
+    let mut header = [0; LONGEST_HEADER];
+    file.seek(SeekFrom::Start(0))?;
+    let read = read_up_to(file, &mut header)?;
+    Ok(Layout::of(&header[..read]).is_some())
+}
+
 /// Is a writer still at work on a recording of ours, or was it until it died?
 pub(crate) fn is_open(file: &mut File) -> io::Result<bool> {
     let mut header = [0; LONGEST_HEADER];

@@ -12,12 +12,13 @@ const CDRS: &str = "SELECT end_time, id, body FROM cdrs
 
 /// What can be asked of the store; each runs on a reader's thread.
 impl super::Reader {
-    /// The view of a resource that has been released, while it is kept.
-    pub(crate) async fn resource(&self, res_id: String) -> super::Answer<Option<Value>> {
+    /// The view of a resource, while it is kept, and whether it has been released: one that has not is only here until a
+    /// control plane that has just begun has ended it.
+    pub(crate) async fn resource(&self, res_id: String) -> super::Answer<Option<(Value, bool)>> {
         self.ask(move |connection| {
             connection
-                .prepare_cached("SELECT view FROM resources WHERE res_id = ?1")?
-                .query_row([res_id], |row| json(row, 0))
+                .prepare_cached("SELECT view, released IS NOT NULL FROM resources WHERE res_id = ?1")?
+                .query_row([res_id], |row| Ok((json(row, 0)?, row.get(1)?)))
                 .optional()
         })
         .await

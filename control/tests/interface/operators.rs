@@ -277,3 +277,74 @@ fn a_body_that_does_not_come_is_not_waited_for() {
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
 }
+
+#[test]
+fn each_recording_of_a_callback_is_fetched_by_its_name() {
+    let node = Node::start();
+    let store = rusqlite::Connection::open(node.path("state/duogate.db")).unwrap();
+    for (name, created) in [("one.wav", 1), ("x/two.wav", 2), ("two.wav", 3)] {
+        let file = node.path("recordings").join(name);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, name).unwrap();
+        store
+            .execute(
+                "INSERT INTO recordings (res_id, path, created, completed) VALUES ('r', ?1, ?2, 9)",
+                rusqlite::params![name, created],
+            )
+            .unwrap();
+    }
+    for (query, expected) in [
+        ("", "one.wav"),
+        ("?file=two.wav", "two.wav"),
+        ("?file=x/two.wav", "x/two.wav"),
+        (&format!("?file={}", node.path("recordings/x/two.wav").display()), "x/two.wav"),
+    ] {
+        let answer = node.get(&format!("/v1/recordings/r{query}"));
+        assert_eq!((answer.status, answer.body.as_str()), (200, expected), "{query}");
+    }
+    assert_eq!(node.get("/v1/recordings/r?file=three.wav").status, 404);
+    assert_eq!(node.get("/v1/recordings/r?name=two.wav").status, 400);
+}
+
+#[test]
+fn a_callback_that_is_still_being_ended_after_a_crash_is_not_said_to_be_released() {
+    let node = Node::start();
+    let store = rusqlite::Connection::open(node.path("state/duogate.db")).unwrap();
+    store
+        .execute(
+            "INSERT INTO resources (res_id, created, state, view, note)
+             VALUES ('r', 1, 'Connected', '{\"state\": \"Connected\"}', '{}')",
+            [],
+        )
+        .unwrap();
+    assert_eq!(node.call("ext.duo_callback.get", &json!(["r"])).unwrap()["state"], "Connected");
+    let refusal = node.call("ext.duo_callback.drop", &json!(["r"])).unwrap_err();
+    assert_eq!((&refusal["code"], &refusal["data"]["retry_after_seconds"]), (&json!(-32003), &json!(1)));
+}
+
+#[test]
+fn a_token_that_is_taken_back_closes_its_websockets() {
+    let node = Node::start_with(TOKENS, "");
+    let address = format!("ws://127.0.0.1:{}/rpc", node.http).parse().unwrap();
+    let request =
+        tungstenite::ClientRequestBuilder::new(address).with_header("Authorization", "Bearer caller-token");
+    let stream = TcpStream::connect(("127.0.0.1", node.http)).unwrap();
+    stream.set_read_timeout(Some(crate::node::PATIENCE)).unwrap();
+    let (mut socket, _) = tungstenite::client(request, stream).unwrap();
+    let file = node.path("duogate.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("42759dab", "00000000")).unwrap();
+    assert_eq!(node.request("POST", "/v1/reload", &bearer("operator-token"), "").status, 200);
+    loop {
+        match socket.read().unwrap() {
+            tungstenite::Message::Close(frame) => {
+                let frame = frame.unwrap();
+                assert_eq!(u16::from(frame.code), 1008);
+                assert!(frame.reason.contains("token"), "{frame}");
+                break;
+            }
+            tungstenite::Message::Ping(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}

@@ -16,6 +16,7 @@ use crate::line::{Line, Output, What};
 use crate::script::{Script, Step};
 use crate::sound::{self, Sounding};
 use crate::tone::{Heard, Tone};
+use crate::violation::Violation;
 
 /// The longest datagram that is read.
 pub(crate) const MAX_DATAGRAM: usize = 65_536;
@@ -187,6 +188,12 @@ impl Phone {
     #[must_use]
     pub fn reception(&self) -> Reception {
         lock(&self.shared.sound).ear.reception()
+    }
+
+    /// Rules of RTP that were broken in any of its calls.
+    #[must_use]
+    pub fn broken(&self) -> Vec<Violation> {
+        lock(&self.shared.sound).broken()
     }
 
     /// Which of `tones` it heard when, in its latest call.

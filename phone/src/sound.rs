@@ -11,6 +11,7 @@ use crate::phone::{MAX_DATAGRAM, Shared, lock, random};
 use crate::rtp::Key;
 use crate::talker::{Start, Talker};
 use crate::tone::Tone;
+use crate::violation::Violation;
 
 /// How long the voice sleeps when it has nothing to say; it is woken when it has.
 const IDLE: Duration = Duration::from_millis(100);
@@ -23,22 +24,34 @@ pub(crate) struct Sounding {
     tone: Option<Tone>,
     muted: bool,
     sent: u64,
+    /// Rules that streams of earlier calls broke.
+    broken: Vec<Violation>,
     /// Packets that came between our offer and the answer to it, which may be slower (RFC 3264 section 5.1).
     ahead: Option<Vec<(Instant, SocketAddr, Vec<u8>)>>,
 }
+
+/// Broken rules that are kept of a phone's calls.
+const BROKEN: usize = 100;
 
 /// Packets that are kept until the answer comes: one second.
 const AHEAD: usize = 50;
 
 impl Sounding {
     pub(crate) fn new(origin: Instant) -> Self {
-        let ear = Ear::new(origin);
-        Self { ear, agreement: None, talker: None, tone: None, muted: false, sent: 0, ahead: None }
+        let (ear, broken) = (Ear::new(origin), Vec::new());
+        Self { ear, agreement: None, talker: None, tone: None, muted: false, sent: 0, broken, ahead: None }
     }
 
     /// A new call: what was heard in the last one is forgotten. Did we offer, or were we offered?
     pub(crate) fn begin(&mut self, origin: Instant, offered: bool) {
-        *self = Self { ahead: offered.then(Vec::new), ..Self::new(origin) };
+        let broken = self.broken();
+        *self = Self { ahead: offered.then(Vec::new), broken, ..Self::new(origin) };
+    }
+
+    /// Rules that the streams of all calls broke, as many as are kept.
+    pub(crate) fn broken(&self) -> Vec<Violation> {
+        let now = self.ear.reception().violations;
+        self.broken.iter().copied().chain(now).take(BROKEN).collect()
     }
 
     fn receive(&mut self, at: Instant, source: SocketAddr, packet: &[u8]) {

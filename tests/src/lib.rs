@@ -7,6 +7,7 @@ pub mod application;
 pub mod baresip;
 pub mod certificates;
 pub mod duogate;
+pub mod judged;
 pub mod kamailio;
 pub mod patience;
 pub mod ports;

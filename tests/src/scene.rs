@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use duogate_phone::phone::Phone;
 use duogate_phone::tone::Tone;
 use duogate_phone::{Script, What};
 use serde_json::{Value, json};
 
 use crate::application::{Application, Event};
 use crate::duogate::{Changes, Duogate};
+use crate::judged::Judged;
 use crate::patience::until;
 use crate::story::Story;
 
@@ -37,7 +37,7 @@ pub struct Scene {
     /// Who asked for the callback.
     pub application: Application,
     /// Party 1 and party 2.
-    pub phones: [Phone; 2],
+    pub phones: [Judged; 2],
     /// What the application has seen.
     pub seen: Vec<Event>,
 }
@@ -201,6 +201,6 @@ impl Scene {
 /// # Panics
 /// If the host has no socket for it.
 #[must_use]
-pub fn phone(script: Script) -> Phone {
-    Phone::start(script, Instant::now()).expect("a phone on loopback")
+pub fn phone(script: Script) -> Judged {
+    Judged::start(script, Instant::now())
 }

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use crate::application::{Application, Event};
 use crate::duogate::Duogate;
+use crate::judged::Judged;
 use crate::patience;
 use crate::story::Story;
 
@@ -64,7 +65,7 @@ pub fn party(index: usize) -> Script {
 
 /// A callback under way.
 pub struct Talk {
-    phones: [Phone; 2],
+    phones: [Judged; 2],
     application: Application,
     res_id: String,
     events: Vec<Event>,
@@ -78,7 +79,7 @@ impl Talk {
     #[must_use]
     pub fn begin(duogate: &Duogate, scripts: [Script; 2], more: &Value) -> Self {
         let origin = Instant::now();
-        let phones = scripts.map(|script| Phone::start(script, origin).expect("a phone on free ports"));
+        let phones = scripts.map(|script| Judged::start(script, origin));
         let mut application = duogate.application();
         let mut params = json!({"to1_uri": phones[0].uri("one"), "to2_uri": phones[1].uri("two"), "max_answer_seconds": 1});
         for (name, value) in more.as_object().into_iter().flatten() {
@@ -190,7 +191,7 @@ pub struct Told {
     /// What the application saw.
     pub story: Story,
     /// The phones, with what they heard.
-    pub phones: [Phone; 2],
+    pub phones: [Judged; 2],
 }
 
 impl Told {

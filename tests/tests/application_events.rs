@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use duogate_phone::Script;
-use duogate_phone::phone::Phone;
 use duogate_phone::tone::Tone;
 use duogate_tests::application::Event;
 use duogate_tests::duogate::Duogate;
+use duogate_tests::judged::Judged;
 use duogate_tests::story::Story;
 use serde_json::{Value, json};
 
@@ -41,8 +41,8 @@ fn names(text: &str) -> impl Iterator<Item = &str> {
     text.split_whitespace()
 }
 
-fn phone(script: Script) -> Phone {
-    Phone::start(script, Instant::now()).expect("a phone on loopback")
+fn phone(script: Script) -> Judged {
+    Judged::start(script, Instant::now())
 }
 
 fn number(value: &Value) -> f64 {

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use duogate_channel::handover::Connection;
 use duogate_channel::message::{Rejection, ToControl, ToGateway};
 use duogate_channel::record::ABI_VERSION;
-use duogate_phone::phone::Phone;
 use duogate_phone::tone::Tone;
 use duogate_phone::{Script, What};
 use duogate_tests::application::Application;
 use duogate_tests::duogate::Duogate;
+use duogate_tests::judged::Judged;
 use duogate_tests::process::program;
 use duogate_tests::story::Story;
 use duogate_tests::{patience, ports, wav};
@@ -24,7 +24,7 @@ const STEP: Duration = Duration::from_secs(8);
 struct Call {
     duogate: Duogate,
     application: Application,
-    phones: [Phone; 2],
+    phones: [Judged; 2],
     res_id: String,
     connected: Vec<duogate_tests::application::Event>,
 }
@@ -34,7 +34,7 @@ impl Call {
         let duogate = Duogate::start();
         let phone = |hertz| {
             let script = Script::new(Tone::new(hertz)).answers_at(20);
-            Phone::start(script, Instant::now()).expect("a phone on loopback")
+            Judged::start(script, Instant::now())
         };
         let phones = [phone(440), phone(700)];
         let mut application = duogate.application();

@@ -10,6 +10,7 @@ use duogate_phone::phone::Phone;
 use duogate_phone::violation::Violation;
 use duogate_phone::{Step, What};
 use duogate_tests::duogate::{Changes, Duogate};
+use duogate_tests::judged::Judged;
 use duogate_tests::patience::until;
 use duogate_tests::process::Process;
 use duogate_tests::scene::{STEP, Scene, answers, phone, rings};
@@ -110,7 +111,7 @@ fn fifty_pairs_go_on_talking() {
             .with("media", "sessions = 50")
             .with_rtp_ports(400),
     );
-    let phones: Vec<[Phone; 2]> = (0..50).map(|_| [0, 1].map(|party| phone(answers(party)))).collect();
+    let phones: Vec<[Judged; 2]> = (0..50).map(|_| [0, 1].map(|party| phone(answers(party)))).collect();
     let mut application = duogate.application();
     for [one, two] in &phones {
         application.construct(&json!({"to1_uri": one.uri("one"), "to2_uri": two.uri("two")}));

@@ -5,10 +5,10 @@ use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
-use duogate_phone::phone::Phone;
 use duogate_phone::{Step, What};
 use duogate_tests::certificates::Certificates;
 use duogate_tests::duogate::Changes;
+use duogate_tests::judged::Judged;
 use duogate_tests::patience::until;
 use duogate_tests::ports;
 use duogate_tests::process::resident_kibibytes;
@@ -96,7 +96,7 @@ impl Stranger {
 }
 
 /// Further callbacks that are up.
-fn pairs(scene: &mut Scene) -> Vec<[Phone; 2]> {
+fn pairs(scene: &mut Scene) -> Vec<[Judged; 2]> {
     let pairs = (0..PAIRS).map(|_| [0, 1].map(|party| phone(answers(party)))).collect::<Vec<_>>();
     for [one, two] in &pairs {
         scene.application.construct(&json!({"to1_uri": one.uri("one"), "to2_uri": two.uri("two")}));

@@ -2,16 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use duogate_phone::phone::Phone;
 use duogate_phone::{Step, What};
 use duogate_tests::application::{Application, RpcError};
 use duogate_tests::duogate::Changes;
+use duogate_tests::judged::Judged;
 use duogate_tests::patience::until;
 use duogate_tests::scene::{STEP, Scene, answers, phone};
 use serde_json::{Value, json};
 
 /// A further pair of phones that is called.
-struct Pair([Phone; 2]);
+struct Pair([Judged; 2]);
 
 impl Pair {
     fn new() -> Self {

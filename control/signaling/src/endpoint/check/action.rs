@@ -101,7 +101,8 @@ fn repeat(parameter: &'static str, given: Option<i64>) -> Result<Repeat, ApiErro
 }
 
 fn set(parameter: &'static str, given: Option<&str>, default: KeySet) -> Result<KeySet, ApiError> {
-    given.map_or(Ok(default), |text| {
+    // "" is null, as for paths: of no key at all none could ever be collected.
+    given.filter(|text| !text.is_empty()).map_or(Ok(default), |text| {
         KeySet::from_text(text)
             .ok_or_else(|| ApiError::invalid(parameter, "has a sign that is not one of 0123456789*#ABCD"))
     })

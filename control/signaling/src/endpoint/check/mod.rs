@@ -11,6 +11,8 @@ mod webhook;
 pub(super) use uris::{own_uri, redirected, spelled};
 
 #[cfg(test)]
+mod action_tests;
+#[cfg(test)]
 mod tests;
 
 use alloc::string::String;

@@ -17,7 +17,7 @@ fn trunk(name: &str, hosts: &[&str]) -> Trunk {
     Trunk { name: name.into(), hosts: hosts.iter().map(ToString::to_string).collect(), ..Trunk::default() }
 }
 
-fn settings() -> Settings {
+pub(super) fn settings() -> Settings {
     Settings {
         node: "n".into(),
         user_agent: "Duogate".into(),

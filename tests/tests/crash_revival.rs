@@ -6,7 +6,6 @@ use std::net::UdpSocket;
 use std::time::Duration;
 
 use duogate_channel::srtp::Suite;
-use duogate_phone::phone::Phone;
 use duogate_phone::violation::Violation;
 use duogate_phone::{Step, What};
 use duogate_tests::duogate::{Changes, Duogate};
@@ -49,7 +48,8 @@ fn up() -> Duogate {
 const SPARED: i64 = 18 * 160;
 
 /// Demands that what a phone receives has been one RTP stream all the time, and that it was never silent for long.
-fn demand_one_stream(phone: &Phone, longest_gap: Duration) {
+fn demand_one_stream(phone: &Judged, longest_gap: Duration) {
+    phone.forgive("numbers that a new gateway leaves out are judged here");
     let reception = phone.reception();
     let broken = reception.violations.iter().filter(|violation| match violation {
         Violation::Timestamp { advanced, expected, .. } => *advanced <= 0 || expected - advanced > SPARED,
@@ -275,7 +275,7 @@ fn a_call_whose_port_is_taken_ends_and_the_others_go_on() {
 }
 
 /// The RTP port that a phone was offered.
-fn offered_port(phone: &Phone) -> u16 {
+fn offered_port(phone: &Judged) -> u16 {
     let invite = phone.invites().pop().expect("it was called");
     let text = String::from_utf8_lossy(&invite).into_owned();
     let line = text.lines().find_map(|line| line.strip_prefix("m=audio ")).expect("an offer");

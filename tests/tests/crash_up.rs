@@ -56,6 +56,9 @@ fn the_gateway_dies_and_the_next_one_goes_on() {
     let mut scene = scene();
     let res_id = scene.connect(&json!({}));
     let _ = kill(&mut scene, "duogate-gateway");
+    for phone in &scene.phones {
+        phone.forgive("a new gateway leaves numbers out, for nobody knows whether they were sent");
+    }
     scene.demand_sound();
     scene.duogate.wait_until_ready();
     scene.demand_new_callback();

@@ -159,6 +159,29 @@ fn both_killed_at_once() {
 }
 
 #[test]
+fn a_recording_whose_name_was_taken_meanwhile_replaces_nothing_when_it_is_rescued() {
+    let mut scene = Scene::new([answers(0), answers(1)]);
+    let res_id = scene.connect(&json!({"record_file": "talk.wav"}));
+    let part = scene.duogate.recording("talk.wav.part");
+    until("some sound in the file", STEP, || octets(&part) > 8_000);
+    scene.duogate.kill_gateway();
+    scene.kill_control();
+    let path = scene.duogate.recording("talk.wav");
+    std::fs::write(&path, "another's").expect("a file");
+    scene.duogate.start_gateway();
+    scene.restart_control();
+    let story = scene.story(&res_id, 2);
+    assert_eq!(story.count("on_record_completed"), 1);
+    assert!(!story.field("on_record_completed", "error").is_null(), "{story:#?}");
+    assert_eq!(std::fs::read(&path).expect("it is there"), b"another's");
+    // What there is of it stays beside, repaired, for the operator, who is told where.
+    assert!(octets(&part) > 4_000, "{} octets, {story:#?}", octets(&part));
+    let log = scene.duogate.logs();
+    assert!(log.contains("stays as .part"), "{log}");
+    scene.demand_new_callback();
+}
+
+#[test]
 fn a_stopped_gateway_is_not_a_dead_one() {
     let mut scene = Scene::new([answers(0), answers(1)]);
     let res_id = scene.connect(&json!({}));

@@ -324,7 +324,7 @@ impl Calls {
             }
             Ok(None) => result.bytes = 0,
             Err(problem) => {
-                tracing::error!(path = %path.display(), %problem, "a recording that broke off could not be kept");
+                tracing::error!(path = %path.display(), %problem, "a recording that broke off stays as .part");
             }
         }
     }

@@ -9,6 +9,7 @@ use duogate_channel::event::{Event, RecordOutcome};
 use duogate_channel::identity::{LocalPort, Party, Session, Tag};
 use duogate_channel::quality::Fault;
 use duogate_channel::sound::{Codec, RecordChannels, RecordFormat, RecordHold};
+use duogate_media::rtcp::{Block, Report};
 use rustix::process::{Signal, kill_process};
 
 use crate::house::{Control, Gateway, until};
@@ -251,6 +252,43 @@ fn a_party_that_falls_mute_is_told_of_within_5_seconds_and_its_call_stays_on_the
     assert_eq!(call.figure(Counter::PathMoves), moves, "it never left the path");
     assert_eq!(call.figure(Counter::PacketsForwarded), by_socket, "XDP forwarded all");
     assert_eq!(call.figure(Counter::PathDirections), 2);
+}
+
+#[test]
+fn the_quality_of_a_call_on_the_path_is_told_as_of_any_other() {
+    let Some(mut call) = Call::reporting(GATEWAY, PARTIES, Rtcp::Muxed) else { return };
+    let moves = call.figure(Counter::PathMoves);
+    paced(0..330, |number: u32| {
+        // Every twentieth of party 1 is lost, alone.
+        if number % 20 == 7 {
+            let _ = call.phones[0].next(&[0x11; 160]);
+            call.ears[1].as_mut().unwrap().sequence += 1;
+        } else {
+            call.phones[0].say(&[0x11; 160]);
+            let _ = call.hears(1, None);
+        }
+        call.phones[1].say(&[0x11; 160]);
+        let _ = call.hears(0, Some(160));
+    });
+    // And what party 2 says that it has heard.
+    let about = call.ears[1].as_ref().unwrap().ssrc;
+    let block = Block { ssrc: about, lost: 17, fraction: 13, jitter: 16, ..Block::default() };
+    let report = Report { ssrc: 1, sender: None, block: Some(block), cname: [b'x'; 16], bye: false };
+    let mut octets = vec![0; report.length()];
+    report.emit(&mut octets);
+    call.phones[1].socket.send_to(&octets, call.phones[1].gateway).unwrap();
+    call.wait_for(Counter::ReportsReceived, 1);
+    assert_eq!(call.figure(Counter::PathMoves), moves, "nothing of that takes it off the path");
+    let Event::Closed { statistics: [one, two], .. } = call.control.close(call.session) else {
+        panic!("closed")
+    };
+    assert_eq!((one.packets_lost, two.packets_lost), (17, 0));
+    let (worse, better) = (one.quality, two.quality);
+    assert!(worse.sent.average < better.sent.average && better.sent.average > 400, "{worse:?}, {better:?}");
+    assert!((300..=800).contains(&worse.interval_loss) && better.interval_loss == 0, "{worse:?}, {better:?}");
+    assert!((95..=105).contains(&worse.burst_ratio), "single losses: {worse:?}");
+    assert!(better.heard.last < 438 && better.heard_lost == 17 && worse.heard.last == 0, "{better:?}");
+    assert_eq!((worse.fault, better.fault), (None, None));
 }
 
 #[test]

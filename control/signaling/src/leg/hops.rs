@@ -2,8 +2,8 @@
 //! host is located (RFC 3263), over TCP when they are too large for a datagram (RFC 3261 section 18.1.1).
 //!
 //! A host is looked for once, when a dialog leads there for the first time. The response that makes the dialog waits
-//! meanwhile, so that nothing of the dialog is sent elsewhere; for all others the leg goes on. A host that is not
-//! found is reached the way the INVITE went.
+//! meanwhile, so that nothing of the dialog is sent elsewhere; for all others the leg goes on. So does the BYE of a call
+//! that was taken over from a process that died. A host that is not found is reached the way the INVITE went.
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -46,12 +46,14 @@ pub(super) struct Hops {
     again: u8,
     /// The way of the latest BYE.
     pub(super) bye: Option<Path>,
+    /// A BYE is due as soon as its host is located.
+    pub(super) bye_waits: bool,
 }
 
 impl Hops {
     pub(super) fn new(exits: Arc<[Local]>, widens: bool) -> Self {
         let (names, waiting) = (Vec::new(), VecDeque::new());
-        Self { exits, names, waiting, widens, again: MAX_AGAIN, bye: None }
+        Self { exits, names, waiting, widens, again: MAX_AGAIN, bye: None, bye_waits: false }
     }
 
     fn known(&mut self, question: &Question) -> Option<&mut Known> {
@@ -164,6 +166,14 @@ impl Leg {
         true
     }
 
+    /// Is the host of the chosen dialog still looked for? Then its BYE goes when that has ended, which it does in
+    /// bounded time.
+    pub(super) fn bye_has_to_wait(&mut self) -> bool {
+        let dialog = self.chosen.as_ref().map(|chosen| chosen.dialog.clone());
+        self.hops.bye_waits = dialog.is_some_and(|dialog| self.ask_for(&dialog));
+        self.hops.bye_waits
+    }
+
     /// A host was located, or was not: what waited for it goes on.
     pub(super) fn located(&mut self, now: Instant, question: &Question, places: &[Place]) {
         let reachable = places.iter().filter(|place| self.hops.exit(**place, self.path.listener).is_some());
@@ -174,6 +184,9 @@ impl Leg {
             if let Ok(message) = Message::parse(&bytes) {
                 self.receive(now, path, &message);
             }
+        }
+        if core::mem::take(&mut self.hops.bye_waits) {
+            self.send_bye(now);
         }
     }
 

@@ -320,7 +320,7 @@ impl Leg {
         loop {
             self.flush(now);
             // What could not be begun is over.
-            if self.state == State::Ending && self.bye.is_none() {
+            if self.state == State::Ending && self.bye.is_none() && !self.hops.bye_waits {
                 self.step(now, Stimulus::ByeOver);
             } else if self.invite.is_none() && self.state.awaits_final_response() {
                 self.step(now, Stimulus::Silent);

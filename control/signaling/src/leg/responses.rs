@@ -313,6 +313,9 @@ impl Leg {
     }
 
     pub(super) fn send_bye(&mut self, now: Instant) {
+        if self.bye_has_to_wait() {
+            return;
+        }
         let asked = self.ask(now, Method::Bye, self.cause, &[], None);
         self.bye = asked.map(|asked| asked.id);
         self.hops.bye = asked.map(|asked| asked.path);

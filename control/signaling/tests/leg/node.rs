@@ -9,7 +9,9 @@ use duogate_channel::identity::{LocalPort, Session, Shard, Tag};
 use duogate_channel::sound::{Codec, RecordHold};
 use duogate_channel::time::{Instant, UnixTime};
 use duogate_signaling::clock::Now;
-use duogate_signaling::endpoint::{Endpoint, Limits, Listener, Local, NotACall, Output, Policy, Settings};
+use duogate_signaling::endpoint::{
+    Endpoint, Limits, Listener, Local, NotACall, Output, Place, Policy, Query, Question, Settings,
+};
 use duogate_signaling::resource::note::{LegNote, Note};
 use duogate_signaling::resource::parameters::Parameters;
 use duogate_signaling::resource::plan::{Prepared, Waits};
@@ -33,6 +35,8 @@ pub(crate) struct Node {
     pub(crate) events: Vec<Event>,
     /// The journal's row as it was written last.
     pub(crate) journal: Option<Note>,
+    /// Hosts that were to be located, and were not yet.
+    asked: Vec<(Query, Question)>,
 }
 
 fn settings() -> Settings {
@@ -64,6 +68,7 @@ impl Node {
             sent: Vec::new(),
             events: Vec::new(),
             journal: None,
+            asked: Vec::new(),
         };
         node.endpoint.media_attached(node.reading(), &[10]);
         node
@@ -165,6 +170,23 @@ impl Node {
         outcome
     }
 
+    /// Hosts that are looked for.
+    pub(crate) fn asked_hosts(&self) -> Vec<String> {
+        self.asked.iter().map(|(_, question)| question.host.clone()).collect()
+    }
+
+    /// The oldest of them is found at these places, by UDP.
+    pub(crate) fn located(&mut self, places: &[&str]) {
+        let (query, _) = self.asked.remove(0);
+        let place = |address: &&str| Place {
+            transport: transaction::Transport::Udp,
+            address: address.parse().expect("an address"),
+        };
+        let places = places.iter().map(place).collect();
+        self.endpoint.located(self.reading(), query, Ok(places));
+        self.drain();
+    }
+
     fn drain(&mut self) {
         while let Some(output) = self.endpoint.poll_output() {
             match output {
@@ -175,7 +197,7 @@ impl Node {
                 Output::Report(report) => self.events.push(report.event),
                 Output::Note(note) => self.journal = Some(*note),
                 Output::Measured(_) => {}
-                Output::Locate { question, .. } => panic!("{question:?} needs no locating"),
+                Output::Locate { query, question } => self.asked.push((query, question)),
             }
         }
     }

@@ -42,6 +42,30 @@ fn an_answered_call_gets_bye_in_its_dialog() {
 }
 
 #[test]
+fn rfc3263_4_the_bye_of_an_answered_call_goes_to_where_its_contact_is_located() {
+    let (former, _) = Node::calling_two();
+    let mut named = row(&former, 0);
+    named.remote_target = "sip:b@party.example;transport=udp".into();
+    let mut node = successor();
+    node.end_orphan(&named, 20_000).expect("a call");
+    assert!(node.sent.is_empty(), "nothing goes elsewhere meanwhile");
+    let [host] = node.asked_hosts().try_into().expect("one question");
+    assert_eq!(host, "party.example");
+    node.located(&["192.0.2.77:5070"]);
+    let bye = node.one("192.0.2.77:5070", "BYE");
+    assert!(bye.start.contains("sip:b@party.example"), "{}", bye.start);
+    node.answer("192.0.2.77:5070", &bye, 200, "", "");
+    gone(node);
+    // One that is nowhere is reached the way the INVITE went.
+    let mut node = successor();
+    node.end_orphan(&named, 20_000).expect("a call");
+    node.located(&[]);
+    let bye = node.one(ONE, "BYE");
+    node.answer(ONE, &bye, 200, "", "");
+    gone(node);
+}
+
+#[test]
 fn a_bye_that_nobody_answers_is_repeated_and_given_up() {
     let (former, _) = Node::calling_two();
     let mut node = successor();

@@ -339,3 +339,19 @@ impl Pending {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_to_be_forgotten_is_told_however_much_else_waits() {
+        let (events, _receiver) = mpsc::channel(1);
+        let (link, task) = link(Path::new("nowhere"), events);
+        let many = 2 * ASKS;
+        for number in 0..many as u64 {
+            link.forget(ToGateway::ForgetRecording { recording: Recording(number) });
+        }
+        assert_eq!(task.forgotten.take().len(), many);
+    }
+}

@@ -104,3 +104,29 @@ fn socket(address: SocketAddr) -> io::Result<UdpSocket> {
     socket.bind(&address.into())?;
     UdpSocket::from_std(socket.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_busy_socket_does_not_starve_another() {
+        let listens: Vec<Listen> =
+            ["udp:127.0.0.1:0", "udp:127.0.0.2:0"].map(|text| text.parse().unwrap()).into();
+        let refused = IntCounter::new("refused", "refused").unwrap();
+        let mut datagrams = Datagrams::bind(listens.into_iter().enumerate(), refused).unwrap();
+        let sender = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        for (_, socket) in &datagrams.sockets {
+            for _ in 0..3 {
+                sender.send_to(b"x", socket.local_addr().unwrap()).unwrap();
+            }
+        }
+        let mut order = Vec::new();
+        for _ in 0..6 {
+            let index = datagrams.readable().await;
+            assert!(datagrams.receive(index).is_some());
+            order.push(index);
+        }
+        assert_eq!(order, [0, 1, 0, 1, 0, 1]);
+    }
+}

@@ -214,3 +214,70 @@ fn is_of_the_host(error: &rusqlite::Error) -> bool {
         )
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use prometheus::Registry;
+    use serde_json::json;
+
+    use super::super::rows::CdrRow;
+    use super::super::schema;
+    use super::super::tally::Tally;
+    use super::*;
+
+    fn writer() -> Writer {
+        let connection = schema::open_for_writing(Path::new(":memory:")).unwrap();
+        let keeping = Keeping {
+            released_seconds: 60,
+            events_seconds: 60,
+            events: 1,
+            webhook_events: 1,
+            webhook_events_per_host: 1,
+            cdrs_seconds: 60,
+        };
+        let queue = Arc::new(Queue::new(8, Tally::new(&connection, &keeping).unwrap()));
+        let (committed, _) = mpsc::channel(8);
+        let metrics = Arc::new(StoreMetrics::new(&Registry::new()).unwrap());
+        Writer::new(connection, queue, keeping, committed, metrics)
+    }
+
+    fn job(party: u8) -> Job {
+        let row = CdrRow { res_id: "r".into(), party, end_time: 1, body: json!({}) };
+        Job::keep(vec![Change::Cdr(Box::new(row))])
+    }
+
+    fn written(writer: &Writer) -> i64 {
+        writer.connection.query_row("SELECT COUNT(*) FROM cdrs", [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn what_cannot_be_written_at_all_is_given_up_alone() {
+        let mut writer = writer();
+        writer
+            .connection
+            .execute_batch(
+                "CREATE TRIGGER never BEFORE INSERT ON cdrs WHEN new.party = 9
+                 BEGIN SELECT RAISE(ABORT, 'never'); END",
+            )
+            .unwrap();
+        writer.held.extend([job(1), job(9), job(2)]);
+        assert!(writer.commit());
+        assert_eq!((written(&writer), writer.held.len()), (2, 0));
+        assert_eq!((writer.queue.trouble(), writer.metrics.trouble.get()), (None, 0), "the store is well");
+    }
+
+    #[test]
+    fn what_the_host_refuses_meanwhile_is_kept() {
+        let mut writer = writer();
+        writer.held.extend([job(1), job(2)]);
+        writer.connection.pragma_update(None, "query_only", true).unwrap();
+        assert!(!writer.one_by_one());
+        assert_eq!(writer.held.len(), 2);
+        assert!(writer.queue.trouble().is_some());
+        writer.connection.pragma_update(None, "query_only", false).unwrap();
+        assert!(writer.commit());
+        assert_eq!((written(&writer), writer.queue.trouble()), (2, None));
+    }
+}

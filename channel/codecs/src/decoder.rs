@@ -2,8 +2,8 @@
 
 use duogate_channel::g711;
 use duogate_channel::sound::Codec;
-use ezk_g722::libg722::{self, Bitrate};
 
+use crate::g722;
 use crate::packet::LONGEST;
 use crate::resampler::{Downsampler, Upsampler};
 use crate::{CodecError, Rate};
@@ -17,8 +17,8 @@ enum Engine {
     /// One octet a sample.
     G711(Codec),
     G711Wide(Codec, Upsampler),
-    G722(Box<libg722::decoder::Decoder>),
-    G722Narrow(Box<libg722::decoder::Decoder>, Downsampler),
+    G722(Box<g722::Decoder>),
+    G722Narrow(Box<g722::Decoder>, Downsampler, Vec<i16>),
     Opus(opus::Decoder, Rate),
 }
 
@@ -28,12 +28,12 @@ impl Decoder {
     /// # Errors
     /// The Opus library's, if it has no memory.
     pub fn new(codec: Codec, rate: Rate) -> Result<Self, CodecError> {
-        let g722 = || Box::new(libg722::decoder::Decoder::new(Bitrate::Mode1_64000, false, false));
+        let g722 = || Box::new(g722::Decoder::new());
         let engine = match (codec, rate) {
             (Codec::Pcma | Codec::Pcmu, Rate::Narrow) => Engine::G711(codec),
             (Codec::Pcma | Codec::Pcmu, Rate::Wide) => Engine::G711Wide(codec, Upsampler::new()),
             (Codec::G722, Rate::Wide) => Engine::G722(g722()),
-            (Codec::G722, Rate::Narrow) => Engine::G722Narrow(g722(), Downsampler::new()),
+            (Codec::G722, Rate::Narrow) => Engine::G722Narrow(g722(), Downsampler::new(), Vec::new()),
             (Codec::Opus, _) => {
                 // One channel: a packet of two is mixed down by the library (RFC 6716 section 4).
                 Engine::Opus(opus::Decoder::new(rate.hertz(), opus::Channels::Mono)?, rate)
@@ -51,9 +51,11 @@ impl Decoder {
         match &mut self.engine {
             Engine::G711(codec) => samples.extend(linear(*codec)),
             Engine::G711Wide(codec, up) => linear(*codec).for_each(|sample| up.push(sample, samples)),
-            Engine::G722(decoder) => samples.append(&mut decoder.decode(payload)),
-            Engine::G722Narrow(decoder, down) => {
-                decoder.decode(payload).into_iter().for_each(|sample| down.push(sample, samples));
+            Engine::G722(decoder) => decoder.decode(payload, samples),
+            Engine::G722Narrow(decoder, down, wide) => {
+                wide.clear();
+                decoder.decode(payload, wide);
+                wide.iter().for_each(|sample| down.push(*sample, samples));
             }
             Engine::Opus(decoder, rate) => opus_packet(decoder, *rate, payload, samples)?,
         }

@@ -2,9 +2,9 @@
 
 use duogate_channel::g711;
 use duogate_channel::sound::Codec;
-use ezk_g722::libg722::{self, Bitrate};
 use opus::{Application, Channels};
 
+use crate::g722;
 use crate::packet::{FRAMES, PIECE, ROOM};
 use crate::resampler::{Downsampler, Upsampler};
 use crate::{CodecError, Rate};
@@ -40,8 +40,8 @@ pub struct Encoder {
 enum Engine {
     G711(Codec),
     G711Narrowed(Codec, Downsampler, Vec<i16>),
-    G722(Box<libg722::encoder::Encoder>),
-    G722Widened(Box<libg722::encoder::Encoder>, Upsampler, Vec<i16>),
+    G722(Box<g722::Encoder>),
+    G722Widened(Box<g722::Encoder>, Upsampler, Vec<i16>),
     Opus(opus::Encoder, Rate),
 }
 
@@ -51,7 +51,7 @@ impl Encoder {
     /// # Errors
     /// The Opus library's, if it has no memory.
     pub fn new(codec: Codec, rate: Rate, purpose: Purpose) -> Result<Self, CodecError> {
-        let g722 = || Box::new(libg722::encoder::Encoder::new(Bitrate::Mode1_64000, false, false));
+        let g722 = || Box::new(g722::Encoder::new());
         let engine = match (codec, rate) {
             (Codec::Pcma | Codec::Pcmu, Rate::Narrow) => Engine::G711(codec),
             (Codec::Pcma | Codec::Pcmu, Rate::Wide) => {
@@ -80,12 +80,12 @@ impl Encoder {
                 if !samples.len().is_multiple_of(2) {
                     return Err(CodecError::Length { codec: Codec::G722, samples: samples.len() });
                 }
-                payload.append(&mut encoder.encode(samples));
+                encoder.encode(samples, payload);
             }
             Engine::G722Widened(encoder, up, wide) => {
                 wide.clear();
                 samples.iter().for_each(|sample| up.push(*sample, wide));
-                payload.append(&mut encoder.encode(wide));
+                encoder.encode(wide, payload);
             }
             Engine::Opus(encoder, rate) => opus_payload(encoder, *rate, samples, payload)?,
         }

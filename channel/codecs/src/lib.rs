@@ -8,6 +8,7 @@
 
 mod decoder;
 mod encoder;
+mod g722;
 mod packet;
 mod resampler;
 mod transcoder;

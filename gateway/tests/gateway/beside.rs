@@ -329,6 +329,44 @@ fn a_recorded_call_stays_on_the_path() {
 }
 
 #[test]
+fn a_recording_of_a_call_on_the_path_has_silence_or_a_pause_for_a_hold() {
+    for (hold, seconds) in [(RecordHold::Silence, 1.9..2.5), (RecordHold::Pause, 0.9..1.5)] {
+        let Some(mut call) = Call::new() else { return };
+        let path = call.gateway.folder.path().join("held.wav.part");
+        let recording = call.control.recording(&path);
+        let (session, format, channels) = (call.session, RecordFormat::Pcm16, RecordChannels::Separate);
+        call.control.send(Command::RecordStart { session, recording, format, channels, hold });
+        call.settle();
+        let say = |call: &mut Call, packets: u32| {
+            paced(0..packets, |_| {
+                for (phone, octet) in call.phones.iter_mut().zip([0xaa, 0x2a]) {
+                    phone.say(&[octet; 160]);
+                }
+            });
+        };
+        say(&mut call, 25);
+        let held = FarEnd { send: false, receive: false, ..call.phones[0].far_end() };
+        call.control.far_end(session, Party::One, held);
+        say(&mut call, 50);
+        call.far_ends();
+        say(&mut call, 25);
+        call.wait_for(Counter::PathTapped, 2 * 40);
+        call.control.send(Command::RecordStop { session, recording });
+        let ended = until("it is recorded", || match call.control.event() {
+            Event::Recorded { outcome, missing, .. } => Some((outcome, missing)),
+            _ => None,
+        });
+        assert_eq!(ended, (RecordOutcome::Saved, 0));
+        let wav = hound::WavReader::open(&path).unwrap();
+        let length = f64::from(wav.duration()) / 8_000.0;
+        assert!(seconds.contains(&length), "{hold:?}: {length} s");
+        let samples: Vec<i16> = wav.into_samples().map(Result::unwrap).collect();
+        let said = samples.iter().step_by(2).filter(|sample| **sample == 32_256).count();
+        assert!(said.abs_diff(50 * 160) <= 4 * 160, "what it said before and after: {said}");
+    }
+}
+
+#[test]
 fn a_killed_gateway_leaves_the_call_talking_and_the_next_one_takes_it_over() {
     let Some(mut call) = Call::new() else { return };
     call.talk(50);

@@ -2,16 +2,19 @@
 //! by whatever the host does meanwhile, which is no forwarder's fault.
 
 use std::io;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 use std::thread::JoinHandle;
 
-use crate::process::pin;
+use rustix::process::Pid;
 
-/// A thread of the lowest priority that never sleeps, until this is dropped.
+use crate::process::{Class, pin, schedule};
+
+/// A thread that never sleeps, until this is dropped; of the lowest priority, if nothing else was said.
 #[derive(Debug)]
 pub struct Awake {
+    number: Pid,
     done: Arc<AtomicBool>,
     thread: Option<JoinHandle<io::Result<()>>>,
 }
@@ -24,19 +27,35 @@ impl Awake {
     pub fn keep(core: usize) -> io::Result<Self> {
         let done = Arc::new(AtomicBool::new(false));
         let ask = Arc::clone(&done);
+        let (tell, number) = mpsc::channel();
         let work = move || {
             pin(core)?;
-            let number = rustix::thread::gettid().as_raw_nonzero().to_string();
-            let status = Command::new("chrt").args(["--idle", "--pid", "0", &number]).status()?;
-            if !status.success() {
-                return Err(io::Error::other("chrt fails"));
-            }
+            let number = rustix::thread::gettid();
+            schedule(number, Class::Idle)?;
+            // Whoever asked waits for it.
+            let _told = tell.send(number);
             // Without a pause instruction: to a hypervisor that is a reason to give the core away.
             while !ask.load(Ordering::Relaxed) {}
             Ok(())
         };
-        let thread = Some(std::thread::Builder::new().name("awake".into()).spawn(work)?);
-        Ok(Self { done, thread })
+        let thread = std::thread::Builder::new().name("awake".into()).spawn(work)?;
+        match number.recv() {
+            Ok(number) => Ok(Self { number, done, thread: Some(thread) }),
+            Err(_) => Err(thread.join().map_or_else(
+                |_| io::Error::other("the thread that keeps a core awake has panicked"),
+                |ended: io::Result<()>| ended.err().unwrap_or_else(|| io::ErrorKind::NotFound.into()),
+            )),
+        }
+    }
+
+    /// As any other thread from now on, or again of the lowest priority. To the scheduler a core with a thread of the
+    /// lowest priority is as good as a free one, to which whatever wakes up in the house is brought: not so where only
+    /// the kernel forwards there, and is to be held up by no system call of others.
+    ///
+    /// # Errors
+    /// We are not root.
+    pub fn takes_its_share(&self, share: bool) -> io::Result<()> {
+        schedule(self.number, if share { Class::Normal } else { Class::Idle })
     }
 }
 

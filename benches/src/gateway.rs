@@ -77,6 +77,8 @@ pub struct Setup<'a> {
     pub path: FastPath,
     /// Of its shard; 0: none.
     pub realtime_priority: u8,
+    /// All of its threads on the shard's core.
+    pub confined: bool,
 }
 
 impl Setup<'_> {
@@ -158,6 +160,7 @@ impl Gateway {
             last_port: 49_999,
             path: FastPath::Off,
             realtime_priority: priority,
+            confined: false,
         };
         Self::start_as(&setup)
     }
@@ -174,8 +177,9 @@ impl Gateway {
         let arguments = ["--config".to_owned(), settings.display().to_string()];
         let log = setup.folder.join("gateway.log");
         let program = program("duogate-gateway")?;
+        let core = setup.confined.then_some(setup.core);
         let mut process =
-            Process::start_in(setup.namespace, "duogate-gateway", None, &program, &arguments, &log)?;
+            Process::start_in(setup.namespace, "duogate-gateway", core, &program, &arguments, &log)?;
         for _ in 0..100 {
             if let Ok(attachment) = Attachment::open(&socket, PATIENCE) {
                 let addresses = setup.addresses.to_vec();

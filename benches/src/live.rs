@@ -14,7 +14,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, transmute};
 use crate::awake::Awake;
 use crate::clock;
 use crate::generator::Route;
-use crate::process::pin;
+use crate::process::{Class, pin, schedule};
 use crate::rows::{GENERATOR_CORE, MEASURED_CORE};
 use crate::veth::{Cable, Counts, FAR_END, FAR_END_MAC, GATEWAY_MAC};
 
@@ -28,12 +28,12 @@ const FRAME: usize = 14 + 20 + 8 + 12 + 160;
 pub const MOST_STREAMS: usize = 65_536;
 
 /// Frames between two looks of the kernel at whether somebody else wants the core: few where packets are to leave
-/// punctually, more where they are to be many. All fit into a veth's ring of 256, and the kernel keeps as many pages.
+/// punctually, more where they are to be many. A veth's ring of 256 has room for them beside what waits for polling.
 const fn batch(rate: u64) -> u32 {
     match rate {
         0..=250_000 => 16,
         250_001..=1_000_000 => 64,
-        _ => 192,
+        _ => 128,
     }
 }
 
@@ -160,6 +160,17 @@ impl Flight {
     }
 }
 
+/// Whom the generator goes before on its core. The sink goes before the generator in any case.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Courtesy {
+    /// Everybody, so that it keeps its time. But all that wakes up in the house then goes to the measured core.
+    First,
+    /// Nobody, so that all else comes to its core and not to the measured one, where a system call of another program
+    /// holds polling up for longer than a veth's ring lasts. What the generator is too late for is not sent, and counted
+    /// as due.
+    Last,
+}
+
 /// A cable with its programs.
 pub struct Bench {
     /// What they run on.
@@ -169,7 +180,8 @@ pub struct Bench {
     rewriter: Option<XdpLinkId>,
     /// Nanoseconds of a frame for which it is too early, as seen last.
     idle_frame: u64,
-    _awake: Awake,
+    courtesy: Courtesy,
+    awake: Awake,
 }
 
 fn told(error: impl std::error::Error) -> io::Error {
@@ -206,7 +218,8 @@ impl Bench {
             streams: 0,
             rewriter: None,
             idle_frame: IDLE_FRAME,
-            _awake: Awake::keep(MEASURED_CORE)?,
+            courtesy: Courtesy::First,
+            awake: Awake::keep(MEASURED_CORE)?,
         })
     }
 
@@ -217,6 +230,16 @@ impl Bench {
 
     fn schedule(&mut self) -> io::Result<Schedule> {
         Ok(transmute!(self.map::<[u8; size_of::<Schedule>()]>("SCHEDULE")?.get(&0, 0).map_err(told)?))
+    }
+
+    /// Whether the measured core belongs to the kernel, which forwards there alone: then whatever else wakes up in the
+    /// house is drawn to the generator's core. Where threads forward, the generator keeps its time.
+    ///
+    /// # Errors
+    /// We are not root.
+    pub fn leave_to_kernel(&mut self, alone: bool) -> io::Result<()> {
+        self.courtesy = if alone { Courtesy::Last } else { Courtesy::First };
+        self.awake.takes_its_share(alone)
     }
 
     /// Streams from now on over these routes, each from its beginning.
@@ -253,6 +276,7 @@ impl Bench {
     /// The kernel refuses.
     pub fn fly(&mut self, rate: u64, duration: Duration) -> io::Result<Flight> {
         self.cable.pin()?;
+        self.cable.expect(rate)?;
         let bytes: [u8; size_of::<Seen>()] = transmute!(Seen::default());
         self.map::<[u8; size_of::<Seen>()]>("SEEN")?.set(0, bytes, 0).map_err(told)?;
         let mut delays = self.map::<u64>("DELAY")?;
@@ -316,11 +340,15 @@ impl Bench {
 
     fn call(&mut self, rate: u64, frames: u32) -> io::Result<()> {
         let interface = self.cable.far_interface.clone();
+        let courtesy = self.courtesy;
         let generator = program(&mut self.bpf, "generate")?;
         self.cable.far.inside(|| {
             pin(GENERATOR_CORE)?;
-            // Before whatever else runs on this core, but for the sink; of this thread alone.
-            rustix::process::setpriority_process(None, -20)?;
+            match courtesy {
+                Courtesy::Last => schedule(rustix::thread::gettid(), Class::Idle)?,
+                // Of this thread alone.
+                Courtesy::First => rustix::process::setpriority_process(None, -20)?,
+            }
             let socket = std::net::UdpSocket::bind("0.0.0.0:0")?;
             let context = context(rustix::net::netdevice::name_to_index(socket, &interface)?);
             let options = TestRunOptions {

@@ -5,9 +5,13 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::process::Command;
+use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
+
+/// So many times in succession an interface is found empty before it is left until a packet comes.
+const EMPTY_POLLS: u64 = 10;
 
 /// A network namespace, and the interfaces and sockets in it as long as it is held.
 #[derive(Debug)]
@@ -60,8 +64,26 @@ impl Namespace {
     /// # Errors
     /// The kernel is older than 5.12.
     pub fn poll_by_thread(&self, interface: &str) -> io::Result<()> {
+        self.set(interface, &[("threaded", 1)])
+    }
+
+    /// Lets an interface inside be polled so long after it was found empty, as a card's interrupts are moderated, and
+    /// not at once when the next packet comes.
+    ///
+    /// # Errors
+    /// The kernel is older than 5.12.
+    pub fn moderate(&self, interface: &str, period: Duration) -> io::Result<()> {
+        let period = u64::try_from(period.as_nanos()).unwrap_or(u64::MAX);
+        self.set(interface, &[("gro_flush_timeout", period), ("napi_defer_hard_irqs", EMPTY_POLLS)])
+    }
+
+    /// Writes attributes of an interface inside.
+    fn set(&self, interface: &str, attributes: &[(&str, u64)]) -> io::Result<()> {
         // The host's /sys shows the host's interfaces: a mount of its own, gone with the shell, shows ours.
-        let script = format!("mount -t sysfs none /sys && echo 1 > /sys/class/net/{interface}/threaded");
+        let mut script = "mount -t sysfs none /sys".to_owned();
+        for (name, value) in attributes {
+            script += &format!(" && echo {value} > /sys/class/net/{interface}/{name}");
+        }
         let net = format!("--net={}", self.path());
         run(Command::new("nsenter").args([&net, "unshare", "--mount", "sh", "-c", &script]))
     }

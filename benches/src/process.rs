@@ -6,6 +6,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::Pid;
+
 /// How long one may take to end when it is asked to: as long as systemd gives the gateway.
 const ENDING: Duration = Duration::from_secs(10);
 
@@ -156,6 +158,32 @@ fn all_cores() -> String {
 pub fn remark(text: &str) {
     use std::io::Write;
     let _written = writeln!(io::stderr(), "rig: {text}");
+}
+
+/// How the kernel schedules a thread.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Class {
+    /// When nobody else wants the core.
+    Idle,
+    /// As any other.
+    Normal,
+    /// Before all that have no such priority, and higher ones before lower ones.
+    First(u8),
+}
+
+/// Schedules a thread so from now on.
+///
+/// # Errors
+/// We are not root, there is no such thread, or no `chrt`.
+pub fn schedule(thread: Pid, class: Class) -> io::Result<()> {
+    let (kind, priority) = match class {
+        Class::Idle => ("--idle", 0),
+        Class::Normal => ("--other", 0),
+        Class::First(priority) => ("--fifo", priority),
+    };
+    let numbers = [priority.to_string(), thread.as_raw_nonzero().to_string()];
+    let status = Command::new("chrt").args([kind, "--pid"]).args(numbers).status()?;
+    if status.success() { Ok(()) } else { Err(io::Error::other("chrt fails")) }
 }
 
 /// Keeps the calling thread on one core.

@@ -4,13 +4,12 @@
 //! about that, so a slice of a measurement in which it happened is told apart by this, and measured anew.
 
 use std::io;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use crate::clock;
-use crate::process::pin;
+use crate::process::{Class, pin, schedule};
 use crate::table::quantile;
 
 /// Nanoseconds between two of its wake-ups: often enough to meet most stalls, and some 0.5 % of a core.
@@ -57,7 +56,7 @@ impl Stalls {
         let (noted, ask) = (Arc::clone(&late), Arc::clone(&done));
         let work = move || {
             pin(core)?;
-            before_all()?;
+            schedule(rustix::thread::gettid(), Class::First(60))?;
             rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1))?;
             let mut due = clock::monotonic();
             while !ask.load(Ordering::Relaxed) {
@@ -101,13 +100,6 @@ impl Drop for Stalls {
             let _ended = thread.join();
         }
     }
-}
-
-/// Puts this thread before all that has no real-time priority.
-fn before_all() -> io::Result<()> {
-    let number = rustix::thread::gettid().as_raw_nonzero().to_string();
-    let status = Command::new("chrt").args(["--fifo", "--pid", "60", &number]).status()?;
-    if status.success() { Ok(()) } else { Err(io::Error::other("chrt fails")) }
 }
 
 #[cfg(test)]

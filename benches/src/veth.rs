@@ -4,12 +4,13 @@
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::process::Command;
+use std::time::Duration;
 
 use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 use crate::namespace::Namespace;
+use crate::process::{Class, schedule};
 use crate::rows::{GENERATOR_CORE, MEASURED_CORE};
 
 /// Local addresses of the gateway's side: the first, and more for pairs beyond one address's ports.
@@ -27,6 +28,17 @@ pub const FAR_END: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(198, 18, 1, 1)
 pub const GATEWAY_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
 /// The generator's.
 pub const FAR_END_MAC: [u8; 6] = [2, 0, 0, 0, 0, 2];
+
+/// How long after an end was found empty it is polled again. Without, each end wakes the other's thread for every few
+/// packets, which in a virtual machine takes more time than to forward them: half of the forwarder's core. Short where
+/// delay is measured; and of a ring of 256 there is to be half left when it is polled.
+const fn moderation(rate: u64) -> Duration {
+    Duration::from_micros(match rate {
+        0..=250_000 => 20,
+        250_001..=1_000_000 => 50,
+        _ => 30,
+    })
+}
 
 /// Names of the two ends: kernel threads bear them for all to see, so they carry the rig's number.
 fn names() -> [String; 2] {
@@ -123,9 +135,18 @@ impl Cable {
             set.set(core);
             let thread = poller(interface)?;
             sched_setaffinity(Some(thread), &set)?;
-            first(thread)?;
+            schedule(thread, Class::First(50))?;
         }
         Ok(())
+    }
+
+    /// Makes both ends ready for so many packets a second.
+    ///
+    /// # Errors
+    /// The kernel is too old.
+    pub fn expect(&self, rate: u64) -> io::Result<()> {
+        self.gateway.moderate(&self.gateway_interface, moderation(rate))?;
+        self.far.moderate(&self.far_interface, moderation(rate))
     }
 
     /// Processor time that the gateway's side has taken to poll, in nanoseconds: what a card's interrupt would.
@@ -156,13 +177,6 @@ fn counts(text: &str, interface: &str) -> Option<Counts> {
     let line = text.lines().find_map(|line| line.trim_start().strip_prefix(interface)?.strip_prefix(':'))?;
     let numbers: Vec<u64> = line.split_whitespace().map_while(|word| word.parse().ok()).collect();
     Some(Counts { entered: *numbers.get(1)?, lost_before: *numbers.get(3)?, lost_behind: *numbers.get(11)? })
-}
-
-/// Puts a thread before all that have no real-time priority.
-fn first(thread: Pid) -> io::Result<()> {
-    let number = thread.as_raw_nonzero().to_string();
-    let status = Command::new("chrt").args(["--fifo", "--pid", "50", &number]).status()?;
-    if status.success() { Ok(()) } else { Err(io::Error::other("chrt fails")) }
 }
 
 /// The kernel's thread that polls an interface.

@@ -12,8 +12,9 @@ use duogate_media::Limits;
 use crate::xdp_shard::ShardPath;
 
 /// Octets of a shard's tap. 5,000 recorded pairs make 500,000 copies of some 200 octets a second, 100 MB; the shard
-/// empties it every [`crate::shard::DRAIN`], and this holds 30 times as much.
-pub const RING_OCTETS: u32 = 16 * 1024 * 1024;
+/// empties it every [`crate::shard::DRAIN`], and this holds 60 times as much: where kernel, shard and recorder share one
+/// core, or a host takes it away, the shard may come to it a quarter of a second late.
+pub const RING_OCTETS: u32 = 32 * 1024 * 1024;
 
 /// The fast path of this process.
 #[derive(Debug)]

@@ -123,18 +123,21 @@ pub fn at(
     let mut bench = Bench::new()?;
     for which in subjects {
         let mut started = subject::start(&mut bench, *which, pairs, folder)?;
+        remark(&format!("{}: {} pairs open", which.name(), thousands(started.pairs as u64)));
         let cpu = started.cpu(&bench)?;
         let flight = bench.fly(rate, duration)?;
         let cpu = started.cpu(&bench)?.saturating_sub(cpu);
         told_by(&mut started, *which);
         let tally = started.stop(&mut bench)?;
         remark(&format!(
-            "{} at {}/s: {:.0} sent, {}, {} ns each; {tally:?}",
+            "{} at {}/s: {:.0} sent, {}, {} ns each, p50 {} p99 {}; {tally:?}",
             which.name(),
             thousands(rate),
             flight.rate(),
             flight.losses(),
             cpu / flight.received.max(1),
+            microseconds(flight.delay(0.5)),
+            microseconds(flight.delay(0.99)),
         ));
     }
     Ok(Table::default())

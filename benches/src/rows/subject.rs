@@ -71,6 +71,12 @@ impl Subject {
         }
     }
 
+    /// Whether the kernel forwards alone, and no thread needs the core that forwards.
+    #[must_use]
+    pub const fn by_kernel(self) -> bool {
+        matches!(self, Self::Rewriter | Self::Program | Self::Path)
+    }
+
     /// Whether its packets go through sockets.
     #[must_use]
     pub const fn by_sockets(self) -> bool {
@@ -108,6 +114,7 @@ const SETTLING: Duration = Duration::from_secs(5);
 /// The system's, and its own.
 pub fn start(bench: &mut Bench, subject: Subject, pairs: u16, folder: &Path) -> io::Result<Started> {
     let namespace = bench.cable.gateway.path();
+    bench.leave_to_kernel(subject.by_kernel())?;
     let (running, routes) = match subject {
         Subject::Epoll => bare(&namespace, Kind::Epoll, pairs, folder)?,
         Subject::Uring => bare(&namespace, Kind::Uring, pairs, folder)?,
@@ -188,7 +195,10 @@ fn duogate(
         namespace: Some(namespace),
         addresses: addresses(count),
         last_port: last_port(count, addresses(count).len()),
-        realtime_priority: 0,
+        // Below the polling thread's, which stands for a card's interrupt.
+        realtime_priority: if recorded { 10 } else { 0 },
+        // What records is to fit into one core with all that it needs: shard, recorder, and whoever writes for it.
+        confined: recorded,
         path: if subject == Subject::Sockets { gateway::FastPath::Off } else { gateway::FastPath::Native },
     };
     let mut gateway = Gateway::start_as(&setup)?;

@@ -244,7 +244,7 @@ impl Recorder {
             line.finish(Finished { take, outcome, duration: Duration::ZERO, bytes: 0 });
             return;
         }
-        let running = Running { timeline: Timeline::new(layout), lost: 0, writer: None };
+        let running = Running { timeline: Timeline::new(layout, take.place), lost: 0, writer: None };
         let running = Rc::new(RefCell::new(running));
         self.running.borrow_mut().insert((shard, take), Rc::clone(&running));
         let (shelf, line, desk) = (Rc::clone(&self.running), Arc::clone(line), Arc::clone(&self.desk));

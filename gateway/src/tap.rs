@@ -14,9 +14,9 @@ use duogate_media::{Block, Take, Tap};
 use crate::inbox::Inbox;
 use crate::wav::Layout;
 
-/// Blocks of a shard for each recording it may have: one being filled, one that waits for stragglers, one on its
-/// way to the recorder, which empties it at once.
-const BLOCKS_EACH: usize = 3;
+/// Blocks of a shard for each recording it may have: one being filled, up to two that wait for stragglers, and one on its
+/// way to the recorder, which empties it at once but may be kept from it for 100 ms.
+const BLOCKS_EACH: usize = 4;
 
 /// Blocks beside those, for a recorder that is scheduled late.
 const BLOCKS_SPARE: usize = 64;

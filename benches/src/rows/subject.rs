@@ -138,6 +138,11 @@ pub fn start(bench: &mut Bench, subject: Subject, pairs: u16, folder: &Path) -> 
     if matches!(subject, Subject::Path | Subject::Recorded) {
         settle(&mut started)?;
     }
+    // In mid-call, so that the files have nothing of the streams' slow beginning.
+    if let Running::Gateway { gateway, pairs, recordings: Some(folder) } = &mut started.running {
+        record(gateway, pairs, folder.path(), RecordFormat::Alaw)?;
+        settle(&mut started)?;
+    }
     Ok(started)
 }
 
@@ -206,9 +211,6 @@ fn duogate(
     let fitting = gateway.shard().description.sessions.min(u32::from(count));
     let pairs = gateway.open(usize::try_from(fitting).unwrap_or(0), FAR_END)?;
     let routes = gateway.join(&pairs)?;
-    if let Some(folder) = &recordings {
-        record(&mut gateway, &pairs, folder.path(), RecordFormat::Alaw)?;
-    }
     Ok((Running::Gateway { gateway: Box::new(gateway), pairs, recordings }, routes))
 }
 

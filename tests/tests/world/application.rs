@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use duogate_channel::identity::Recording;
 use duogate_channel::sound::Codec;
-use duogate_channel::time::{Instant, UnixTime};
 use duogate_signaling::clock::Now;
 use duogate_signaling::endpoint::settings::{Credentials, Ping, Registration, SessionInterval};
 use duogate_signaling::endpoint::{Admission, Endpoint, Limits, Listener, Local, Policy, Settings, Trunk};
@@ -179,7 +178,7 @@ fn trunks(mutation: Mutation) -> Vec<Trunk> {
 }
 
 /// The control plane under test.
-pub(crate) fn endpoint(seed: u64, mutation: Mutation, start: Instant) -> Endpoint {
+pub(crate) fn endpoint(seed: u64, mutation: Mutation, reign: u32, now: Now) -> Endpoint {
     let session = Random::new(seed).one_of(&[None, Some(90), Some(100), Some(180)]);
     let endless = mutation == Mutation::EndlessRedirects;
     let settings = Settings {
@@ -200,8 +199,8 @@ pub(crate) fn endpoint(seed: u64, mutation: Mutation, start: Instant) -> Endpoin
         max_redirects: if endless { 9 } else { REDIRECTS },
         timers: duogate_signaling::transaction::Settings::default(),
     };
-    let now = Now { instant: start, unix: UnixTime::from_milliseconds(1_800_000_000_000) };
     let mut bytes = [7; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    bytes[8..12].copy_from_slice(&reign.to_le_bytes());
     Endpoint::new(settings, bytes, now)
 }

@@ -107,6 +107,14 @@ impl Guard {
         Self { demand, name, askers, staled: false }
     }
 
+    /// Other nonces from now on: who has just been started does not know how often the old ones were used.
+    pub(crate) fn renew(&mut self) {
+        for asker in &mut self.askers {
+            asker.nonce += 1;
+            asker.counts.clear();
+        }
+    }
+
     /// Looks at a request's credentials.
     pub(crate) fn judge(&mut self, request: &Text) -> Judgement {
         let mut missing = Vec::new();

@@ -252,6 +252,11 @@ impl Gateway {
         }
     }
 
+    /// What the pages show.
+    pub(crate) fn pages(&self) -> Vec<Snapshot> {
+        self.pages.values().copied().collect()
+    }
+
     /// What the pages show when it dies. They may be as old as a walk is long.
     pub(crate) fn into_pages(self) -> Vec<Snapshot> {
         self.pages.into_values().collect()

@@ -55,6 +55,7 @@ struct Figures {
     refreshes: u64,
     expired: u64,
     skipped: u64,
+    taken_over: u64,
 }
 
 impl Figures {
@@ -71,6 +72,7 @@ impl Figures {
         self.pracks += duties.pracks;
         self.refreshes += audit.refreshes;
         self.expired += audit.expired;
+        self.taken_over += world.taken_over;
         let trunks = world.endpoint.trunk_figures(world.clock());
         self.skipped += trunks.iter().map(|trunk| trunk.skipped).sum::<u64>();
     }
@@ -86,6 +88,7 @@ impl Figures {
             && self.acts > 200
             && self.refused > 200
             && self.expired > 3
+            && self.taken_over > 10
             && patterns.iter().all(|count| *count > 50)
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use duogate_channel::command::{Command, PortChoice};
@@ -10,6 +11,7 @@ use duogate_channel::snapshot::Snapshot;
 use duogate_channel::time::{Instant, UnixTime};
 use duogate_signaling::clock::Now;
 use duogate_signaling::endpoint::{Endpoint, Output};
+use duogate_signaling::resource::note::Note;
 use duogate_signaling::resource::report::Report;
 
 use crate::acting::Acted;
@@ -46,6 +48,13 @@ pub(crate) struct World {
     pub(crate) now: Instant,
     pub(crate) schedule: Schedule,
     pub(crate) endpoint: Endpoint,
+    /// Which control plane that is.
+    pub(crate) reign: u32,
+    pub(crate) reign_began: Instant,
+    /// The last row of each resource that is not over, and the number of its last event.
+    pub(crate) journal: BTreeMap<Arc<str>, Note>,
+    /// Calls that a later control plane went on with.
+    pub(crate) taken_over: u64,
     pub(crate) gateway: Option<Gateway>,
     pub(crate) lives: u32,
     /// The life that the control plane believes it is attached to.
@@ -74,6 +83,11 @@ pub(crate) fn us() -> SocketAddr {
     SocketAddr::from((Ipv4Addr::new(10, 255, 0, 1), 5060))
 }
 
+fn clock(start: Instant, now: Instant) -> Now {
+    let passed = i64::try_from(now.since(start).as_millis()).expect("a short world");
+    Now { instant: now, unix: UnixTime::from_milliseconds(1_800_000_000_000 + passed) }
+}
+
 pub(crate) fn stranger() -> SocketAddr {
     SocketAddr::from((Ipv4Addr::new(203, 0, 113, 66), 4444))
 }
@@ -95,7 +109,11 @@ impl World {
             start,
             now: start,
             schedule: Schedule::default(),
-            endpoint: endpoint(seed, mutation, start),
+            endpoint: endpoint(seed, mutation, 0, clock(start, start)),
+            reign: 0,
+            reign_began: start,
+            journal: BTreeMap::new(),
+            taken_over: 0,
             gateway: None,
             lives: 0,
             attached: None,
@@ -169,9 +187,7 @@ impl World {
     }
 
     pub(crate) fn clock(&self) -> Now {
-        let passed = self.now.since(self.start).as_millis();
-        let passed = i64::try_from(passed).expect("a short world");
-        Now { instant: self.now, unix: UnixTime::from_milliseconds(1_800_000_000_000 + passed) }
+        clock(self.start, self.now)
     }
 
     /// Lets the world run until nothing is left to happen.
@@ -257,6 +273,9 @@ impl World {
                 Output::Media { command, .. } => self.send_command(command),
                 Output::Report(report) => {
                     self.tell(&format!("{} {} {:?}", report.res_id, report.seq, report.event));
+                    if let Some(note) = self.journal.get_mut(&report.res_id) {
+                        note.seq = report.seq;
+                    }
                     self.sent += 1;
                     let twentieth = self.sent.is_multiple_of(20);
                     match self.mutation {
@@ -269,7 +288,9 @@ impl World {
                     }
                 }
                 Output::Locate { query, question } => self.locate(query, &question),
-                Output::Note(_) | Output::Measured(_) => {}
+                Output::Note(note) if note.over => drop(self.journal.remove(&note.res_id)),
+                Output::Note(note) => drop(self.journal.insert(note.res_id.clone(), *note)),
+                Output::Measured(_) => {}
             }
         }
         Ok(())

@@ -35,6 +35,10 @@ impl World {
                 if self.attached == Some(life) {
                     self.tell(&format!("gateway: {event:?}"));
                     self.endpoint.media(self.clock(), Shard(0), event);
+                } else if self.orphaned(life) {
+                    // It keeps what nobody takes.
+                    let later = self.now + Duration::from_millis(1);
+                    self.schedule.at(later, Occurrence::Event { life, event });
                 }
             }
             Occurrence::Bound { life, socket } => {
@@ -58,7 +62,9 @@ impl World {
                     self.endpoint.media_furnished(self.clock());
                 }
             }
-            Occurrence::Located { query, places } => self.located(query, places),
+            Occurrence::Located { reign, query, places } => self.located(reign, query, places),
+            Occurrence::ControlDies { tries } => self.control_dies(tries),
+            Occurrence::ControlAttaches => self.control_attaches(),
             Occurrence::ServerDies { server } => self.server_dies(server),
             Occurrence::ServerReturns { server } => self.server_returns(server),
             Occurrence::ServerBusy { server, seconds } => self.server_busy(server, seconds),

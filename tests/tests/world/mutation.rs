@@ -54,10 +54,12 @@ pub(crate) enum Mutation {
     NoRest,
     /// A name leads to where it led long ago.
     StaleNames,
+    /// The next control plane knows nothing of the calls of the one before.
+    NoTakeover,
 }
 
 /// All of them.
-pub(crate) const MUTATIONS: [Mutation; 25] = [
+pub(crate) const MUTATIONS: [Mutation; 26] = [
     Mutation::NoBye,
     Mutation::NoAck,
     Mutation::NoCancel,
@@ -83,4 +85,5 @@ pub(crate) const MUTATIONS: [Mutation; 25] = [
     Mutation::NoRegister,
     Mutation::NoRest,
     Mutation::StaleNames,
+    Mutation::NoTakeover,
 ];

@@ -45,10 +45,14 @@ pub(crate) enum Occurrence {
     GatewayMissed,
     /// A new gateway attaches.
     GatewayReturns,
+    /// The control plane dies, if all that goes on are conversations, and the next one takes its place.
+    ControlDies { tries: u32 },
+    /// The next control plane attaches to the gateway that lives.
+    ControlAttaches,
     /// The gateway that is the `life`-th has been handed all sounds and files.
     Furnished { life: u32 },
     /// A host name has been looked up, for nothing or with these addresses.
-    Located { query: Query, places: Result<Vec<SocketAddr>, LocateFailure> },
+    Located { reign: u32, query: Query, places: Result<Vec<SocketAddr>, LocateFailure> },
     /// A server dies.
     ServerDies { server: usize },
     /// It comes back.

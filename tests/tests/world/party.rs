@@ -420,6 +420,11 @@ impl Party {
         let port = call.their_port?;
         (!call.over && !self.script.dead).then(|| (self.media(call.media), port))
     }
+
+    /// All who ask for credentials ask anew.
+    pub(crate) fn renew_guards(&mut self) {
+        self.calls.iter_mut().filter_map(|call| call.guard.as_mut()).for_each(Guard::renew);
+    }
 }
 
 impl Call {

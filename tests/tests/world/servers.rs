@@ -133,6 +133,11 @@ impl Servers {
     }
 
     /// Something has changed, or has just been looked at.
+    /// The registrar asks for credentials anew.
+    pub(crate) fn renew_registrar(&mut self) {
+        self.registrar.renew();
+    }
+
     fn note_truths(&mut self, now: Instant) {
         for trunk in ["keyed", "east", "west"] {
             let there = self.truth(trunk);
@@ -239,10 +244,18 @@ impl World {
             (Ok(_), Some(stale)) if self.mutation == Mutation::StaleNames => Ok(stale),
             (places, _) => places,
         };
-        self.schedule.at(when, Occurrence::Located { query, places });
+        self.schedule.at(when, Occurrence::Located { reign: self.reign, query, places });
     }
 
-    pub(crate) fn located(&mut self, query: Query, places: Result<Vec<SocketAddr>, LocateFailure>) {
+    pub(crate) fn located(
+        &mut self,
+        reign: u32,
+        query: Query,
+        places: Result<Vec<SocketAddr>, LocateFailure>,
+    ) {
+        if reign != self.reign {
+            return;
+        }
         let place = |address| Place { transport: Transport::Udp, address };
         let places = places.map(|places| places.into_iter().map(place).collect());
         self.endpoint.located(self.clock(), query, places);
@@ -344,7 +357,8 @@ impl World {
         for figures in self.endpoint.trunk_figures(self.clock()) {
             let Some(truth) = self.servers.truths.get(figures.name.as_str()) else { continue };
             let always = truth.since == self.servers.started;
-            let settled = self.now.since(truth.since) > SETTLED || (always && truth.there == Some(true));
+            let seen = truth.since.max(self.reign_began);
+            let settled = self.now.since(seen) > SETTLED || (always && truth.there == Some(true));
             if let Some(there) = truth.there.filter(|there| settled && *there != figures.up) {
                 return Err(format!(
                     "trunk {}: there since {:?}: {there}, {figures:?}",
@@ -353,7 +367,7 @@ impl World {
             }
         }
         let bound = self.servers.bound_until.is_some_and(|until| until > self.now);
-        if self.now.since(self.start) > SETTLED && !bound {
+        if self.now.since(self.reign_began) > SETTLED && !bound {
             return Err("the registration has lapsed".into());
         }
         Ok(())

@@ -200,6 +200,9 @@ fn the_gateway_dies_after_the_control_plane() {
     let res_id = scene.connect(&json!({"user_data": "u"}));
     take_over(&mut scene, 1.0);
     scene.duogate.kill_gateway();
+    for phone in &scene.phones {
+        phone.forgive("a new gateway leaves numbers out, for nobody knows whether they were sent");
+    }
     scene.duogate.start_gateway();
     scene.demand_sound();
     assert_eq!(scene.view(&res_id)["state"], "Connected");

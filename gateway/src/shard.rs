@@ -168,14 +168,15 @@ impl Shard {
         }
         let deadlines = [self.core.next_deadline(), self.ports.next_deadline(), self.stopping];
         let mut left = deadlines.into_iter().flatten().map(|deadline| deadline.since(now)).min();
-        if self.core.active_sessions() > 0 {
+        // A busy shard comes by within a millisecond anyway, and a wake-up of its own for what is not urgent costs much.
+        if self.core.active_sessions() > 0 && !self.busy {
             left = Some(left.unwrap_or(LONGEST_SLEEP).min(self.page.next_slice().since(now)));
         }
         let mut left = left.unwrap_or(LONGEST_SLEEP).min(LONGEST_SLEEP);
         if self.wall.is_full() {
             left = left.min(FULL_RING_RETRY);
         }
-        if self.core.tapped() > 0 {
+        if self.core.tapped() > 0 && !self.busy {
             left = left.min(self.next_drain.since(now));
         }
         if let Legacy::Ending(_) = self.legacy {

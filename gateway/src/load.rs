@@ -3,17 +3,15 @@
 //! A wake-up costs about as much as a packet. When packets are rare there is nothing to save by waiting for more of
 //! them, and each would be late for nothing; when they are many, one wake-up for a batch halves their cost.
 //!
-//! The worst packet comes just after the shard has looked. Packets are served in the order in which they came, but all
-//! of a batch are read before the first of them is sent, and reading is about a third of serving:
+//! The latency budget holds for the worst packet, which comes just after the shard has looked. Packets are served in the
+//! order in which they came, but all of a batch are read before the first of them is sent, and reading is about a third
+//! of serving:
 //!
 //! ```text
 //!   looks         looks again    has read all, sends the first
-//!     |--- gather + serving = T ---|-- u·T/3 --|        T (1 + u/6) = budget,  gather = T (1 - u)
+//!     |--- gather + serving = T ---|-- u·T/3 --|        T (1 + u/3) ≤ budget,  gather = T (1 - u)
 //! ```
-//! So it leaves after `T (1 + u/3)`, which is the budget and at most a seventh of it: longer batches are the cheaper
-//! ones, and what is promised is the budget and 100 µs.
-//!
-//! Here `u` is the share of the time in which the shard serves and does not wait. Near its capacity a shard cannot
+//! where `u` is the share of the time in which the shard serves and does not wait. Near its capacity a shard cannot
 //! keep that, and small batches would cost it the packets that large ones carry: then it gathers for the whole
 //! budget, until there is much less to do.
 
@@ -129,7 +127,7 @@ impl Load {
     }
 
     fn fitting(&self) -> Duration {
-        let (serving, waiting) = (WHOLE + self.utilization / 6, WHOLE - self.utilization);
+        let (serving, waiting) = (WHOLE + self.utilization / 3, WHOLE - self.utilization);
         let nanoseconds = self.budget.as_nanos() * u128::from(waiting) / u128::from(serving);
         let fitting = Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX));
         fitting.max(SHORTEST.min(self.budget))
@@ -196,7 +194,7 @@ mod tests {
     fn many_packets_are_gathered_for_as_long_as_the_budget_allows() {
         for (rate, utilization) in [(20_000, 0.1), (100_000, 0.5), (160_000, 0.8)] {
             let found = at(BUDGET, rate).as_secs_f64() * 1e6;
-            let right = 500.0 * (1.0 - utilization) / (1.0 + utilization / 6.0);
+            let right = 500.0 * (1.0 - utilization) / (1.0 + utilization / 3.0);
             assert!((found - right).abs() < 0.15 * right + 5.0, "{rate}/s: {found} µs, not {right} µs");
         }
     }

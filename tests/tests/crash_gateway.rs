@@ -164,10 +164,11 @@ fn a_recording_whose_name_was_taken_meanwhile_replaces_nothing_when_it_is_rescue
     let res_id = scene.connect(&json!({"record_file": "talk.wav"}));
     let part = scene.duogate.recording("talk.wav.part");
     until("some sound in the file", STEP, || octets(&part) > 8_000);
-    scene.duogate.kill_gateway();
-    scene.kill_control();
+    // Before the end of the gateway: a control plane that sees it may be quick enough to rescue the file itself.
     let path = scene.duogate.recording("talk.wav");
     std::fs::write(&path, "another's").expect("a file");
+    scene.duogate.kill_gateway();
+    scene.kill_control();
     scene.duogate.start_gateway();
     scene.restart_control();
     let story = scene.story(&res_id, 2);

@@ -46,10 +46,6 @@ const TURN: usize = 256;
 /// Writes and syncs that the ring takes at once; more of them wait for their turn.
 const WRITES: u32 = 1024;
 
-/// How far the recorder gives way to the shards where both want one core (nice(1)): a third of their weight. Blocks can
-/// wait a while ([`crate::tap`]); packets on the wire, and the rings of their copies, not so long.
-const COURTESY: i32 = 5;
-
 /// How long the recorder may write on when the gateway ends, after the seconds that the shards have waited for it
 /// (`FAREWELL` in the shard). Together they stay below the ten seconds after which systemd kills the gateway.
 pub const REST: Duration = Duration::from_secs(4);
@@ -113,8 +109,6 @@ pub fn finish(desk: &Desk, recorder: JoinHandle<io::Result<()>>, limit: Duration
 /// The system's, at start only.
 pub fn run(desk: &Arc<Desk>, encoders: u32) -> io::Result<()> {
     let bell = desk.bell.file()?;
-    // Of this thread, and of those that the kernel gives it to write with.
-    rustix::process::setpriority_process(None, COURTESY)?;
     let encoder = Encoder::start(encoders)?;
     tokio_uring::builder().entries(WRITES).start(async {
         let bell = File::from_std(bell.into());

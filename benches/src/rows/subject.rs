@@ -200,8 +200,7 @@ fn duogate(
         namespace: Some(namespace),
         addresses: addresses(count),
         last_port: last_port(count, addresses(count).len()),
-        // Below the polling thread's, which stands for a card's interrupt.
-        realtime_priority: if recorded { 10 } else { 0 },
+        realtime_priority: 0,
         // What records is to fit into one core with all that it needs: shard, recorder, and whoever writes for it.
         confined: recorded,
         path: if subject == Subject::Sockets { gateway::FastPath::Off } else { gateway::FastPath::Native },

@@ -62,6 +62,12 @@
 //! program looks at the first eight octets of sound, which lie in the cache line of the headers, all at once, and
 //! counts those that are not silent ([`FlowNumbers::loud`]). That is two nanoseconds of those above.
 //!
+//! Over a veth on that machine a packet takes 200 to 300 ns of the core at 2 million a second, most of them the kernel's:
+//! the ring, the call of the program, sending. A capacity there ends not where the program is busy but where the
+//! interface's 256 places are full: after 128 microseconds in which a system call of some other program, which a kernel
+//! without preemption does not interrupt, holds up the thread that polls. And to wake the thread at the other end takes a
+//! virtual machine ten microseconds: polling that is moderated by some tens of microseconds spares a third of the core.
+//!
 //! # What outlives the process
 //! With [`Settings::pin`], maps and links are pinned: pairs on the path talk on when the gateway dies, and the next
 //! [`FastPath::load`] adopts them and puts its own program in the place of the old one, without a packet between.

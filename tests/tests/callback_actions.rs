@@ -6,6 +6,7 @@ use duogate_phone::Step;
 use duogate_phone::phone::Phone;
 use duogate_phone::tone::{Sound, Tone};
 use duogate_tests::application::{Event, RpcError};
+use duogate_tests::duogate::Changes;
 use duogate_tests::patience::until;
 use duogate_tests::scene::{STEP, Scene, VOICES, answers, rings};
 use duogate_tests::story::Story;
@@ -237,7 +238,11 @@ fn what_runs_when_the_call_ends_ends_with_an_error_before_the_release() {
 
 #[test]
 fn a_control_plane_that_dies_leaves_no_action_without_its_end() {
-    let mut scene = scene();
+    // Where calls are taken over, a recording goes on; here they are ended.
+    let mut scene = with_prompts(Scene::with(
+        &Changes::none().with("media", "recovery_seconds = 0"),
+        [answers(0), answers(1)],
+    ));
     let res_id = scene.connect(&json!({}));
     act(&mut scene, &res_id, "play_start", &json!({"party": 1, "content": "one.wav", "repeat": -1}));
     act(&mut scene, &res_id, "receive_dtmf_start", &json!({"party": 2, "max_keys": 9}));

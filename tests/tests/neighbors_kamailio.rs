@@ -119,14 +119,16 @@ fn rfc3261_13_2_2_4_of_two_that_answer_at_once_the_second_gets_ack_and_bye() {
 }
 
 #[test]
-fn a_successor_ends_the_calls_of_a_dead_control_plane_with_credentials() {
+fn a_successor_goes_on_with_the_calls_of_a_dead_control_plane_and_ends_them_with_credentials() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let certificates = Certificates::write(folder.path());
     let kamailio = Kamailio::start(&Manner { one_time: true, ..Manner::default() }, None);
     let mut scene = Scene::with(&changes(&kamailio, Transport::Tcp, &certificates), [answers(0), answers(1)]);
-    let _ = scene.connect(&json!({}));
+    let res_id = scene.connect(&json!({}));
     scene.kill_control();
     scene.restart_control();
+    scene.demand_sound();
+    scene.application.resource("drop", &res_id).expect("dropped");
     for party in [0, 1] {
         scene.demand(party, &What::Ended);
     }

@@ -185,13 +185,13 @@ fn main() -> ExitCode {
 fn all() -> Vec<Row> {
     let relay = |pairs, rounds| Row::Relay { pairs, slice: 300, rounds, alone: false };
     vec![
-        relay(1000, 9),
+        relay(1000, 7),
         relay(250, 3),
         relay(500, 3),
-        relay(2000, 3),
+        relay(2000, 2),
         Row::Capacity { subjects: Vec::new(), rate: None, pairs: 0, seconds: 0 },
         Row::Growth { subjects: Vec::new() },
-        Row::Recorded { pairs: vec![500, 1000, 2000], seconds: 4 },
+        Row::Recorded { pairs: vec![1000, 2000], seconds: 4 },
         Row::Prompts { count: 1000, seconds: 3, repeats: 3 },
         Row::Prompts { count: 5000, seconds: 3, repeats: 3 },
         Row::Transcode { pairs: 20, seconds: 5 },
@@ -199,7 +199,6 @@ fn all() -> Vec<Row> {
         Row::Memory,
         Row::Instructions,
         Row::Setup { rate: 200, seconds: 60, talk: 5 },
-        Row::Setup { rate: 500, seconds: 20, talk: 5 },
         Row::Overload { admitted: 200, times: 10, seconds: 8 },
     ]
 }

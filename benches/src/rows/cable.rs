@@ -301,10 +301,16 @@ const fn delay_rate(subject: Subject) -> u64 {
     if subject.by_sockets() { 500 * PACKETS_OF_A_PAIR } else { 1000 * PACKETS_OF_A_PAIR }
 }
 
-/// The delay from the generator's stamp to the sink.
+/// The delay from the generator's stamp to the sink: of three flights, the one in the middle by its p99. A host that
+/// stands still for milliseconds spoils the tail of a flight, whoever forwards.
 fn delays(bench: &mut Bench, subject: Subject) -> io::Result<[u64; 3]> {
-    let flight = bench.fly(delay_rate(subject), Duration::from_secs(2))?;
-    Ok([0.5, 0.99, 0.999].map(|share| flight.delay(share)))
+    let mut flights = Vec::new();
+    for _ in 0..3 {
+        let flight = bench.fly(delay_rate(subject), Duration::from_secs(1))?;
+        flights.push([0.5, 0.99, 0.999].map(|share| flight.delay(share)));
+    }
+    flights.sort_by_key(|[_, p99, _]| *p99);
+    Ok(flights[1])
 }
 
 fn report(rounds: &[Vec<Capacity>], files: Option<Files>) -> Table {

@@ -13,8 +13,8 @@ use crate::table::{Table, median, thousands};
 pub const PAIRS: [u16; 4] = [100, 1000, 5000, 20_000];
 
 /// Measurements of each; their median counts.
-const TRIES: usize = 3;
-const TRY: Duration = Duration::from_millis(700);
+const TRIES: usize = 5;
+const TRY: Duration = Duration::from_millis(450);
 
 /// Packets a second: what sockets carry with ease, and what keeps an XDP program busy.
 const fn rate(subject: Subject) -> u64 {

@@ -48,12 +48,23 @@ pub(super) struct Hops {
     pub(super) bye: Option<Path>,
     /// A BYE is due as soon as its host is located.
     pub(super) bye_waits: bool,
+    /// The call was taken over from another process: its BYE may wait for its host.
+    pub(super) taken_over: bool,
 }
 
 impl Hops {
     pub(super) fn new(exits: Arc<[Local]>, widens: bool) -> Self {
         let (names, waiting) = (Vec::new(), VecDeque::new());
-        Self { exits, names, waiting, widens, again: MAX_AGAIN, bye: None, bye_waits: false }
+        Self {
+            exits,
+            names,
+            waiting,
+            widens,
+            again: MAX_AGAIN,
+            bye: None,
+            bye_waits: false,
+            taken_over: false,
+        }
     }
 
     fn known(&mut self, question: &Question) -> Option<&mut Known> {
@@ -169,7 +180,8 @@ impl Leg {
     /// Is the host of the chosen dialog still looked for? Then its BYE goes when that has ended, which it does in
     /// bounded time.
     pub(super) fn bye_has_to_wait(&mut self) -> bool {
-        let dialog = self.chosen.as_ref().map(|chosen| chosen.dialog.clone());
+        let chosen = self.chosen.as_ref().filter(|_| self.hops.taken_over);
+        let dialog = chosen.map(|chosen| chosen.dialog.clone());
         self.hops.bye_waits = dialog.is_some_and(|dialog| self.ask_for(&dialog));
         self.hops.bye_waits
     }

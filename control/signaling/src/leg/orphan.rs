@@ -94,6 +94,7 @@ impl Leg {
         let dialog = Dialog::with(remote_tag, remote_target, routes, (local_sequence, remote_sequence));
         leg.chosen = Some(Answer { dialog, ack_branch });
         leg.state = State::Confirmed;
+        leg.hops.taken_over = true;
         leg
     }
 }

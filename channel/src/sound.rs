@@ -100,6 +100,28 @@ pub enum RecordFormat {
     Opus,
 }
 
+impl RecordFormat {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Alaw, Self::Ulaw, Self::Pcm16, Self::Opus];
+
+    /// Its name in requests and records.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Alaw => "alaw",
+            Self::Ulaw => "ulaw",
+            Self::Pcm16 => "pcm16",
+            Self::Opus => "opus",
+        }
+    }
+
+    /// The format of a name, spelled as it is.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| format.name() == name)
+    }
+}
+
 /// What a recording makes of the time in which a party holds the other.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
 pub enum RecordHold {
@@ -110,6 +132,26 @@ pub enum RecordHold {
     Pause,
 }
 
+impl RecordHold {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Silence, Self::Pause];
+
+    /// Its name in records, as the configuration spells it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Silence => "silence",
+            Self::Pause => "pause",
+        }
+    }
+
+    /// The one of a name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|hold| hold.name() == name)
+    }
+}
+
 /// How the parties share the channels of a recording.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum RecordChannels {
@@ -117,4 +159,33 @@ pub enum RecordChannels {
     Mixed,
     /// Party 1 left, party 2 right.
     Separate,
+}
+
+impl RecordChannels {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Mixed, Self::Separate];
+
+    /// Its name in records.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Mixed => "mixed",
+            Self::Separate => "separate",
+        }
+    }
+
+    /// The one of a name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|channels| channels.name() == name)
+    }
+
+    /// How many channels the file has.
+    #[must_use]
+    pub const fn count(self) -> u8 {
+        match self {
+            Self::Mixed => 1,
+            Self::Separate => 2,
+        }
+    }
 }

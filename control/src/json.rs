@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use duogate_channel::identity::{LocalPort, Party};
-use duogate_channel::sound::{Codec, RecordChannels, RecordFormat};
+use duogate_channel::sound::Codec;
 use duogate_channel::time::UnixTime;
 use duogate_signaling::resource::action::{ActionNote, Actions};
 use duogate_signaling::resource::note::{LegNote, Note};
@@ -204,16 +204,8 @@ pub(crate) fn manifest(res_id: &str, path: &str, result: &RecordResult) -> Value
         "end_time": time(result.end_time),
         "duration_seconds": length(result.duration),
         "bytes": result.bytes,
-        "format": match result.format {
-            RecordFormat::Alaw => "alaw",
-            RecordFormat::Ulaw => "ulaw",
-            RecordFormat::Pcm16 => "pcm16",
-            RecordFormat::Opus => "opus",
-        },
-        "channels": match result.channels {
-            RecordChannels::Mixed => 1,
-            RecordChannels::Separate => 2,
-        },
+        "format": result.format.name(),
+        "channels": result.channels.count(),
         "lost_packets": result.lost_packets,
         "parties": [party(0), party(1)],
         "error": failure(result.error),

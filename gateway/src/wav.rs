@@ -86,10 +86,7 @@ impl Layout {
     }
 
     const fn channel_count(self) -> u16 {
-        match self.channels {
-            RecordChannels::Mixed => 1,
-            RecordChannels::Separate => 2,
-        }
+        self.channels.count() as u16
     }
 }
 

@@ -17,50 +17,64 @@ use serde_json::{Value, json};
 
 use crate::store::rows::OpenResource;
 
-/// Names of what a recording may be, as the configuration spells them.
-const FORMATS: [(RecordFormat, &str); 4] = [
-    (RecordFormat::Alaw, "alaw"),
-    (RecordFormat::Ulaw, "ulaw"),
-    (RecordFormat::Pcm16, "pcm16"),
-    (RecordFormat::Opus, "opus"),
-];
-const CHANNELS: [(RecordChannels, &str); 2] =
-    [(RecordChannels::Mixed, "mixed"), (RecordChannels::Separate, "separate")];
-const HOLDS: [(RecordHold, &str); 2] = [(RecordHold::Silence, "silence"), (RecordHold::Pause, "pause")];
-const METHODS: [Method; 4] = [Method::Play, Method::Record, Method::SendDtmf, Method::ReceiveDtmf];
-
-fn name<T: PartialEq>(names: &[(T, &'static str)], value: &T) -> &'static str {
-    names.iter().find(|(known, _)| known == value).map_or("", |(_, name)| name)
+/// What a recording of either kind has.
+struct Running<'a> {
+    recording: Recording,
+    begin_time: UnixTime,
+    file: &'a str,
+    format: RecordFormat,
+    channels: RecordChannels,
+    hold: RecordHold,
 }
 
-fn named<T: Copy>(names: &[(T, &'static str)], value: &Value) -> Option<T> {
-    names.iter().find(|(_, name)| value == name).map(|(known, _)| *known)
+impl<'a> Running<'a> {
+    const fn new(
+        recording: Recording,
+        begin_time: UnixTime,
+        file: &'a str,
+        format: RecordFormat,
+        channels: RecordChannels,
+        hold: RecordHold,
+    ) -> Self {
+        Self { recording, begin_time, file, format, channels, hold }
+    }
+
+    fn said(self) -> Value {
+        json!({
+            "recording": self.recording.0,
+            "begin_time": self.begin_time.milliseconds(),
+            "file": self.file,
+            "format": self.format.name(),
+            "channels": self.channels.name(),
+            "hold": self.hold.name(),
+        })
+    }
+
+    fn of(value: &'a Value) -> Option<Self> {
+        Some(Self {
+            recording: Recording(number(&value["recording"])?),
+            begin_time: milliseconds(&value["begin_time"])?,
+            file: value["file"].as_str()?,
+            format: RecordFormat::from_name(value["format"].as_str()?)?,
+            channels: RecordChannels::from_name(value["channels"].as_str()?)?,
+            hold: RecordHold::from_name(value["hold"].as_str()?)?,
+        })
+    }
 }
 
 /// The live part of a note.
 pub(super) fn said(live: &Live) -> Value {
     let record = live.record.as_ref().map(|RecordNote { recording, begin_time, plan }| {
-        json!({
-            "recording": recording.0,
-            "begin_time": begin_time.milliseconds(),
-            "file": plan.file,
-            "format": name(&FORMATS, &plan.format),
-            "channels": name(&CHANNELS, &plan.channels),
-            "hold": name(&HOLDS, &plan.hold),
-        })
+        let RecordPlan { file, mode: _, format, channels, hold } = plan;
+        Running::new(*recording, *begin_time, file, *format, *channels, *hold).said()
     });
     let demand = live.demand.as_ref().map(|DemandNote { recording, begin_time, order, stopping }| {
-        json!({
-            "recording": recording.0,
-            "begin_time": begin_time.milliseconds(),
-            "file": order.file,
-            "format": name(&FORMATS, &order.format),
-            "channels": name(&CHANNELS, &order.channels),
-            "hold": name(&HOLDS, &order.hold),
-            "max_milliseconds": order.max.map(|max| u64::try_from(max.as_millis()).unwrap_or(u64::MAX)),
-            "finish_keys": order.finish_keys.text(),
-            "stopping": stopping,
-        })
+        let RecordOrder { file, max, format, channels, hold, finish_keys } = order;
+        let mut said = Running::new(*recording, *begin_time, file, *format, *channels, *hold).said();
+        said["max_milliseconds"] = json!(max.map(|max| u64::try_from(max.as_millis()).unwrap_or(u64::MAX)));
+        said["finish_keys"] = finish_keys.text().into();
+        said["stopping"] = json!(stopping);
+        said
     });
     let parties: Vec<Value> = live.parties.iter().map(party).collect();
     json!({"parties": parties, "record": record, "demand": demand, "last_action": live.last_action})
@@ -206,40 +220,30 @@ fn party_of(party: &Value) -> Option<PartyNote> {
 }
 
 fn record_of(record: &Value) -> Option<RecordNote> {
-    Some(RecordNote {
-        recording: Recording(number(&record["recording"])?),
-        begin_time: milliseconds(&record["begin_time"])?,
-        plan: RecordPlan {
-            file: text(&record["file"])?,
-            // It runs: when it was to begin no longer matters.
-            mode: RecordMode::FromConnected,
-            format: named(&FORMATS, &record["format"])?,
-            channels: named(&CHANNELS, &record["channels"])?,
-            hold: named(&HOLDS, &record["hold"])?,
-        },
-    })
+    let Running { recording, begin_time, file, format, channels, hold } = Running::of(record)?;
+    // It runs: when it was to begin no longer matters.
+    let mode = RecordMode::FromConnected;
+    let plan = RecordPlan { file: file.to_owned(), mode, format, channels, hold };
+    Some(RecordNote { recording, begin_time, plan })
 }
 
 fn demand_of(demand: &Value) -> Option<DemandNote> {
-    Some(DemandNote {
-        recording: Recording(number(&demand["recording"])?),
-        begin_time: milliseconds(&demand["begin_time"])?,
-        order: RecordOrder {
-            file: text(&demand["file"])?,
-            max: maybe(&demand["max_milliseconds"], Value::as_u64)?.map(Duration::from_millis),
-            format: named(&FORMATS, &demand["format"])?,
-            channels: named(&CHANNELS, &demand["channels"])?,
-            hold: named(&HOLDS, &demand["hold"])?,
-            finish_keys: KeySet::from_text(demand["finish_keys"].as_str()?)?,
-        },
-        stopping: demand["stopping"].as_bool()?,
-    })
+    let Running { recording, begin_time, file, format, channels, hold } = Running::of(demand)?;
+    let order = RecordOrder {
+        file: file.to_owned(),
+        max: maybe(&demand["max_milliseconds"], Value::as_u64)?.map(Duration::from_millis),
+        format,
+        channels,
+        hold,
+        finish_keys: KeySet::from_text(demand["finish_keys"].as_str()?)?,
+    };
+    Some(DemandNote { recording, begin_time, order, stopping: demand["stopping"].as_bool()? })
 }
 
 fn action_of(action: &Value) -> Option<ActionNote> {
     let party = |number: &Value| Party::BOTH.into_iter().find(|party| number == party.number());
     Some(ActionNote {
-        method: METHODS.into_iter().find(|method| action["action"] == method.name())?,
+        method: Method::ALL.into_iter().find(|method| action["action"] == method.name())?,
         party: maybe(&action["party"], party)?,
         begin_time: seconds(&action["begin_time"])?,
         detail: text(&action["detail"])?,

@@ -86,6 +86,9 @@ pub enum Method {
 }
 
 impl Method {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Play, Self::Record, Self::SendDtmf, Self::ReceiveDtmf];
+
     /// As `get` and the refusals name the action.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -80,16 +80,9 @@ fn format_and_channels(
     format: Option<&str>,
     channels: Option<i64>,
 ) -> Result<(RecordFormat, RecordChannels), ApiError> {
-    let format = match format {
-        None | Some("alaw") => RecordFormat::Alaw,
-        Some("ulaw") => RecordFormat::Ulaw,
-        Some("pcm16") => RecordFormat::Pcm16,
-        Some("opus") => RecordFormat::Opus,
-        Some(_) => {
-            let what = "is not \"alaw\", \"ulaw\", \"pcm16\" or \"opus\"";
-            return Err(ApiError::invalid("record_format", what));
-        }
-    };
+    let what = "is not \"alaw\", \"ulaw\", \"pcm16\" or \"opus\"";
+    let format = format.map_or(Some(RecordFormat::Alaw), RecordFormat::from_name);
+    let format = format.ok_or_else(|| ApiError::invalid("record_format", what))?;
     let channels = match fields::within("record_channels", channels, 1..=2, 2)? {
         1 => RecordChannels::Mixed,
         _ => RecordChannels::Separate,

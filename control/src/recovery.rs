@@ -3,7 +3,7 @@
 //! files of recordings.
 
 use std::collections::{HashMap, HashSet};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,22 @@ use crate::{clock, json};
 
 /// What became of a recording that broke off.
 type Rescued = HashMap<PathBuf, Option<Length>>;
+
+/// What resources are ended with.
+#[derive(Clone, Copy)]
+struct Means<'a> {
+    recordings: &'a Recordings,
+    rescued: &'a Rescued,
+    /// Unix milliseconds.
+    now: i64,
+}
+
+impl Means<'_> {
+    /// What there is of a recording; none: nothing.
+    fn kept(&self, recording: &RecordingRow) -> Option<Length> {
+        self.rescued.get(Path::new(&recording.path)).copied().flatten()
+    }
+}
 
 /// The SIP status of a call that a dead process left: 500.
 pub(crate) const CAUSE: u16 = 500;
@@ -134,7 +150,9 @@ impl Estate {
         }
         let (recorded, others): (Vec<_>, Vec<_>) =
             open.into_iter().partition(|resource| !resource.recordings.is_empty());
-        release(&store, others, &Rescued::new(), clock::unix_milliseconds(), &recordings);
+        let none = Rescued::new();
+        let means = |rescued| Means { recordings: &recordings, rescued, now: clock::unix_milliseconds() };
+        release(&store, others, means(&none));
         if recorded.is_empty() && files.is_empty() {
             return;
         }
@@ -146,7 +164,7 @@ impl Estate {
         let rescued = tokio::task::spawn_blocking(move || rescue(&folder, files, owed)).await;
         // It does not panic; if it did, the events would still be owed.
         let rescued = rescued.unwrap_or_default();
-        release(&store, recorded, &rescued, clock::unix_milliseconds(), &recordings);
+        release(&store, recorded, means(&rescued));
     }
 }
 
@@ -181,17 +199,17 @@ fn rescue(recordings: &Recordings, files: Vec<PathBuf>, owed: Vec<PathBuf>) -> R
 }
 
 /// Releases what was left open, each resource with its events in one job.
-fn release(store: &Store, open: Vec<OpenResource>, rescued: &Rescued, now: i64, recordings: &Recordings) {
+fn release(store: &Store, open: Vec<OpenResource>, means: Means<'_>) {
     for resource in open {
         let lines: Vec<Value> =
-            resource.recordings.iter().map(|recording| line(&resource, recording, rescued, now)).collect();
-        let job = Job::keep(changes(resource, rescued, now));
+            resource.recordings.iter().map(|recording| line(&resource, recording, means)).collect();
+        let job = Job::keep(changes(resource, means));
         if store.submit(job).is_err() {
             // The row is still open: the next start tries again.
             tracing::error!("the store has no room to end what was left open");
             return;
         }
-        lines.iter().for_each(|line| recordings.list(line));
+        lines.iter().for_each(|line| means.recordings.list(line));
     }
 }
 
@@ -227,7 +245,8 @@ fn failure() -> Value {
     json!({"code": CAUSE, "reason": "interrupted"})
 }
 
-fn changes(resource: OpenResource, rescued: &Rescued, now: i64) -> Vec<Change> {
+fn changes(resource: OpenResource, means: Means<'_>) -> Vec<Change> {
+    let now = means.now;
     let (view, note) = (resource.view.clone(), resource.note.clone());
     let mut ending = Ending { resource: &resource, now, seq: resource.last_seq, changes: Vec::new() };
     for (index, name) in ["on_dial1_completed", "on_dial2_completed"].iter().enumerate() {
@@ -245,7 +264,7 @@ fn changes(resource: OpenResource, rescued: &Rescued, now: i64) -> Vec<Change> {
         ending.event("ext.duo_callback.on_released", released(&view, now));
     }
     for recording in &resource.recordings {
-        let params = recorded(&resource, recording, rescued, now);
+        let params = recorded(&resource, recording, means);
         ending.event("ext.duo_callback.on_record_completed", params);
         let completed = RecordingRow { completed: Some(now), ..recording.clone() };
         ending.changes.push(Change::Recording(Box::new(completed)));
@@ -331,8 +350,9 @@ fn acted(action: &Value, now: i64) -> Option<(&'static str, Value)> {
 }
 
 /// The path of a recording as the application gave it, and since when it ran, where the journal has that.
-fn given(resource: &OpenResource, recording: &RecordingRow) -> (Value, Value) {
-    let is_its = |given: &Value| given.as_str().is_some_and(|given| is_beneath_root(given, &recording.path));
+fn given(resource: &OpenResource, recording: &RecordingRow, recordings: &Recordings) -> (Value, Value) {
+    let path = Path::new(&recording.path);
+    let is_its = |given: &Value| given.as_str().is_some_and(|given| recordings.is_same(given, path));
     if is_its(&resource.view["record_file"]) {
         return (resource.view["record_file"].clone(), Value::Null);
     }
@@ -343,23 +363,15 @@ fn given(resource: &OpenResource, recording: &RecordingRow) -> (Value, Value) {
     }
 }
 
-/// Whether a path as the application gave it, absolute or relative, is this one beneath the recording root.
-fn is_beneath_root(given: &str, path: &str) -> bool {
-    // `x/a.wav` is not `a.wav`, but `./a.wav` is.
-    let given = Path::new(given);
-    let relative: PathBuf = given.components().filter(|part| *part != Component::CurDir).collect();
-    if given.is_absolute() { relative.ends_with(path) } else { relative == Path::new(path) }
-}
-
-fn recorded(resource: &OpenResource, recording: &RecordingRow, rescued: &Rescued, now: i64) -> Value {
-    let kept = rescued.get(&PathBuf::from(&recording.path)).copied().flatten();
+fn recorded(resource: &OpenResource, recording: &RecordingRow, means: Means<'_>) -> Value {
+    let kept = means.kept(recording);
     let (duration, bytes) = kept.map_or((0.0, 0), |kept| (kept.duration.as_secs_f64(), kept.bytes));
-    let (record_file, begin_time) = given(resource, recording);
+    let (record_file, begin_time) = given(resource, recording, means.recordings);
     json!({
         "error": failure(),
         "record_file": record_file,
         "begin_time": begin_time,
-        "end_time": json::seconds(now),
+        "end_time": json::seconds(means.now),
         "duration_seconds": (duration * 1_000.0).round() / 1_000.0,
         "bytes": bytes,
         // Only the gateway that died knew.
@@ -368,9 +380,9 @@ fn recorded(resource: &OpenResource, recording: &RecordingRow, rescued: &Rescued
 }
 
 /// The line of a recording in the manifest, with what the journal and the file tell of it.
-fn line(resource: &OpenResource, recording: &RecordingRow, rescued: &Rescued, now: i64) -> Value {
-    let told = recorded(resource, recording, rescued, now);
-    let kept = rescued.get(&PathBuf::from(&recording.path)).copied().flatten();
+fn line(resource: &OpenResource, recording: &RecordingRow, means: Means<'_>) -> Value {
+    let told = recorded(resource, recording, means);
+    let kept = means.kept(recording);
     let party = |index: usize| {
         json!({
             "party": index + 1,
@@ -387,7 +399,7 @@ fn line(resource: &OpenResource, recording: &RecordingRow, rescued: &Rescued, no
         "end_time": told["end_time"],
         "duration_seconds": told["duration_seconds"],
         "bytes": told["bytes"],
-        "format": kept.map(|kept| kept.format),
+        "format": kept.map(|kept| kept.format.name()),
         "channels": kept.map(|kept| kept.channels),
         "lost_packets": null,
         "parties": [party(0), party(1)],

@@ -1,6 +1,7 @@
 //! The operators' interface under `/v1`.
 
 use std::collections::HashMap;
+use std::path::Path as FilePath;
 use std::sync::Arc;
 
 use axum::Extension;
@@ -82,9 +83,9 @@ pub(super) async fn recording(
 ) -> Outcome {
     allow(&who, &[Right::Read])?;
     let file = known(query, &["file"])?.remove("file");
-    let root = interface.recordings.path();
-    // As it was given, beneath the root or from the root of all.
-    let is_wanted = |path: &str| file.as_ref().is_none_or(|file| root.join(path) == root.join(file));
+    let recordings = &interface.recordings;
+    let is_wanted =
+        |path: &str| file.as_ref().is_none_or(|file| recordings.is_same(file, FilePath::new(path)));
     let rows = interface.reader.recordings(named(path)?).await?;
     let row = rows.into_iter().find(|row| row.completed.is_some() && is_wanted(&row.path));
     let row = row.ok_or_else(|| Failure::not_found("no recording of that resource"))?;

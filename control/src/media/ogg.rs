@@ -7,6 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
 use duogate_channel::ogg::{CHECKSUM, END, HEADER, checksum};
+use duogate_channel::sound::RecordFormat;
 
 use super::wav::Length;
 
@@ -65,7 +66,7 @@ pub(crate) fn repair(file: &File) -> io::Result<Option<Length>> {
     Ok(Some(Length {
         duration: Duration::from_nanos(samples.saturating_mul(1_000_000_000) / RATE),
         bytes: end,
-        format: "opus",
+        format: RecordFormat::Opus,
         channels: head.channels.into(),
     }))
 }
@@ -180,7 +181,7 @@ mod tests {
                 length.duration,
                 Duration::from_millis(seconds * 1_000) - Duration::from_micros(6_500)
             );
-            assert_eq!((length.format, length.channels), ("opus", 2));
+            assert_eq!((length.format, length.channels), (RecordFormat::Opus, 2));
             assert!(!is_open(&file).unwrap());
             assert_eq!(repair(&file).unwrap(), Some(length), "once more changes nothing");
         }

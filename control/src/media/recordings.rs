@@ -55,6 +55,12 @@ impl Recordings {
         self.root.path()
     }
 
+    /// Whether a path as the application gives it, beneath the root or from the root of all, is the one that a
+    /// recording was claimed by.
+    pub(crate) fn is_same(&self, given: &str, claimed: &Path) -> bool {
+        self.root.relative(given).is_ok_and(|path| path == claimed)
+    }
+
     /// Adds a line to the manifest, soon.
     pub(crate) fn list(&self, line: &Value) {
         self.manifest.add(line);
@@ -234,6 +240,38 @@ mod tests {
         assert!(folder.path().read_dir().unwrap().count() == 1, "only the root itself");
         let inside = recordings.path().join("inside.wav");
         assert!(recordings.claim(inside.to_str().unwrap()).is_ok(), "absolute, but beneath the root");
+    }
+
+    #[test]
+    fn a_recording_is_known_by_its_whole_path() {
+        let (folder, recordings) = recordings();
+        let within = |name: &str| recordings.path().join(name).display().to_string();
+        symlink(recordings.path(), folder.path().join("link")).unwrap();
+        let linked = folder.path().join("link/a.wav").display().to_string();
+        let (short, long) = (Path::new("a.wav"), Path::new("x/a.wav"));
+        for (given, claimed) in [
+            ("a.wav", short),
+            ("./x/./a.wav", long),
+            ("x//a.wav", long),
+            (&within("a.wav"), short),
+            (&within("./x/a.wav"), long),
+        ] {
+            assert!(recordings.is_same(given, claimed), "{given}");
+        }
+        for (given, claimed) in [
+            ("", short),
+            ("ba.wav", short),
+            ("x/a.wav", short),
+            ("a.wav", long),
+            ("x/../a.wav", short),
+            ("/a.wav", short),
+            (&within("x/a.wav"), short),
+            (&within("../root/a.wav"), short),
+            (&linked, short),
+        ] {
+            assert!(!recordings.is_same(given, claimed), "{given}");
+        }
+        assert_eq!(recordings.claim("./x/./a.wav").unwrap().path, long, "as it is claimed");
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
+use duogate_channel::sound::RecordFormat;
+
 /// What a repaired file holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Length {
@@ -12,8 +14,8 @@ pub(crate) struct Length {
     pub(crate) duration: Duration,
     /// Its size.
     pub(crate) bytes: u64,
-    /// How its samples are stored, as `record_format` names it.
-    pub(crate) format: &'static str,
+    /// How its samples are stored.
+    pub(crate) format: RecordFormat,
     /// How many channels it has.
     pub(crate) channels: u64,
 }
@@ -116,7 +118,7 @@ struct Layout {
     block: u64,
     rate: u64,
     fact: Option<usize>,
-    format: &'static str,
+    format: RecordFormat,
     channels: u64,
 }
 
@@ -130,9 +132,9 @@ impl Layout {
         let block = u64::from(u16::from_le_bytes(at(BLOCK, 2)?.try_into().ok()?));
         let rate = u64::from(u32::from_le_bytes(at(RATE, 4)?.try_into().ok()?));
         let (length, fact, format, sample) = match tag {
-            1 => (44, None, "pcm16", 2),
-            6 => (58, Some(46), "alaw", 1),
-            7 => (58, Some(46), "ulaw", 1),
+            1 => (44, None, RecordFormat::Pcm16, 2),
+            6 => (58, Some(46), RecordFormat::Alaw, 1),
+            7 => (58, Some(46), RecordFormat::Ulaw, 1),
             _ => return None,
         };
         let is_ours = at(length - 8, 4)? == b"data" && (1..=8).contains(&block) && rate > 0;
@@ -215,7 +217,12 @@ mod tests {
         let length = repair(&mut file).unwrap().unwrap();
         assert_eq!(
             length,
-            Length { duration: Duration::from_millis(500), bytes: 16_044, format: "pcm16", channels: 2 }
+            Length {
+                duration: Duration::from_millis(500),
+                bytes: 16_044,
+                format: RecordFormat::Pcm16,
+                channels: 2
+            }
         );
         assert_eq!(reread(&mut file).duration(), 4_000);
     }

@@ -1,9 +1,9 @@
 //! What outlives the process: resources, events not yet delivered, call detail records, request ids,
 //! recordings.
 //!
-//! Three threads: one writes, one answers what is answered at once, one what may take its time. The writer takes what has gathered while the disk was busy with the
-//! commit before, and commits it as one; when nothing waits, a change is committed at once. Callers never
-//! wait for the disk: a job carries what is to be done when it is durable.
+//! Three threads: one writes, one answers what is answered at once, one what may take its time. The writer takes what
+//! has gathered while the disk was busy with the commit before, and commits it as one; when nothing waits, a change is
+//! committed at once. Callers never wait for the disk: a job carries what is to be done when it is durable.
 
 mod folding;
 mod queue;

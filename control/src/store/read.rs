@@ -47,17 +47,8 @@ impl super::Reader {
         limit: u32,
     ) -> super::Answer<Vec<StoredCdr>> {
         let after = cursor.filter(|place| place.end_time >= since);
-        let CdrPlace { end_time, id } = after.unwrap_or(CdrPlace { end_time: since, id: 0 });
-        self.ask_at_length(move |connection| {
-            connection
-                .prepare_cached(CDRS)?
-                .query_map(params![end_time, id, until, limit], |row| {
-                    let place = CdrPlace { end_time: row.get(0)?, id: row.get(1)? };
-                    Ok(StoredCdr { place, body: json(row, 2)? })
-                })?
-                .collect()
-        })
-        .await
+        let after = after.unwrap_or(CdrPlace { end_time: since, id: 0 });
+        self.ask_at_length(move |connection| cdrs(connection, after, until, limit)).await
     }
 
     /// A request that was answered before.
@@ -183,6 +174,21 @@ pub(super) fn open_resources(connection: &Connection) -> rusqlite::Result<Vec<Op
     rows.collect()
 }
 
+fn cdrs(
+    connection: &Connection,
+    after: CdrPlace,
+    until: i64,
+    limit: u32,
+) -> rusqlite::Result<Vec<StoredCdr>> {
+    connection
+        .prepare_cached(CDRS)?
+        .query_map(params![after.end_time, after.id, until, limit], |row| {
+            let place = CdrPlace { end_time: row.get(0)?, id: row.get(1)? };
+            Ok(StoredCdr { place, body: json(row, 2)? })
+        })?
+        .collect()
+}
+
 fn event(row: &Row<'_>) -> rusqlite::Result<EventRow> {
     let seq: i64 = row.get(2)?;
     Ok(EventRow {
@@ -231,18 +237,12 @@ mod tests {
                 .unwrap();
         }
         let mut found = Vec::new();
-        let (mut end_time, mut id) = (20, 0);
+        let mut after = CdrPlace { end_time: 20, id: 0 };
         loop {
-            let page: Vec<(i64, i64)> = connection
-                .prepare(CDRS)
-                .unwrap()
-                .query_map(params![end_time, id, 40, 2], |row| Ok((row.get(0)?, row.get(1)?)))
-                .unwrap()
-                .map(Result::unwrap)
-                .collect();
+            let page = cdrs(&connection, after, 40, 2).unwrap();
             let Some(last) = page.last() else { break };
-            (end_time, id) = *last;
-            found.extend(page);
+            after = last.place;
+            found.extend(page.iter().map(|cdr| (cdr.place.end_time, cdr.place.id)));
         }
         assert_eq!(found, [(20, 3), (20, 4), (20, 5), (30, 1)]);
     }

@@ -20,6 +20,7 @@ mod settings;
 mod store;
 mod supervisor;
 mod switchboard;
+mod turns;
 mod webhooks;
 
 use std::io::IsTerminal;

@@ -12,6 +12,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
 
 use super::NetworkError;
+use crate::turns::Turns;
 
 /// Receive buffer: a burst of 4,000 messages of 1 kB that comes while a batch is being worked on. The kernel
 /// grants at most `net.core.rmem_max`, which `duogate doctor` looks at.
@@ -32,8 +33,7 @@ pub(super) struct Datagrams {
     sockets: Vec<(Listener, UdpSocket)>,
     buffer: Box<[u8]>,
     refused: IntCounter,
-    /// Where the next look begins: behind the socket that was read last, so that a busy one does not starve others.
-    next: usize,
+    turns: Turns,
 }
 
 impl Datagrams {
@@ -48,21 +48,20 @@ impl Datagrams {
             socket.map(|socket| (listener, socket))
         });
         let sockets = sockets.collect::<Result<_, _>>()?;
-        Ok(Self { sockets, buffer: vec![0; LONGEST_DATAGRAM].into_boxed_slice(), refused, next: 0 })
+        Ok(Self {
+            sockets,
+            buffer: vec![0; LONGEST_DATAGRAM].into_boxed_slice(),
+            refused,
+            turns: Turns::default(),
+        })
     }
 
     /// Waits until a socket has something. Safe to be dropped and called again.
     pub(super) async fn readable(&self) -> usize {
         poll_fn(|context| {
-            for step in 0..self.sockets.len() {
-                let index = (self.next + step) % self.sockets.len();
-                if let Some((_, socket)) = self.sockets.get(index)
-                    && socket.poll_recv_ready(context).is_ready()
-                {
-                    return Poll::Ready(index);
-                }
-            }
-            Poll::Pending
+            let mut turns = self.turns.of(self.sockets.len());
+            let ready = turns.find(|index| self.sockets[*index].1.poll_recv_ready(context).is_ready());
+            ready.map_or(Poll::Pending, Poll::Ready)
         })
         .await
     }
@@ -70,7 +69,7 @@ impl Datagrams {
     /// Takes one datagram from a socket, if there is one.
     pub(super) fn receive(&mut self, index: usize) -> Option<(Listener, SocketAddr, &[u8])> {
         let (listener, socket) = self.sockets.get(index)?;
-        self.next = index + 1;
+        self.turns.served(index);
         loop {
             match socket.try_recv_from(&mut self.buffer) {
                 Ok((length, source)) => {

@@ -17,6 +17,8 @@ use duogate_channel::snapshot::Snapshot;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+use crate::turns::Turns;
+
 /// Events taken from one shard before all else has its turn again.
 pub(crate) const BATCH: usize = 256;
 
@@ -58,8 +60,7 @@ pub(crate) enum Sent {
 #[derive(Debug, Default)]
 pub(crate) struct Gateway {
     shards: Vec<ShardLink>,
-    /// Where the next look begins: behind the shard that was heard last, so that a busy one does not starve others.
-    next: usize,
+    turns: Turns,
 }
 
 impl Gateway {
@@ -75,7 +76,7 @@ impl Gateway {
             let bell = AsyncFd::with_interest(bell, Interest::READABLE)?;
             shards.push(ShardLink { side, bell, asleep: false, backlog: VecDeque::new() });
         }
-        Ok(Self { shards, next: 0 })
+        Ok(Self { shards, turns: Turns::default() })
     }
 
     /// Is no gateway attached, or none of use?
@@ -151,8 +152,7 @@ impl Gateway {
     /// Waits until a shard has something to say. Safe to be dropped and called again; for ever while there
     /// is no gateway.
     pub(crate) async fn ready(&mut self) -> Result<usize, Poisoned> {
-        for step in 0..self.shards.len() {
-            let index = (self.next + step) % self.shards.len();
+        for index in self.turns.of(self.shards.len()) {
             let link = &mut self.shards[index];
             if !link.asleep {
                 if !link.side.events.prepare_sleep()? {
@@ -161,10 +161,9 @@ impl Gateway {
                 link.asleep = true;
             }
         }
-        let (shards, next) = (&mut self.shards, self.next);
+        let (shards, turns) = (&mut self.shards, self.turns);
         let index = poll_fn(|context| {
-            for step in 0..shards.len() {
-                let index = (next + step) % shards.len();
+            for index in turns.of(shards.len()) {
                 if let Poll::Ready(Ok(mut guard)) = shards[index].bell.poll_read_ready(context) {
                     guard.get_inner().0.drain();
                     guard.clear_ready();
@@ -180,7 +179,7 @@ impl Gateway {
     /// Takes up to [`BATCH`] events of a shard.
     pub(crate) fn take(&mut self, index: usize, into: &mut Vec<Event>) -> Result<(), Poisoned> {
         let Some(link) = self.shards.get_mut(index) else { return Ok(()) };
-        self.next = index + 1;
+        self.turns.served(index);
         link.side.events.wake();
         link.asleep = false;
         while into.len() < BATCH {

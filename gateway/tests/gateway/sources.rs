@@ -77,7 +77,7 @@ fn garbage_on_a_port_harms_nobody() {
 
 #[test]
 fn a_far_end_that_answers_with_icmp_errors_does_not_stop_the_stream() {
-    let (_gateway, mut control, session, [mut one, two]) = call([Codec::Pcma, Codec::Pcma]);
+    let (_gateway, mut control, session, [mut one, mut two]) = call([Codec::Pcma, Codec::Pcma]);
     // A port that nobody has: every packet to it is answered with "port unreachable".
     let nobody = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     control.far_end(
@@ -86,11 +86,11 @@ fn a_far_end_that_answers_with_icmp_errors_does_not_stop_the_stream() {
         duogate_channel::command::FarEnd { address: nobody, ..one.far_end() },
     );
     control.send(Command::Hear { session, party: Party::One, source: Source::Peer });
-    let mut two = two;
-    for _ in 0..10 {
+    let page = &control.attachment.shards[0].page;
+    until("packets go to nobody, and errors come back", || {
         two.say(&[1; 160]);
-        std::thread::sleep(Duration::from_millis(5));
-    }
+        (page.get(Counter::PacketsForwarded) >= 10).then_some(())
+    });
     control.far_end(session, Party::One, one.far_end());
     warm_up(&mut one, &two);
     warm_up(&mut two, &one);

@@ -5,16 +5,17 @@ use std::time::{Duration, Instant};
 
 use duogate_channel::command::{Beginning, Command, FarEnd, LegOpening, PortChoice, Repeat, Rtcp, Source};
 use duogate_channel::counters::Counter;
-use duogate_channel::event::{Event, RecordOutcome};
+use duogate_channel::event::Event;
 use duogate_channel::identity::{LocalPort, Party, Session, Tag};
 use duogate_channel::quality::Fault;
-use duogate_channel::sound::{Codec, RecordChannels, RecordFormat, RecordHold};
+use duogate_channel::sound::{Codec, RecordHold};
 use duogate_media::rtcp::{Block, Report};
 use rustix::process::{Signal, kill_process};
 
 use crate::house::{Control, Gateway, until};
 use crate::party::{Packet, Phone, paced, warm_up};
 use crate::spaces::{GATEWAY, PARTIES, STRANGER, Spaces};
+use crate::tape::{Tape, channel, demand_hold};
 
 /// A call between the two parties, both ears open. Fields are dropped in this order.
 pub(crate) struct Call {
@@ -294,11 +295,7 @@ fn the_quality_of_a_call_on_the_path_is_told_as_of_any_other() {
 #[test]
 fn a_recorded_call_stays_on_the_path() {
     let Some(mut call) = Call::new() else { return };
-    let path = call.gateway.folder.path().join("tapped.wav.part");
-    let recording = call.control.recording(&path);
-    let (session, format, channels) = (call.session, RecordFormat::Pcm16, RecordChannels::Separate);
-    let hold = RecordHold::Silence;
-    call.control.send(Command::RecordStart { session, recording, format, channels, hold });
+    let tape = Tape::begin(&mut call.control, (&call.gateway, call.session), RecordHold::Silence);
     call.settle();
     let by_socket = call.figure(Counter::PacketsForwarded);
     paced(0..100, |_| {
@@ -307,20 +304,12 @@ fn a_recorded_call_stays_on_the_path() {
         }
         let _ = (call.hears(0, Some(160)), call.hears(1, Some(160)));
     });
-    call.control.send(Command::RecordStop { session, recording });
-    let (outcome, missing) = loop {
-        if let Event::Recorded { outcome, missing, .. } = call.control.event() {
-            break (outcome, missing);
-        }
-    };
-    assert_eq!((outcome, missing), (RecordOutcome::Saved, 0));
-    let samples: Vec<i16> =
-        hound::WavReader::open(&path).unwrap().into_samples().map(Result::unwrap).collect();
-    for (channel, value) in [(0, 32_256), (1, -32_256)] {
-        let count = samples.iter().skip(channel).step_by(2).filter(|sample| **sample == value).count();
+    let samples = tape.end(&mut call.control);
+    for (number, value) in [(0, 32_256), (1, -32_256)] {
+        let count = channel(&samples, number).into_iter().filter(|sample| *sample == value).count();
         // A sender whose packets come later than its first one is put right by a few samples.
         let off = count.abs_diff(100 * 160);
-        assert!(off <= 80, "all that party {} said, and nothing twice: {count}", channel + 1);
+        assert!(off <= 80, "all that party {} said, and nothing twice: {count}", number + 1);
     }
     assert!((31_900..36_000).contains(&samples.len()), "two seconds: {}", samples.len());
     call.talk(10);
@@ -330,12 +319,9 @@ fn a_recorded_call_stays_on_the_path() {
 
 #[test]
 fn a_recording_of_a_call_on_the_path_has_silence_or_a_pause_for_a_hold() {
-    for (hold, seconds) in [(RecordHold::Silence, 1.9..2.5), (RecordHold::Pause, 0.9..1.5)] {
+    for hold in RecordHold::ALL {
         let Some(mut call) = Call::new() else { return };
-        let path = call.gateway.folder.path().join("held.wav.part");
-        let recording = call.control.recording(&path);
-        let (session, format, channels) = (call.session, RecordFormat::Pcm16, RecordChannels::Separate);
-        call.control.send(Command::RecordStart { session, recording, format, channels, hold });
+        let tape = Tape::begin(&mut call.control, (&call.gateway, call.session), hold);
         call.settle();
         let say = |call: &mut Call, packets: u32| {
             paced(0..packets, |_| {
@@ -346,23 +332,12 @@ fn a_recording_of_a_call_on_the_path_has_silence_or_a_pause_for_a_hold() {
         };
         say(&mut call, 25);
         let held = FarEnd { send: false, receive: false, ..call.phones[0].far_end() };
-        call.control.far_end(session, Party::One, held);
+        call.control.far_end(call.session, Party::One, held);
         say(&mut call, 50);
         call.far_ends();
         say(&mut call, 25);
         call.wait_for(Counter::PathTapped, 2 * 40);
-        call.control.send(Command::RecordStop { session, recording });
-        let ended = until("it is recorded", || match call.control.event() {
-            Event::Recorded { outcome, missing, .. } => Some((outcome, missing)),
-            _ => None,
-        });
-        assert_eq!(ended, (RecordOutcome::Saved, 0));
-        let wav = hound::WavReader::open(&path).unwrap();
-        let length = f64::from(wav.duration()) / 8_000.0;
-        assert!(seconds.contains(&length), "{hold:?}: {length} s");
-        let samples: Vec<i16> = wav.into_samples().map(Result::unwrap).collect();
-        let said = samples.iter().step_by(2).filter(|sample| **sample == 32_256).count();
-        assert!(said.abs_diff(50 * 160) <= 4 * 160, "what it said before and after: {said}");
+        demand_hold(&tape.end(&mut call.control), hold);
     }
 }
 

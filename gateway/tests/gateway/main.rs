@@ -20,4 +20,5 @@ mod sources;
 mod spaces;
 mod spray;
 mod starting;
+mod tape;
 mod transcoding;

@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use duogate_channel::command::{Command, FarEnd, Repeat};
 use duogate_channel::counters::Counter;
-use duogate_channel::event::{Event, RecordOutcome};
+use duogate_channel::event::Event;
 use duogate_channel::identity::{Party, Session};
-use duogate_channel::sound::{Codec, RecordChannels, RecordFormat, RecordHold};
+use duogate_channel::sound::{Codec, RecordHold};
 use duogate_channel::srtp::{Master, MasterKeys, Suite};
 use duogate_srtp::{Incoming, Outgoing};
 
 use crate::house::{Control, Gateway, until};
 use crate::party::{Packet, Phone, paced};
+use crate::tape::{Tape, demand_hold, demand_tones};
 use crate::transcoding::{TONES, decoded, packets, purity};
 
 /// A phone that speaks SRTP.
@@ -219,34 +220,14 @@ fn other_keys_in_mid_call_go_on_without_a_packet_in_the_clear() {
 /// Records while both say their tones, `say` being told the number of the packet and what each says.
 fn record(
     control: &mut Control,
-    (gateway, session): (&Gateway, Session),
+    call: (&Gateway, Session),
     codec: Codec,
     mut say: impl FnMut([&[u8]; 2]),
 ) -> Vec<i16> {
-    let path = gateway.folder.path().join("secured.wav.part");
-    let recording = control.recording(&path);
-    let (format, channels, hold) = (RecordFormat::Pcm16, RecordChannels::Separate, RecordHold::Silence);
-    control.send(Command::RecordStart { session, recording, format, channels, hold });
+    let tape = Tape::begin(control, call, RecordHold::Silence);
     let said = TONES.map(|tone| packets(codec, tone, 75));
     paced(0..75, |number: usize| say(said.each_ref().map(|said| &said[number][..])));
-    control.send(Command::RecordStop { session, recording });
-    let (outcome, missing) = until("it is recorded", || match control.event() {
-        Event::Recorded { outcome, missing, .. } => Some((outcome, missing)),
-        _ => None,
-    });
-    assert_eq!((outcome, missing), (RecordOutcome::Saved, 0), "{codec:?}");
-    hound::WavReader::open(&path).unwrap().into_samples().map(Result::unwrap).collect()
-}
-
-/// Each channel has its party's tone, and nothing of the other's.
-fn demand_tones(samples: &[i16], what: &str) {
-    for (channel, tone) in TONES.into_iter().enumerate() {
-        let said: Vec<i16> = samples.iter().skip(channel).step_by(2).copied().collect();
-        // A quarter of a packet at a time, as each seam is a step of the phase.
-        let stretches = said[2_400..10_400].chunks(40);
-        let pure = stretches.filter(|stretch| purity(stretch, tone) > 0.9).count();
-        assert!(pure >= 120, "{what}: {pure} of 200 stretches of channel {channel} are the tone");
-    }
+    tape.end(control)
 }
 
 #[test]
@@ -294,13 +275,10 @@ fn what_a_secured_and_a_plain_party_say_is_in_the_recording() {
 #[test]
 fn while_a_secured_party_is_on_hold_its_recording_has_silence_or_pauses() {
     let suite = Suite::AeadAes128Gcm;
-    for (hold, seconds) in [(RecordHold::Silence, 1.9..2.4), (RecordHold::Pause, 0.9..1.4)] {
+    for hold in RecordHold::ALL {
         let gateway = Gateway::start("");
         let (mut control, session, mut one, mut two) = half_secured(&gateway, suite);
-        let path = gateway.folder.path().join("held.wav.part");
-        let recording = control.recording(&path);
-        let (format, channels) = (RecordFormat::Pcm16, RecordChannels::Separate);
-        control.send(Command::RecordStart { session, recording, format, channels, hold });
+        let tape = Tape::begin(&mut control, (&gateway, session), hold);
         let mut talk = |packets: u32| {
             paced(0..packets, |_| {
                 one.say(&[0xaa; 160]);
@@ -313,17 +291,6 @@ fn while_a_secured_party_is_on_hold_its_recording_has_silence_or_pauses() {
         talk(50);
         control.far_end(session, Party::One, far_end);
         talk(25);
-        control.send(Command::RecordStop { session, recording });
-        let outcome = until("it is recorded", || match control.event() {
-            Event::Recorded { outcome, .. } => Some(outcome),
-            _ => None,
-        });
-        assert_eq!(outcome, RecordOutcome::Saved);
-        let wav = hound::WavReader::open(&path).unwrap();
-        let length = f64::from(wav.duration()) / 8_000.0;
-        assert!(seconds.contains(&length), "{hold:?}: {length} s");
-        let samples: Vec<i16> = wav.into_samples().map(Result::unwrap).collect();
-        let said = samples.iter().step_by(2).filter(|sample| **sample == 32_256).count();
-        assert!(said.abs_diff(50 * 160) <= 4 * 160, "what it said before and after: {said}");
+        demand_hold(&tape.end(&mut control), hold);
     }
 }

@@ -2,15 +2,15 @@
 
 use std::f64::consts::TAU;
 
-use duogate_channel::command::Command;
 use duogate_channel::counters::Counter;
-use duogate_channel::event::{Event, RecordOutcome};
+use duogate_channel::event::Event;
 use duogate_channel::g711;
-use duogate_channel::sound::{Codec, RecordChannels, RecordFormat, RecordHold};
+use duogate_channel::sound::{Codec, RecordHold};
 
 use crate::beside::Call;
 use crate::party::paced;
 use crate::spaces::{GATEWAY_SIX, PARTIES_SIX};
+use crate::tape::{Tape, channel};
 
 /// What the parties say: tones that have whole periods in 20 ms.
 const TONES: [f64; 2] = [450.0, 1250.0];
@@ -57,11 +57,7 @@ fn a_call_with_ipv6_goes_by_the_path() {
 #[test]
 fn a_recording_from_the_path_has_each_partys_tone_in_its_own_channel() {
     let Some(mut call) = Call::between(GATEWAY_SIX, PARTIES_SIX) else { return };
-    let path = call.gateway.folder.path().join("tones.wav.part");
-    let recording = call.control.recording(&path);
-    let (session, format, channels) = (call.session, RecordFormat::Pcm16, RecordChannels::Separate);
-    let hold = RecordHold::Silence;
-    call.control.send(Command::RecordStart { session, recording, format, channels, hold });
+    let tape = Tape::begin(&mut call.control, (&call.gateway, call.session), RecordHold::Silence);
     call.settle();
     paced(0..PACKETS, |_| {
         for (phone, hertz) in call.phones.iter_mut().zip(TONES) {
@@ -69,28 +65,20 @@ fn a_recording_from_the_path_has_each_partys_tone_in_its_own_channel() {
         }
         let _ = (call.hears(0, Some(160)), call.hears(1, Some(160)));
     });
-    call.control.send(Command::RecordStop { session, recording });
-    let (outcome, missing) = loop {
-        if let Event::Recorded { outcome, missing, .. } = call.control.event() {
-            break (outcome, missing);
-        }
-    };
-    assert_eq!((outcome, missing), (RecordOutcome::Saved, 0));
+    let samples = tape.end(&mut call.control);
     call.wait_for(Counter::PathTapped, 2 * u64::from(PACKETS));
-    let samples: Vec<i16> =
-        hound::WavReader::open(&path).unwrap().into_samples().map(Result::unwrap).collect();
-    for channel in 0..2 {
-        let heard: Vec<i16> = samples.iter().skip(channel).step_by(2).copied().collect();
+    for number in 0..2 {
+        let heard = channel(&samples, number);
         // Between the silence before the first packet and that after the last.
         let first = heard.iter().position(|sample| sample.abs() > 1000).unwrap();
         let said = &heard[first..first + 160 * (PACKETS as usize - 1)];
         // A line that is moved a few samples on has a seam in some packets; most have none.
         let mut clean = 0;
         for packet in said.chunks_exact(160) {
-            let [own, other] = [TONES[channel], TONES[1 - channel]].map(|hertz| amplitude(packet, hertz));
-            assert!(own > 2.0 * other, "channel {channel}: {own} beside the other party's {other}");
+            let [own, other] = [TONES[number], TONES[1 - number]].map(|hertz| amplitude(packet, hertz));
+            assert!(own > 2.0 * other, "channel {number}: {own} beside the other party's {other}");
             clean += u32::from((11_500.0..12_500.0).contains(&own) && other < 100.0);
         }
-        assert!(clean >= PACKETS / 2, "channel {channel}: {clean} packets as they were said");
+        assert!(clean >= PACKETS / 2, "channel {number}: {clean} packets as they were said");
     }
 }

@@ -3,14 +3,14 @@
 use std::f64::consts::TAU;
 use std::time::Duration;
 
-use duogate_channel::command::{Command, Repeat};
-use duogate_channel::event::{Event, RecordOutcome};
+use duogate_channel::command::Repeat;
 use duogate_channel::identity::Party;
-use duogate_channel::sound::{Codec, RecordChannels, RecordFormat, RecordHold};
+use duogate_channel::sound::{Codec, RecordHold};
 use duogate_codecs::{Decoder, Encoder, Purpose, Rate};
 
 use crate::house::Gateway;
 use crate::party::{Packet, Phone, call, joined, paced};
+use crate::tape::{Tape, demand_tones};
 
 /// Hertz of what party 1 and party 2 say.
 pub(crate) const TONES: [f64; 2] = [700.0, 1_300.0];
@@ -144,30 +144,10 @@ fn another_codec_in_the_middle_of_a_call_leaves_no_seam() {
 fn what_g722_and_opus_parties_say_is_in_the_recording() {
     for codecs in [[Codec::Opus, Codec::Pcma], [Codec::G722, Codec::G722]] {
         let (gateway, mut control, session, mut phones) = call(codecs);
-        let path = gateway.folder.path().join("a.wav.part");
-        let recording = control.recording(&path);
-        let (format, channels, hold) = (RecordFormat::Pcm16, RecordChannels::Separate, RecordHold::Silence);
-        control.send(Command::RecordStart { session, recording, format, channels, hold });
+        let tape = Tape::begin(&mut control, (&gateway, session), RecordHold::Silence);
         let heard = converse(&mut phones, 75);
         assert!(heard.iter().all(|heard| heard.len() >= 74), "{codecs:?}");
-        control.send(Command::RecordStop { session, recording });
-        let outcome = loop {
-            if let Event::Recorded { outcome, .. } = control.event() {
-                break outcome;
-            }
-        };
-        assert_eq!(outcome, RecordOutcome::Saved);
-        let samples: Vec<i16> =
-            hound::WavReader::open(&path).unwrap().into_samples().map(Result::unwrap).collect();
-        for (channel, tone) in TONES.into_iter().enumerate() {
-            let said: Vec<i16> = samples.iter().skip(channel).step_by(2).copied().collect();
-            // A quarter of a packet at a time: where a busy host held the talker's first packet up, the line is moved
-            // back by a few samples with each packet, and every seam is a step of the tone's phase. Both tones have
-            // whole half waves in 5 ms, so that the one has nothing of the other.
-            let stretches = said[2_400..10_400].chunks(40);
-            let pure = stretches.filter(|stretch| purity(stretch, tone) > 0.9).count();
-            assert!(pure >= 120, "{codecs:?}: {pure} of 200 stretches of channel {channel} are the tone");
-        }
+        demand_tones(&tape.end(&mut control), &format!("{codecs:?}"));
     }
 }
 

@@ -9,7 +9,7 @@ use std::thread;
 
 use duogate_channel::digits::Key;
 use duogate_channel::sound::{Codec, OPUS_FRAME_OCTETS};
-use duogate_codecs::{CodecError, Encoder, Purpose, Rate};
+use duogate_codecs::CodecError;
 use duogate_media::{Ready, dtmf, noise};
 
 /// Samples of a step of 20 ms at 8 kHz.
@@ -18,6 +18,8 @@ const STEP: usize = 160;
 const KEY_STEPS: usize = 10;
 /// Those with tones.
 const TONE_STEPS: usize = 5;
+/// Steps of silence that a codec is given first.
+const SILENT_STEPS: usize = 10;
 /// Steps of noise before it comes again: a second, in which no ear finds a pattern.
 const NOISE_STEPS: usize = 50;
 /// Decibels from one level of noise to the next: a step of half that is not heard.
@@ -57,8 +59,8 @@ impl ReadySounds {
     }
 
     fn make(&self) {
-        let [(first, _), (second, _)] = CODECS;
-        match Shelf::make(first).and_then(|first| Ok([first, Shelf::make(second)?])) {
+        let [first, second] = CODECS.map(|(codec, octets)| Shelf::make(codec, octets));
+        match first.and_then(|first| Ok([first, second?])) {
             // Nobody else makes it.
             Ok(shelves) => drop(self.0.made.set(shelves)),
             Err(error) => tracing::error!(%error, "keys and noise cannot be encoded"),
@@ -85,44 +87,32 @@ fn place_of(level: u8) -> usize {
 }
 
 impl Shelf {
-    fn make(codec: Codec) -> Result<Self, CodecError> {
+    fn make(codec: Codec, octets: usize) -> Result<Self, CodecError> {
         let keys = (0..16).filter_map(Key::from_code).map(|key| {
-            encoded(codec, KEY_STEPS, |step, samples| match step {
-                0..TONE_STEPS => dtmf::samples(key, step * STEP, samples),
-                _ => samples.fill(0),
-            })
+            let mut samples = [0; KEY_STEPS * STEP];
+            dtmf::samples(key, 0, &mut samples[..TONE_STEPS * STEP]);
+            encoded(codec, octets, &samples)
         });
         let levels = (noise::LOUDEST..=noise::FAINTEST).step_by(usize::from(LEVEL_STEP));
         let noises = levels.map(|level| {
-            let mut seed = u32::from(level);
-            encoded(codec, NOISE_STEPS, |_, samples| noise::fill(level, &mut seed, samples))
+            let mut samples = [0; NOISE_STEPS * STEP];
+            noise::fill(level, &mut level.into(), &mut samples);
+            encoded(codec, octets, &samples)
         });
         Ok(Self { keys: keys.collect::<Result<_, _>>()?, noises: noises.collect::<Result<_, _>>()? })
     }
 }
 
-fn encoded(
-    codec: Codec,
-    steps: usize,
-    mut fill: impl FnMut(usize, &mut [i16]),
-) -> Result<Vec<u8>, CodecError> {
-    let mut encoder = Encoder::new(codec, Rate::Narrow, Purpose::Prompt)?;
-    let (mut samples, mut sound) = ([0; STEP], Vec::new());
-    // What comes before is silence, mostly: a decoder that has heard it stands where the encoder does after this.
-    for _ in 0..KEY_STEPS {
-        encoder.encode(&samples, &mut sound)?;
-    }
-    sound.clear();
-    for step in 0..steps {
-        fill(step, &mut samples);
-        encoder.encode(&samples, &mut sound)?;
-    }
-    Ok(sound)
+/// A sound in steps of so many octets. What comes before is silence, mostly: a decoder that has heard it stands where the
+/// encoder does after this.
+fn encoded(codec: Codec, octets: usize, samples: &[i16]) -> Result<Vec<u8>, CodecError> {
+    let mut sound = duogate_codecs::prompt(codec, &[&[0; SILENT_STEPS * STEP], samples].concat())?;
+    Ok(sound.split_off(SILENT_STEPS * octets))
 }
 
 #[cfg(test)]
 mod tests {
-    use duogate_codecs::Decoder;
+    use duogate_codecs::{Decoder, Rate};
 
     use super::*;
 

@@ -12,6 +12,9 @@ use crate::{CodecError, Rate};
 /// Bits a second of a prompt in Opus: what makes its packets of 20 ms [`duogate_channel::sound::OPUS_FRAME_OCTETS`] long.
 const PROMPT_BITS: i32 = 32_000;
 
+/// Samples of 20 ms of a prompt, at 8 kHz.
+const PROMPT_STEP: usize = 160;
+
 /// Bits a second of a conversation in Opus: transparent for speech of either band (RFC 7587 section 3.1.1 has 16 to 20
 /// kbit/s for wideband), with room for what makes up for losses.
 const TALK_BITS: i32 = 24_000;
@@ -91,6 +94,28 @@ impl Encoder {
         }
         Ok(())
     }
+}
+
+/// Encodes a prompt of 8,000 samples a second, in steps of 20 ms one behind the other. In G.711 it is as long as the
+/// samples are; elsewhere silence fills up the last step.
+///
+/// # Errors
+/// The Opus library's.
+pub fn prompt(codec: Codec, samples: &[i16]) -> Result<Vec<u8>, CodecError> {
+    let mut encoder = Encoder::new(codec, Rate::Narrow, Purpose::Prompt)?;
+    let mut octets = Vec::new();
+    let (whole, rest) = samples.as_chunks::<PROMPT_STEP>();
+    for step in whole {
+        encoder.encode(step, &mut octets)?;
+    }
+    if codec.is_g711() {
+        encoder.encode(rest, &mut octets)?;
+    } else if !rest.is_empty() {
+        let mut last = [0; PROMPT_STEP];
+        last[..rest.len()].copy_from_slice(rest);
+        encoder.encode(&last, &mut octets)?;
+    }
+    Ok(octets)
 }
 
 fn opus_encoder(rate: Rate, purpose: Purpose) -> Result<opus::Encoder, CodecError> {

@@ -14,7 +14,7 @@ mod resampler;
 mod transcoder;
 
 pub use decoder::Decoder;
-pub use encoder::{Encoder, Purpose};
+pub use encoder::{Encoder, Purpose, prompt};
 pub use resampler::{Downsampler, Upsampler};
 pub use transcoder::{Transcoded, Transcoder, Wanted};
 

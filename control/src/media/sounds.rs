@@ -8,12 +8,10 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use duogate_channel::g711;
 use duogate_channel::identity::Sound;
 use duogate_channel::message::ToGateway;
 use duogate_channel::segment::SealedBytes;
 use duogate_channel::sound::Codec;
-use duogate_codecs::{CodecError, Encoder, Purpose, Rate};
 use duogate_configuration::Ringback;
 use duogate_signaling::resource::plan::SoundSet;
 use tokio::sync::Semaphore;
@@ -304,24 +302,8 @@ fn bits(codecs: &[Codec]) -> u8 {
 
 /// 8 kHz sound in a codec, in whole packets of 20 ms where the codec has packets.
 fn encoded(codec: Codec, samples: &[i16]) -> Result<Vec<u8>, FileProblem> {
-    /// Samples of 20 ms.
-    const PACKET: usize = 160;
-    if codec.is_g711() {
-        return Ok(samples.iter().map(|sample| g711::encode(codec, *sample)).collect());
-    }
-    let failed = |error: CodecError| FileProblem::Unsupported(format!("it cannot be encoded: {error}"));
-    let mut encoder = Encoder::new(codec, Rate::Narrow, Purpose::Prompt).map_err(failed)?;
-    let mut octets = Vec::new();
-    let (whole, rest) = samples.as_chunks::<PACKET>();
-    for packet in whole {
-        encoder.encode(packet, &mut octets).map_err(failed)?;
-    }
-    if !rest.is_empty() {
-        let mut last = [0; PACKET];
-        last[..rest.len()].copy_from_slice(rest);
-        encoder.encode(&last, &mut octets).map_err(failed)?;
-    }
-    Ok(octets)
+    let failed = |error| FileProblem::Unsupported(format!("it cannot be encoded: {error}"));
+    duogate_codecs::prompt(codec, samples).map_err(failed)
 }
 
 /// Files one after the other; together they may be as long as one.

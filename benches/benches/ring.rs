@@ -5,7 +5,7 @@
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use duogate_channel::command::{Command, FarEnd, Rtcp};
+use duogate_channel::command::{Command, FarEnd};
 use duogate_channel::event::{Event, LegStatistics};
 use duogate_channel::identity::{Party, Session, Tag};
 use duogate_channel::record::Record;
@@ -16,17 +16,7 @@ const SESSION: Session = Session { slot: 7, generation: 1 };
 
 fn command() -> Command {
     let address = "192.0.2.1:4000".parse().unwrap_or_else(|_| unreachable!("a literal address"));
-    let far_end = FarEnd {
-        address,
-        codec: Codec::Pcma,
-        payload_type: 8,
-        telephone_event: Some(101),
-        comfort_noise: None,
-        send: true,
-        receive: true,
-        rtcp: Rtcp::Off,
-        in_band: false,
-    };
+    let far_end = FarEnd { telephone_event: Some(101), ..FarEnd::new(address, Codec::Pcma) };
     Command::FarEnd { session: SESSION, party: Party::One, far_end }
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-use duogate_channel::command::{Command, FarEnd, LegOpening, Rtcp};
+use duogate_channel::command::{Command, FarEnd, LegOpening};
 use duogate_channel::event::Event;
 use duogate_channel::identity::{Party, Session, Tag};
 use duogate_channel::ring::PushError;
@@ -295,17 +295,7 @@ impl Gateway {
     }
 
     fn far_ends(&mut self, pairs: &[Pair], far_end: SocketAddrV4, codecs: [Codec; 2]) -> io::Result<()> {
-        let far_end = |codec: Codec| FarEnd {
-            address: far_end.into(),
-            codec,
-            payload_type: codec.payload_type(),
-            telephone_event: None,
-            comfort_noise: None,
-            send: true,
-            receive: true,
-            rtcp: Rtcp::Off,
-            in_band: false,
-        };
+        let far_end = |codec: Codec| FarEnd::new(far_end.into(), codec);
         for pair in pairs {
             for (party, codec) in Party::BOTH.into_iter().zip(codecs) {
                 self.tell(&Command::FarEnd { session: pair.session, party, far_end: far_end(codec) })?;

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use duogate_channel::command::{Command, FarEnd, LegOpening, Repeat, Rtcp, Source};
+use duogate_channel::command::{Command, FarEnd, LegOpening, Repeat, Source};
 use duogate_channel::event::{Event, RecordOutcome};
 use duogate_channel::identity::{LocalPort, Party, Recording, Session, Sound, Tag};
 use duogate_channel::sound::{Codec, RecordChannels, RecordFormat, RecordHold};
@@ -143,17 +143,8 @@ impl Shard {
         for session in self.sessions.clone() {
             for party in Party::BOTH {
                 let codec = codecs[party.index()];
-                let far_end = FarEnd {
-                    address: SocketAddr::from((Ipv4Addr::LOCALHOST, 4000)),
-                    codec,
-                    payload_type: codec.payload_type(),
-                    telephone_event: Some(101),
-                    comfort_noise: None,
-                    send: true,
-                    receive: true,
-                    rtcp: Rtcp::Off,
-                    in_band: false,
-                };
+                let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 4000));
+                let far_end = FarEnd { telephone_event: Some(101), ..FarEnd::new(address, codec) };
                 self.command(Command::FarEnd { session, party, far_end });
                 let snapshot = self.core.snapshot(session.slot);
                 let port =

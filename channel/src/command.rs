@@ -209,6 +209,22 @@ pub enum Rtcp {
 }
 
 impl FarEnd {
+    /// A party there that speaks a codec by its usual number, in both directions; nothing else is agreed on.
+    #[must_use]
+    pub const fn new(address: SocketAddr, codec: Codec) -> Self {
+        Self {
+            address,
+            codec,
+            payload_type: codec.payload_type(),
+            telephone_event: None,
+            comfort_noise: None,
+            send: true,
+            receive: true,
+            rtcp: Rtcp::Off,
+            in_band: false,
+        }
+    }
+
     /// Does sound flow both ways? Otherwise one side holds the other.
     #[must_use]
     pub const fn talks(&self) -> bool {

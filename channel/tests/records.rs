@@ -2,13 +2,14 @@
 
 mod common;
 
-use duogate_channel::command::{Command, LegOpening};
+use duogate_channel::command::{Command, FarEnd, LegOpening, Rtcp};
 use duogate_channel::digits::Keys;
 use duogate_channel::event::Event;
 use duogate_channel::identity::{Action, LocalPort, Party, Recording, Session, Tag};
 use duogate_channel::message::{ToControl, ToGateway};
 use duogate_channel::record::{Record, RecordError};
 use duogate_channel::snapshot::Snapshot;
+use duogate_channel::sound::Codec;
 use duogate_channel::srtp::{Master, MasterKeys, Suite};
 use proptest::prelude::*;
 
@@ -130,16 +131,9 @@ fn far_end() -> [u8; 128] {
     Command::FarEnd {
         session: SESSION,
         party: Party::One,
-        far_end: duogate_channel::command::FarEnd {
-            address: std::net::SocketAddr::from(([192, 0, 2, 1], 4000)),
-            codec: duogate_channel::sound::Codec::Pcma,
-            payload_type: 8,
-            telephone_event: None,
-            comfort_noise: None,
-            send: true,
-            receive: true,
-            rtcp: duogate_channel::command::Rtcp::Muxed,
-            in_band: false,
+        far_end: FarEnd {
+            rtcp: Rtcp::Muxed,
+            ..FarEnd::new(std::net::SocketAddr::from(([192, 0, 2, 1], 4000)), Codec::Pcma)
         },
     }
     .encode()

@@ -91,15 +91,10 @@ impl Phone {
 
     pub(crate) fn far_end(&self) -> FarEnd {
         FarEnd {
-            address: self.socket.local_addr().unwrap(),
-            codec: self.codec,
             payload_type: self.payload_type,
             telephone_event: self.telephone_event,
-            comfort_noise: None,
-            send: true,
-            receive: true,
             rtcp: self.rtcp,
-            in_band: false,
+            ..FarEnd::new(self.socket.local_addr().unwrap(), self.codec)
         }
     }
 

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use duogate_channel::command::{Command, FarEnd, Rtcp, Source};
+use duogate_channel::command::{Command, FarEnd, Source};
 use duogate_channel::event::{Event, LegStatistics};
 use duogate_channel::identity::{LocalPort, Party, Session, Shard, Tag};
 use duogate_channel::snapshot::{LegSnapshot, SessionState, Snapshot};
@@ -134,15 +134,8 @@ fn page(tag: u64, session: Session) -> Snapshot {
     let leg = |port: u16| LegSnapshot {
         port: LocalPort::first(port),
         far_end: Some(FarEnd {
-            address: SocketAddr::from(([192, 0, 2, 9], port)),
-            codec: Codec::Pcma,
-            payload_type: 8,
             telephone_event: Some(101),
-            comfort_noise: None,
-            send: true,
-            receive: true,
-            rtcp: Rtcp::Off,
-            in_band: false,
+            ..FarEnd::new(SocketAddr::from(([192, 0, 2, 9], port)), Codec::Pcma)
         }),
         hears: Source::Silence,
         ssrc: 1,

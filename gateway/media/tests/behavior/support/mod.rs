@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use duogate_channel::command::{Command, FarEnd, LegOpening, Repeat, Rtcp, Source};
+use duogate_channel::command::{Command, FarEnd, LegOpening, Repeat, Source};
 use duogate_channel::digits::Keys;
 use duogate_channel::event::Event;
 use duogate_channel::identity::{Action as ActionName, Party, Session, Sound, Tag};
@@ -365,15 +365,9 @@ pub(crate) fn payload_type(codec: Codec) -> u8 {
 
 pub(crate) fn far_end(party: Party, codec: Codec) -> FarEnd {
     FarEnd {
-        address: address(party),
-        codec,
         payload_type: payload_type(codec),
         telephone_event: Some(EVENT_TYPES[party.index()]),
-        comfort_noise: None,
-        send: true,
-        receive: true,
-        rtcp: Rtcp::Off,
-        in_band: false,
+        ..FarEnd::new(address(party), codec)
     }
 }
 

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::net::{Ipv4Addr, SocketAddr};
 use core::time::Duration;
 
-use duogate_channel::command::{Command, FarEnd, Repeat, Rtcp, Source};
+use duogate_channel::command::{Command, FarEnd, Repeat, Source};
 use duogate_channel::event::{LegStatistics, RecordOutcome};
 use duogate_channel::identity::{LocalPort, Party, Recording, Session, Shard, Sound, Tag};
 use duogate_channel::sound::{Codec, RecordChannels, RecordFormat, RecordHold};
@@ -101,17 +101,7 @@ pub(super) struct Stage {
 }
 
 pub(super) fn far_end(party: Party, port: u16) -> FarEnd {
-    FarEnd {
-        address: SocketAddr::from((Ipv4Addr::new(192, 0, 2, party.number()), port)),
-        codec: Codec::Pcma,
-        payload_type: 8,
-        telephone_event: None,
-        comfort_noise: None,
-        send: true,
-        receive: true,
-        rtcp: Rtcp::Off,
-        in_band: false,
-    }
+    FarEnd::new(SocketAddr::from((Ipv4Addr::new(192, 0, 2, party.number()), port)), Codec::Pcma)
 }
 
 impl Stage {

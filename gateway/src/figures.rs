@@ -29,10 +29,10 @@ pub struct ShellFigures {
     pub no_buffer: u64,
     /// Packets that the kernel refused to send.
     pub send_failed: u64,
-    /// RTCP packets that met an ICMP error of an earlier one.
-    pub reports_unheard: u64,
     /// Of those: packets that met an ICMP error of an earlier one.
     pub send_refused: u64,
+    /// RTCP packets that met an ICMP error of an earlier one.
+    pub reports_unheard: u64,
     /// Datagrams that the kernel dropped.
     pub kernel_drops: u64,
     /// Datagrams that were queued before a port was connected.

@@ -57,16 +57,16 @@
 //!
 //! The test `cost` prints these figures for the host it runs on.
 //!
-//! # Who is mute
-//! A party that sends packets of silence is as bad as one that sends none, and only its packets tell. Of each the
-//! program looks at the first eight octets of sound, which lie in the cache line of the headers, all at once, and
-//! counts those that are not silent ([`FlowNumbers::loud`]). That is two nanoseconds of those above.
-//!
 //! Over a veth on that machine a packet takes 200 to 300 ns of the core at 2 million a second, most of them the kernel's:
 //! the ring, the call of the program, sending. A capacity there ends not where the program is busy but where the
 //! interface's 256 places are full: after 128 microseconds in which a system call of some other program, which a kernel
 //! without preemption does not interrupt, holds up the thread that polls. And to wake the thread at the other end takes a
 //! virtual machine ten microseconds: polling that is moderated by some tens of microseconds spares a third of the core.
+//!
+//! # Who is mute
+//! A party that sends packets of silence is as bad as one that sends none, and only its packets tell. Of each the
+//! program looks at the first eight octets of sound, which lie in the cache line of the headers, all at once, and
+//! counts those that are not silent ([`FlowNumbers::loud`]). That is two nanoseconds of those above.
 //!
 //! # What outlives the process
 //! With [`Settings::pin`], maps and links are pinned: pairs on the path talk on when the gateway dies, and the next

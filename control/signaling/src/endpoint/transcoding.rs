@@ -10,7 +10,7 @@ use super::methods::RETRY_WHEN_FULL;
 use super::slots::{Attempt, Order};
 use super::{Endpoint, Input};
 use crate::resource::action;
-use crate::resource::duo_callback::LegEvent;
+use crate::resource::duo_callback::{DuoCallback, LegEvent};
 use crate::resource::error::ApiError;
 use crate::resource::view::State;
 use crate::sdp::KeyWay;
@@ -19,6 +19,17 @@ use crate::sdp::KeyWay;
 #[derive(Default, Debug)]
 pub(super) struct Transcoded {
     held: BTreeSet<u64>,
+}
+
+impl Transcoded {
+    /// Is there a place for a callback, of so many?
+    fn has_room(&self, serial: u64, places: u32) -> bool {
+        self.held.contains(&serial) || self.held.len() < places as usize
+    }
+}
+
+fn is_recorded(machine: &DuoCallback) -> bool {
+    machine.plan().record.is_some() || machine.records_on_demand()
 }
 
 impl Endpoint {
@@ -33,17 +44,15 @@ impl Endpoint {
     ) -> Vec<Codec> {
         let Some(slot) = self.resources.get(&serial) else { return codecs };
         // What is recorded or searched for keys is decoded.
-        let recorded = slot.machine.plan().record.is_some() || slot.machine.records_on_demand();
-        let decoded = recorded || keys == KeyWay::Tones;
+        let decoded = is_recorded(&slot.machine) || keys == KeyWay::Tones;
         let free = |codec: &Codec| {
             order.prefer.is_none_or(|other| other.joins(*codec)) && (codec.is_g711() || !decoded)
         };
         if codecs.iter().all(free) {
             return codecs;
         }
-        let held = &mut self.transcoded.held;
-        if held.contains(&serial) || held.len() < self.settings.limits.max_transcoded as usize {
-            held.insert(serial);
+        if self.transcoded.has_room(serial, self.settings.limits.max_transcoded) {
+            self.transcoded.held.insert(serial);
             return codecs;
         }
         self.counters.transcoding_refused += 1;
@@ -61,8 +70,7 @@ impl Endpoint {
         if !matches!(order, action::Order::Record(_)) || !decodes {
             return Ok(false);
         }
-        let held = &self.transcoded.held;
-        if held.contains(&serial) || held.len() < self.settings.limits.max_transcoded as usize {
+        if self.transcoded.has_room(serial, self.settings.limits.max_transcoded) {
             return Ok(true);
         }
         Err(ApiError::Overloaded { retry_after_seconds: RETRY_WHEN_FULL })
@@ -73,7 +81,7 @@ impl Endpoint {
         self.transcoded.held.insert(serial);
     }
 
-    /// No codec is left that party 2 could be offered (as if it had answered 488, RFC 3261 section 21.4.26).
+    /// No codec is left that the party could be offered (as if it had answered 488, RFC 3261 section 21.4.26).
     pub(super) fn offer_nothing(&mut self, serial: u64, order: &Order) {
         let Order { party, attempt, .. } = *order;
         if let Some(slot) = self.resources.get_mut(&serial) {
@@ -92,8 +100,7 @@ impl Endpoint {
             match (machine.state(), machine.codecs()) {
                 (State::Initiated | State::Answer1, _) => None,
                 (State::Answer2 | State::Connected, [Some(one), Some(two)]) => {
-                    let recorded = machine.plan().record.is_some() || machine.records_on_demand();
-                    let decoded = recorded && !(one.is_g711() && two.is_g711());
+                    let decoded = is_recorded(machine) && !(one.is_g711() && two.is_g711());
                     Some(decoded || machine.is_searched() || !one.joins(two))
                 }
                 (State::Answer2 | State::Connected | State::Released, _) => Some(false),
@@ -103,19 +110,23 @@ impl Endpoint {
             Some(true) => {
                 // A party may choose another codec in the middle of the call. That is counted beyond the limit, too:
                 // what the gateway then has no place for must not be promised to anybody else.
-                let full = self.transcoded.held.len() >= self.settings.limits.max_transcoded as usize;
-                let beyond = self.transcoded.held.insert(serial) && full;
+                let beyond = !self.transcoded.has_room(serial, self.settings.limits.max_transcoded);
+                self.transcoded.held.insert(serial);
                 self.counters.transcoding_refused += u64::from(beyond);
             }
             Some(false) => drop(self.transcoded.held.remove(&serial)),
             None => {}
         }
-        self.counters.transcoded = u32::try_from(self.transcoded.held.len()).unwrap_or(u32::MAX);
+        self.count_transcoded();
     }
 
     /// The callback is over.
     pub(super) fn forget_transcoding(&mut self, serial: u64) {
         self.transcoded.held.remove(&serial);
+        self.count_transcoded();
+    }
+
+    fn count_transcoded(&mut self) {
         self.counters.transcoded = u32::try_from(self.transcoded.held.len()).unwrap_or(u32::MAX);
     }
 }

@@ -9,6 +9,22 @@ use crate::application::{Application, Event};
 /// How long after its last expected step a callback may take to be over.
 const END_LIMIT: Duration = Duration::from_secs(15);
 
+/// The events of a callback whose parties ring and answer, until it is connected.
+const UNTIL_CONNECTED: [&str; 6] = [
+    "on_ringing1",
+    "on_dial1_completed",
+    "on_dial2_started",
+    "on_ringing2",
+    "on_dial2_completed",
+    "on_connected",
+];
+
+/// The events of such a callback, and what comes after.
+#[must_use]
+pub fn connected_then(last: &[&'static str]) -> Vec<&'static str> {
+    [&UNTIL_CONNECTED, last].concat()
+}
+
 /// The events of one callback, checked for what must hold in every story: `seq` counts from 1 without holes,
 /// every event carries its resource and its own id, and there is exactly one `on_released`.
 #[derive(Debug)]

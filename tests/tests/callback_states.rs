@@ -5,7 +5,7 @@ use std::time::Duration;
 use duogate_tests::application::Application;
 use duogate_tests::duogate::Duogate;
 use duogate_tests::sipp::{Party, Step};
-use duogate_tests::story::Story;
+use duogate_tests::story::{Story, connected_then};
 use serde_json::{Value, json};
 
 /// How long one step of a callback may take here.
@@ -59,18 +59,6 @@ impl Scene {
 }
 
 const RINGS_AND_ANSWERS: &[Step] = &[Step::Provisional(180), Step::Pause(100), Step::Answer, Step::ExpectBye];
-const UNTIL_CONNECTED: &[&str] = &[
-    "on_ringing1",
-    "on_dial1_completed",
-    "on_dial2_started",
-    "on_ringing2",
-    "on_dial2_completed",
-    "on_connected",
-];
-
-fn connected_then(last: &[&'static str]) -> Vec<&'static str> {
-    UNTIL_CONNECTED.iter().chain(last).copied().collect()
-}
 
 #[test]
 fn connected_party_1_hangs_up() {

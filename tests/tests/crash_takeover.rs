@@ -8,18 +8,9 @@ use duogate_phone::{Step, What};
 use duogate_tests::duogate::Changes;
 use duogate_tests::patience::until;
 use duogate_tests::scene::{STEP, Scene, VOICES, answers, phone};
-use duogate_tests::story::Story;
+use duogate_tests::story::{Story, connected_then};
 use duogate_tests::wav;
 use serde_json::{Value, json};
-
-const UNTIL_CONNECTED: [&str; 6] = [
-    "on_ringing1",
-    "on_dial1_completed",
-    "on_dial2_started",
-    "on_ringing2",
-    "on_dial2_completed",
-    "on_connected",
-];
 
 /// Kills the control plane and starts another; both parties hear each other all the while.
 fn take_over(scene: &mut Scene, calls: f64) {
@@ -73,7 +64,7 @@ fn two_who_talk_go_on_and_hang_up_as_if_nothing_had_been() {
 
     scene.phones[1].act(Step::HangUp);
     let story = scene.story(&res_id, 2);
-    let told = [&UNTIL_CONNECTED[..], &["on_released", "on_record_completed"]].concat();
+    let told = connected_then(&["on_released", "on_record_completed"]);
     story.demand_order(&told);
     demand_normal_end(&mut scene, &story, 2);
     scene.demand(0, &What::Ended);

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use duogate_signaling::message::{Builder, Host, Message, Method, Name, NameAddress, Uri};
 
-use crate::g711::Codec;
+use crate::ear::Payloads;
 use crate::script::{Script, Step};
 use crate::sdp::{Description, Direction, Ours};
+use crate::tone::RATE;
 
 /// Estimate of the round trip (RFC 3261 section 17.1.1.1).
 pub(crate) const T1: Duration = Duration::from_millis(500);
@@ -73,8 +74,7 @@ impl Repeat {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Agreement {
     pub(crate) peer: SocketAddr,
-    pub(crate) codec: Codec,
-    pub(crate) event_type: Option<u8>,
+    pub(crate) payloads: Payloads,
     /// May we speak?
     pub(crate) speak: bool,
 }
@@ -112,9 +112,12 @@ pub(crate) fn schedule(script: &Script, now: Instant) -> VecDeque<(Instant, Step
     script.steps.iter().map(|(after, step)| (now + *after, step.clone())).collect()
 }
 
-/// The codec for an offer: the first of the caller's that the phone accepts.
-pub(crate) fn choose(script: &Script, offer: &Description) -> Option<Codec> {
-    offer.codecs.iter().copied().find(|codec| script.codecs.contains(codec))
+/// The codec for an offer: the first of the caller's that the phone accepts, and telephone-event in its clock.
+pub(crate) fn choose(script: &Script, offer: &Description) -> Option<Payloads> {
+    let (codec, payload_type) =
+        offer.codecs.iter().copied().find(|(codec, _)| script.codecs.contains(codec))?;
+    let event_type = if codec.clock_rate() == RATE { offer.event_type } else { offer.wide_event_type };
+    Some(Payloads { codec, payload_type, event_type: event_type.filter(|_| script.keys) })
 }
 
 impl Call {
@@ -189,20 +192,17 @@ impl Call {
 
     /// Accepts an offer; none if no codec is common.
     pub(crate) fn agree(&mut self, script: &Script, offer: &Description) -> Option<Agreement> {
-        let codec = choose(script, offer)?;
-        let event_type = offer.event_type.filter(|_| script.keys);
-        Some(self.settle(offer, codec, event_type))
+        Some(self.settle(offer, choose(script, offer)?))
     }
 
     /// Takes in the answer to our offer; none if it has no codec of ours.
     pub(crate) fn take_answer(&mut self, script: &Script, answer: &Description) -> Option<Agreement> {
-        let codec = choose(script, answer)?;
-        Some(self.settle(answer, codec, answer.event_type.filter(|_| script.keys)))
+        Some(self.settle(answer, choose(script, answer)?))
     }
 
-    fn settle(&mut self, theirs: &Description, codec: Codec, event_type: Option<u8>) -> Agreement {
+    fn settle(&mut self, theirs: &Description, payloads: Payloads) -> Agreement {
         let speak = theirs.direction.receive && self.description.direction.send;
-        let agreement = Agreement { peer: theirs.address, codec, event_type, speak };
+        let agreement = Agreement { peer: theirs.address, payloads, speak };
         self.agreement = Some(agreement);
         agreement
     }
@@ -213,7 +213,7 @@ impl Call {
         let direction =
             Direction { send: send && offer.direction.receive, receive: receive && offer.direction.send };
         let ours = Ours { direction, ..self.description.clone() };
-        ours.answer(offer, agreement.codec, agreement.event_type)
+        ours.answer(offer, agreement.payloads)
     }
 
     /// Our offer.

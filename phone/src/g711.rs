@@ -1,30 +1,24 @@
 //! G.711 (ITU-T G.711, 11/88), written apart from the gateway's so that the two check each other.
 
+use crate::codec::Codec;
+
 /// The two laws.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Codec {
-    /// A-law, payload type 8.
-    Pcma,
-    /// µ-law, payload type 0.
-    Pcmu,
+pub enum Law {
+    /// A-law.
+    A,
+    /// µ-law.
+    Mu,
 }
 
-impl Codec {
-    /// The static payload type (RFC 3551 section 6).
+impl Law {
+    /// The law of a codec, if it is one.
     #[must_use]
-    pub const fn payload_type(self) -> u8 {
-        match self {
-            Self::Pcma => 8,
-            Self::Pcmu => 0,
-        }
-    }
-
-    /// The encoding name in session descriptions.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Pcma => "PCMA",
-            Self::Pcmu => "PCMU",
+    pub const fn of(codec: Codec) -> Option<Self> {
+        match codec {
+            Codec::Pcma => Some(Self::A),
+            Codec::Pcmu => Some(Self::Mu),
+            Codec::G722 | Codec::Opus => None,
         }
     }
 
@@ -32,8 +26,8 @@ impl Codec {
     #[must_use]
     pub const fn encode(self, sample: i16) -> u8 {
         match self {
-            Self::Pcma => encode_a(sample),
-            Self::Pcmu => encode_mu(sample),
+            Self::A => encode_a(sample),
+            Self::Mu => encode_mu(sample),
         }
     }
 
@@ -41,8 +35,8 @@ impl Codec {
     #[must_use]
     pub const fn decode(self, octet: u8) -> i16 {
         match self {
-            Self::Pcma => decode_a(octet),
-            Self::Pcmu => decode_mu(octet),
+            Self::A => decode_a(octet),
+            Self::Mu => decode_mu(octet),
         }
     }
 }
@@ -121,10 +115,10 @@ mod tests {
     #[test]
     fn the_error_stays_within_half_a_step() {
         for sample in i16::MIN..=i16::MAX {
-            for codec in [Codec::Pcma, Codec::Pcmu] {
-                let error = (i32::from(codec.decode(codec.encode(sample))) - i32::from(sample)).abs();
+            for law in [Law::A, Law::Mu] {
+                let error = (i32::from(law.decode(law.encode(sample))) - i32::from(sample)).abs();
                 let limit = i32::from(sample).abs() / 32 + 16;
-                assert!(error <= limit.max(i32::from(sample).abs() - 32_124), "{codec:?} {sample}: {error}");
+                assert!(error <= limit.max(i32::from(sample).abs() - 32_124), "{law:?} {sample}: {error}");
             }
         }
     }

@@ -2,13 +2,15 @@
 //!
 //! It speaks over real sockets, follows a script (ring, early media, answer, refuse, hang up), sends a tone,
 //! checks every packet that it receives against the rules of RTP, and tells which tones it heard when. It knows
-//! nothing of Duogate but the way to read a SIP message.
+//! nothing of Duogate but the way to read a SIP message, and its G.722 and Opus.
 
 mod call;
 mod called;
 mod client;
+pub mod codec;
 pub mod ear;
 pub mod g711;
+pub mod judge;
 mod line;
 pub mod phone;
 pub mod rtp;

@@ -15,7 +15,7 @@ use crate::ear::Reception;
 use crate::line::{Line, Output, What};
 use crate::script::{Script, Step};
 use crate::sound::{self, Sounding};
-use crate::tone::{Heard, Tone};
+use crate::tone::{Heard, Tone, listen};
 use crate::violation::Violation;
 
 /// The longest datagram that is read.
@@ -199,8 +199,8 @@ impl Phone {
     /// Which of `tones` it heard when, in its latest call.
     #[must_use]
     pub fn heard(&self, tones: &[Tone]) -> Vec<Heard> {
-        let ear = lock(&self.shared.sound).ear.clone();
-        ear.heard(tones)
+        let samples = self.samples();
+        listen(&samples, tones)
     }
 
     /// All that it heard in its latest call, sample by sample from its origin on.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::g711::Codec;
+use crate::codec::Codec;
 use crate::sdp::Direction;
 use crate::tone::Tone;
 

@@ -3,7 +3,12 @@
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::g711::Codec;
+use crate::codec::Codec;
+use crate::ear::Payloads;
+use crate::tone::RATE;
+
+/// The payload type that a phone offers for telephone-event in the clock of Opus.
+const WIDE_EVENT: u8 = 102;
 
 /// Which way sound flows, seen from who says it (RFC 3264 section 5.1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,10 +49,12 @@ impl Direction {
 pub struct Description {
     /// Where it receives RTP; port 0 if it refuses the stream.
     pub address: SocketAddr,
-    /// The codecs that we know, in its order.
-    pub codecs: Vec<Codec>,
-    /// Its payload type for telephone-event.
+    /// The codecs that we know, with its payload types, in its order.
+    pub codecs: Vec<(Codec, u8)>,
+    /// Its payload type for telephone-event in the clock of 8 kHz.
     pub event_type: Option<u8>,
+    /// The same in the clock of 48 kHz, beside Opus.
+    pub wide_event_type: Option<u8>,
     /// Which way it wants sound to flow.
     pub direction: Direction,
     /// Lines `m=` of the streams that are not ours, to be refused in the answer, and whether ours comes before.
@@ -86,14 +93,17 @@ impl Description {
         // The old way to say hold (RFC 3264 section 8.4).
         direction.receive &= !ip.is_unspecified();
         let codecs = reader.payloads.iter().filter_map(|payload| match payload {
-            8 => Some(Codec::Pcma),
-            0 => Some(Codec::Pcmu),
-            _ => None,
+            8 => Some((Codec::Pcma, 8)),
+            0 => Some((Codec::Pcmu, 0)),
+            9 => Some((Codec::G722, 9)),
+            other => (reader.opus_type == Some(*other)).then_some((Codec::Opus, *other)),
         });
+        let agreed = |event: &u8| reader.payloads.contains(event);
         Ok(Self {
             address: SocketAddr::new(ip, port),
             codecs: codecs.collect(),
-            event_type: reader.event_type.filter(|event| reader.payloads.contains(event)),
+            event_type: reader.event_type.filter(agreed),
+            wide_event_type: reader.wide_event_type.filter(agreed),
             direction,
             others: reader.others,
         })
@@ -107,6 +117,8 @@ struct Reader {
     port: Option<u16>,
     payloads: Vec<u8>,
     event_type: Option<u8>,
+    wide_event_type: Option<u8>,
+    opus_type: Option<u8>,
     direction: Option<Direction>,
     others: Vec<(bool, String)>,
     /// Whose lines are read: the session's, ours, another stream's.
@@ -151,10 +163,15 @@ impl Reader {
         if let Some(direction) = Direction::from_attribute(value) {
             self.direction = Some(direction);
         }
-        if let Some((payload, name)) = value.strip_prefix("rtpmap:").and_then(|map| map.split_once(' '))
-            && name.to_ascii_lowercase().starts_with("telephone-event/8000")
-        {
-            self.event_type = payload.parse().ok();
+        let Some((payload, name)) = value.strip_prefix("rtpmap:").and_then(|map| map.split_once(' ')) else {
+            return;
+        };
+        let payload = payload.parse().ok();
+        match name.to_ascii_lowercase().as_str() {
+            name if name.starts_with("telephone-event/8000") => self.event_type = payload,
+            name if name.starts_with("telephone-event/48000") => self.wide_event_type = payload,
+            name if name.starts_with("opus/48000") => self.opus_type = payload,
+            _ => {}
         }
     }
 }
@@ -177,20 +194,29 @@ pub struct Ours {
 }
 
 impl Ours {
-    /// An offer.
+    /// An offer, with telephone-event in the clock of each codec.
     #[must_use]
     pub fn offer(&self, codecs: &[Codec], event_type: Option<u8>) -> String {
-        self.write(codecs, event_type, &[])
+        let all: Vec<Payloads> = codecs
+            .iter()
+            .map(|codec| {
+                let wide =
+                    event_type.map(|narrow| if narrow == WIDE_EVENT { narrow - 1 } else { WIDE_EVENT });
+                let event_type = if codec.clock_rate() == RATE { event_type } else { wide };
+                Payloads::of(*codec, event_type)
+            })
+            .collect();
+        self.write(&all, &[])
     }
 
     /// An answer: every stream of the offer has its line, those that are not ours are refused (RFC 3264
     /// section 6).
     #[must_use]
-    pub fn answer(&self, offer: &Description, codec: Codec, event_type: Option<u8>) -> String {
-        self.write(&[codec], event_type, &offer.others)
+    pub fn answer(&self, offer: &Description, payloads: Payloads) -> String {
+        self.write(&[payloads], &offer.others)
     }
 
-    fn write(&self, codecs: &[Codec], event_type: Option<u8>, others: &[(bool, String)]) -> String {
+    fn write(&self, payloads: &[Payloads], others: &[(bool, String)]) -> String {
         let ip = self.address.ip();
         let family = if ip.is_ipv4() { "IP4" } else { "IP6" };
         let mut text = format!(
@@ -208,22 +234,30 @@ impl Ours {
             }
         };
         refuse(&mut text, false);
-        self.audio(&mut text, codecs, event_type);
+        self.audio(&mut text, payloads);
         refuse(&mut text, true);
         text
     }
 
-    fn audio(&self, text: &mut String, codecs: &[Codec], event_type: Option<u8>) {
-        let payloads = codecs.iter().map(|codec| codec.payload_type()).chain(event_type);
-        let payloads: Vec<String> = payloads.map(|payload| payload.to_string()).collect();
-        // Writing to a string cannot fail.
-        let _ = write!(text, "m=audio {} RTP/AVP {}\r\n", self.address.port(), payloads.join(" "));
-        for codec in codecs {
-            let _ = write!(text, "a=rtpmap:{} {}/8000\r\n", codec.payload_type(), codec.name());
+    fn audio(&self, text: &mut String, payloads: &[Payloads]) {
+        let mut events: Vec<(u8, u32)> = Vec::new();
+        for each in payloads {
+            let event = each.event_type.map(|event| (event, each.codec.clock_rate()));
+            events.extend(event.filter(|event| !events.contains(event)));
         }
-        if let Some(event_type) = event_type {
-            let _ =
-                write!(text, "a=rtpmap:{event_type} telephone-event/8000\r\na=fmtp:{event_type} 0-15\r\n");
+        let numbers =
+            payloads.iter().map(|each| each.payload_type).chain(events.iter().map(|(event, _)| *event));
+        let numbers: Vec<String> = numbers.map(|number| number.to_string()).collect();
+        // Writing to a string cannot fail.
+        let _ = write!(text, "m=audio {} RTP/AVP {}\r\n", self.address.port(), numbers.join(" "));
+        for Payloads { codec, payload_type, .. } in payloads {
+            // RFC 7587 section 7: two channels in the map, whatever is sent.
+            let channels = if *codec == Codec::Opus { "/2" } else { "" };
+            let (name, rate) = (codec.name(), codec.clock_rate());
+            let _ = write!(text, "a=rtpmap:{payload_type} {name}/{rate}{channels}\r\n");
+        }
+        for (event, rate) in events {
+            let _ = write!(text, "a=rtpmap:{event} telephone-event/{rate}\r\na=fmtp:{event} 0-15\r\n");
         }
         let _ = write!(text, "a=ptime:20\r\na={}\r\n", self.direction.attribute());
     }
@@ -242,7 +276,7 @@ mod tests {
     fn an_offer_is_read() {
         let offer = Description::parse(OFFER.as_bytes()).unwrap();
         assert_eq!(offer.address, "192.0.2.1:5000".parse().unwrap());
-        assert_eq!(offer.codecs, [Codec::Pcmu, Codec::Pcma]);
+        assert_eq!(offer.codecs, [(Codec::Pcmu, 0), (Codec::Pcma, 8)]);
         assert_eq!(offer.event_type, Some(96));
         assert_eq!(offer.direction, Direction { send: true, receive: false });
     }
@@ -252,8 +286,8 @@ mod tests {
         let offer = Description::parse(OFFER.as_bytes()).unwrap();
         let address = "192.0.2.2:7000".parse().unwrap();
         let direction = Direction { send: false, receive: true };
-        let answer =
-            Ours { session: 1, version: 2, address, direction }.answer(&offer, Codec::Pcma, Some(96));
+        let answer = Ours { session: 1, version: 2, address, direction }
+            .answer(&offer, Payloads::of(Codec::Pcma, Some(96)));
         let media: Vec<&str> = answer.lines().filter(|line| line.starts_with("m=")).collect();
         assert_eq!(media, ["m=video 0 RTP/AVP 96", "m=audio 7000 RTP/AVP 8 96", "m=audio 0 RTP/AVP 0"]);
         let read = Description::parse(answer.as_bytes()).unwrap();

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::call::Agreement;
-use crate::ear::{Ear, Payloads};
+use crate::ear::Ear;
 use crate::line::Words;
 use crate::phone::{MAX_DATAGRAM, Shared, lock, random};
 use crate::rtp::Key;
@@ -64,10 +64,10 @@ impl Sounding {
     }
 
     pub(crate) fn agree(&mut self, agreement: Agreement) {
-        let Agreement { codec, event_type, speak, .. } = agreement;
-        let same_codec = self.agreement.is_some_and(|old| old.codec == codec && old.event_type == event_type);
+        let Agreement { payloads, speak, .. } = agreement;
+        let same_codec = self.agreement.is_some_and(|old| old.payloads == payloads);
         self.agreement = Some(agreement);
-        self.ear.expect(Payloads { codec, event_type });
+        self.ear.expect(payloads);
         for (at, source, packet) in self.ahead.take().into_iter().flatten() {
             self.receive(at, source, &packet);
         }
@@ -107,9 +107,12 @@ impl Sounding {
                 sequence: u16::from_be_bytes([q0, q1]),
                 timestamp: u32::from_be_bytes([t0, t1, t2, t3]),
             };
-            let mut talker = Talker::new(Instant::now(), start, agreement.codec, agreement.event_type, tone);
-            talker.quiet(self.muted || !agreement.speak);
-            self.talker = Some(talker);
+            // Without memory for an encoder, nothing is said.
+            let talker = Talker::new(Instant::now(), start, agreement.payloads, tone);
+            self.talker = talker.ok().map(|mut talker| {
+                talker.quiet(self.muted || !agreement.speak);
+                talker
+            });
         }
     }
 

@@ -3,14 +3,19 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::g711::Codec;
+use duogate_codecs::CodecError;
+
+use crate::codec::Encoder;
+use crate::ear::Payloads;
 use crate::rtp::{Header, Key, TelephoneEvent};
-use crate::tone::Tone;
+use crate::tone::{RATE, Tone};
 
 /// Time from packet to packet.
 pub const PACKET_TIME: Duration = Duration::from_millis(20);
 /// Samples in a packet.
 pub const PACKET_SAMPLES: u16 = 160;
+/// Ticks of Opus in a packet.
+const WIDE_TICKS: u16 = 960;
 
 /// Packets of a held key, and of the pause after it: 100 ms each.
 const KEY_PACKETS: u16 = 5;
@@ -18,11 +23,13 @@ const KEY_PACKETS: u16 = 5;
 const END_PACKETS: u16 = 3;
 
 /// A stream that is sent. It owns no socket and no clock: [`Talker::packet`] is to be called at [`Talker::due`].
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Talker {
     header: Header,
-    codec: Codec,
+    encoder: Encoder,
     event_type: Option<u8>,
+    /// How far a packet brings the timestamp.
+    ticks: u16,
     tone: Tone,
     place: u64,
     due: Instant,
@@ -30,6 +37,7 @@ pub struct Talker {
     keys: VecDeque<Key>,
     pressing: Option<Pressing>,
     sent: u64,
+    octets: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -52,12 +60,28 @@ pub struct Start {
 
 impl Talker {
     /// A stream whose first packet is due at once.
-    #[must_use]
-    pub fn new(now: Instant, start: Start, codec: Codec, event_type: Option<u8>, tone: Tone) -> Self {
+    ///
+    /// # Errors
+    /// The Opus library's, if it has no memory.
+    pub fn new(now: Instant, start: Start, payloads: Payloads, tone: Tone) -> Result<Self, CodecError> {
         let Start { ssrc, sequence, timestamp } = start;
-        let header = Header { marker: true, payload_type: codec.payload_type(), sequence, timestamp, ssrc };
-        let (keys, pressing) = (VecDeque::new(), None);
-        Self { header, codec, event_type, tone, place: 0, due: now, quiet: false, keys, pressing, sent: 0 }
+        let Payloads { codec, payload_type, event_type } = payloads;
+        let header = Header { marker: true, payload_type, sequence, timestamp, ssrc };
+        let ticks = if codec.clock_rate() == RATE { PACKET_SAMPLES } else { WIDE_TICKS };
+        Ok(Self {
+            header,
+            encoder: Encoder::new(codec)?,
+            event_type,
+            ticks,
+            tone,
+            place: 0,
+            due: now,
+            quiet: false,
+            keys: VecDeque::new(),
+            pressing: None,
+            sent: 0,
+            octets: 0,
+        })
     }
 
     /// When the next packet is to be sent. It never depends on when the last one really was.
@@ -101,15 +125,19 @@ impl Talker {
             self.header.marker = false;
             self.sent += 1;
         }
-        self.header.timestamp = self.header.timestamp.wrapping_add(u32::from(PACKET_SAMPLES));
+        self.header.timestamp = self.header.timestamp.wrapping_add(u32::from(self.ticks));
         self.place += u64::from(PACKET_SAMPLES);
         self.due += PACKET_TIME;
         packet
     }
 
-    fn audio(&self) -> Vec<u8> {
+    fn audio(&mut self) -> Vec<u8> {
         let places = self.place..self.place + u64::from(PACKET_SAMPLES);
-        let payload: Vec<u8> = places.map(|place| self.codec.encode(self.tone.sample(place))).collect();
+        let samples: Vec<i16> = places.map(|place| self.tone.sample(place)).collect();
+        let mut payload = Vec::new();
+        // 20 ms are a packet of every codec; if the library thinks otherwise, the ear will miss it.
+        let _ = self.encoder.encode(&samples, &mut payload);
+        self.octets += payload.len() as u64;
         self.header.with_payload(&payload)
     }
 
@@ -126,7 +154,7 @@ impl Talker {
         if packets > KEY_PACKETS + END_PACKETS {
             return None;
         }
-        let duration = packets.min(KEY_PACKETS) * PACKET_SAMPLES;
+        let duration = packets.min(KEY_PACKETS) * self.ticks;
         let event = TelephoneEvent { key: pressing.key, end: packets > KEY_PACKETS, volume: 10, duration };
         let (marker, timestamp) = (packets == 1, pressing.started);
         Some(Header { marker, payload_type, timestamp, ..self.header }.with_payload(&event.payload()))

@@ -14,6 +14,12 @@ pub enum Violation {
     /// A datagram is not RTP.
     #[error("not RTP: {0}")]
     NotRtp(RtpError),
+    /// A packet came after the BYE of its stream (RFC 3550 section 6.6).
+    #[error("packet after the stream's BYE")]
+    AfterBye,
+    /// Sequence numbers were sent twice.
+    #[error("{0} sequence numbers came twice")]
+    Repeated(u64),
     /// A payload type that was not agreed.
     #[error("payload type {0} was not agreed")]
     PayloadType(u8),

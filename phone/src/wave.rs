@@ -1,6 +1,6 @@
 //! WAV files: enough to write a prompt and to read a recording.
 
-use crate::g711::Codec;
+use crate::g711::Law;
 
 /// Sound from a WAV file.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -88,8 +88,8 @@ fn split(format: &[u8], data: &[u8]) -> Result<Wave, WaveError> {
     let (code, count, bits) = (short(0), short(2), short(14));
     let samples: Vec<i16> = match (code, bits) {
         (1, 16) => data.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect(),
-        (6, 8) => data.iter().map(|octet| Codec::Pcma.decode(*octet)).collect(),
-        (7, 8) => data.iter().map(|octet| Codec::Pcmu.decode(*octet)).collect(),
+        (6, 8) => data.iter().map(|octet| Law::A.decode(*octet)).collect(),
+        (7, 8) => data.iter().map(|octet| Law::Mu.decode(*octet)).collect(),
         _ => return Err(WaveError::Unknown { format: code, bits, channels: count }),
     };
     if count == 0 {

@@ -3,7 +3,7 @@
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
-use duogate_phone::g711::Codec;
+use duogate_phone::codec::Codec;
 use duogate_phone::phone::Phone;
 use duogate_phone::tone::{Heard, Sound, Tone};
 use duogate_phone::{Script, Step, What};

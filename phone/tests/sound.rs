@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use duogate_phone::codec::Codec;
 use duogate_phone::ear::{Ear, Payloads};
-use duogate_phone::g711::Codec;
 use duogate_phone::rtp::{Header, Key};
 use duogate_phone::talker::{Start, Talker};
 use duogate_phone::tone::{Sound, Tone};
@@ -24,9 +24,10 @@ struct Pair {
 impl Pair {
     fn new(codec: Codec) -> Self {
         let origin = Instant::now();
-        let talker = Talker::new(origin + ms(500), START, codec, Some(101), Tone::new(450));
+        let payloads = Payloads::of(codec, Some(101));
+        let talker = Talker::new(origin + ms(500), START, payloads, Tone::new(450)).expect("an encoder");
         let mut ear = Ear::new(origin);
-        ear.expect(Payloads { codec, event_type: Some(101) });
+        ear.expect(Payloads::of(codec, Some(101)));
         Self { origin, talker, ear }
     }
 
@@ -56,7 +57,7 @@ fn rewritten(packet: &[u8], change: impl FnOnce(&mut Header)) -> Vec<u8> {
 
 #[test]
 fn a_good_stream_is_heard_over_the_turn_of_its_numbers() {
-    for codec in [Codec::Pcma, Codec::Pcmu] {
+    for codec in Codec::ALL {
         let mut pair = Pair::new(codec);
         pair.run_well(ms(1000));
         pair.talker.speak(Tone::new(620));
@@ -166,7 +167,7 @@ fn strangers_and_rubbish_are_noticed() {
     let origin = Instant::now();
     let mut ear = Ear::new(origin);
     ear.receive(origin, &[0x80; 30]);
-    ear.expect(Payloads { codec: Codec::Pcma, event_type: None });
+    ear.expect(Payloads::of(Codec::Pcma, None));
     ear.receive(origin, b"hello");
     ear.stranger();
     let violations = ear.reception().violations;
@@ -179,14 +180,52 @@ fn strangers_and_rubbish_are_noticed() {
 
 #[test]
 fn keys_are_pressed_and_heard() {
-    let mut pair = Pair::new(Codec::Pcmu);
-    pair.run_well(ms(100));
-    pair.talker.press("1#".chars().filter_map(Key::new));
+    // An event counts in the clock of the codec beside it.
+    for codec in [Codec::Pcmu, Codec::Opus] {
+        let mut pair = Pair::new(codec);
+        pair.run_well(ms(100));
+        pair.talker.press("1#".chars().filter_map(Key::new));
+        pair.run_well(ms(1000));
+        let reception = pair.ear.reception();
+        assert_eq!(reception.violations, []);
+        assert_eq!(reception.lost, 0);
+        let keys: Vec<_> =
+            reception.keys.iter().map(|key| (key.key.character(), key.held, key.ended)).collect();
+        assert_eq!(keys, [('1', ms(100), true), ('#', ms(100), true)]);
+        assert_eq!(reception.keys[0].at, pair.talker.due() - pair.origin - ms(1000));
+    }
+}
+
+#[test]
+fn a_stream_may_change_its_codec_and_with_it_its_clock() {
+    let mut pair = Pair::new(Codec::Pcma);
     pair.run_well(ms(1000));
+    let wide = Payloads::of(Codec::Opus, Some(101));
+    let start = Start { sequence: START.sequence.wrapping_add(50), timestamp: 77, ..START };
+    pair.talker = Talker::new(pair.talker.due(), start, wide, Tone::new(620)).expect("an encoder");
+    pair.ear.expect(wide);
+    pair.run_well(ms(2000));
     let reception = pair.ear.reception();
-    assert_eq!(reception.violations, []);
-    assert_eq!(reception.lost, 0);
-    let keys: Vec<_> = reception.keys.iter().map(|key| (key.key.character(), key.held, key.ended)).collect();
-    assert_eq!(keys, [('1', ms(100), true), ('#', ms(100), true)]);
-    assert_eq!(reception.keys[0].at, pair.talker.due() - pair.origin - ms(1000));
+    assert_eq!((reception.packets, reception.lost, &reception.violations[..]), (150, 0, &[][..]));
+    let heard = pair.ear.heard(&[Tone::new(450), Tone::new(620)]);
+    let long = heard.iter().find(|heard| heard.sound == Sound::Tone(620)).expect("the second tone");
+    assert!(long.length() >= ms(1900), "{heard:?}");
+}
+
+#[test]
+fn a_packet_of_opus_says_how_long_it_is() {
+    let length = |first: u8, second: u8| Codec::Opus.ticks(&[first, second]);
+    // RFC 6716 section 3.1, tables 2 and 3: SILK, hybrid and CELT, one frame, two frames, a number of them.
+    assert_eq!((length(1 << 3, 0), length(3 << 3 | 1, 0)), (Some(960), Some(5_760)));
+    assert_eq!((length(13 << 3, 0), length(14 << 3, 0)), (Some(960), Some(480)));
+    assert_eq!(
+        (length(16 << 3, 0), length(31 << 3 | 2, 0), length(19 << 3 | 3, 6)),
+        (Some(120), Some(1_920), Some(5_760))
+    );
+    // 140 ms, no frame, no second octet, nothing.
+    assert_eq!((length(19 << 3 | 3, 7), length(3, 0)), (None, None));
+    assert_eq!(
+        (Codec::Opus.ticks(&[3]), Codec::Opus.ticks(&[]), Codec::G722.ticks(&[0; 160])),
+        (None, None, Some(160))
+    );
 }

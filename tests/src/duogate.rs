@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -12,6 +12,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::application::Application;
+use crate::observer::Observer;
 use crate::ports::{self, RtpBlock};
 use crate::process::{POLL, Process, program};
 
@@ -27,6 +28,8 @@ pub struct Duogate {
     control: Option<Process>,
     /// `duogate up`, where it watches over both.
     up: Option<Process>,
+    /// Judges every stream towards every party, where this process may look at packets.
+    observer: Option<Observer>,
     _rtp: RtpBlock,
 }
 
@@ -111,11 +114,13 @@ impl Duogate {
         let ports = rtp.range(changes.rtp_ports);
         let configuration = configuration(http_port, sip_port, &ports, changes);
         fs::write(folder.path().join("duogate.toml"), configuration).expect("a file in the temporary folder");
-        Self { _rtp: rtp, folder, http_port, sip_port, gateway: None, control: None, up: None }
+        let observer = observe(&rtp);
+        Self { observer, _rtp: rtp, folder, http_port, sip_port, gateway: None, control: None, up: None }
     }
 
     /// Starts the gateway (again).
     pub fn start_gateway(&mut self) {
+        self.streams_broke_off();
         self.gateway = Some(self.launch("duogate-gateway", &[], &[]));
     }
 
@@ -132,6 +137,24 @@ impl Duogate {
     /// Ends the gateway as `kill -9` does.
     pub fn kill_gateway(&mut self) {
         self.gateway = None;
+    }
+
+    /// The gateway's streams broke off where it was killed: what comes next on their ports may begin anywhere.
+    pub fn streams_broke_off(&self) {
+        if let Some(observer) = &self.observer {
+            observer.broken_off();
+        }
+    }
+
+    /// Packets of RTP that the observer has seen on their way to whatever party; none if it may not look.
+    #[must_use]
+    pub fn observed(&self) -> Option<u64> {
+        self.observer.as_ref().map(Observer::packets)
+    }
+
+    /// The streams are not judged by the observer, for this reason.
+    pub fn forgive_streams(&mut self, _why: &str) {
+        self.observer = None;
     }
 
     /// Hands the gateway's process over; it is killed when dropped.
@@ -300,6 +323,9 @@ impl Duogate {
 
 impl Drop for Duogate {
     fn drop(&mut self) {
+        if let Some(observer) = self.observer.take().filter(|_| !std::thread::panicking()) {
+            observer.verdict().demand();
+        }
         // Killed, it would leave its children behind.
         if let Some(up) = &mut self.up {
             up.signal(Signal::TERM);
@@ -309,6 +335,16 @@ impl Drop for Duogate {
                 std::thread::sleep(POLL);
             }
         }
+    }
+}
+
+/// Watches all RTP ports of a Duogate, if this process may. Where it may not, a test of the observer's own fails and says
+/// so, and the others do without.
+fn observe(rtp: &RtpBlock) -> Option<Observer> {
+    let (first, last) = rtp.bounds();
+    match Observer::start(first, last) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => None,
+        started => Some(started.expect("a packet socket where the right is there")),
     }
 }
 

@@ -5,10 +5,12 @@
 
 pub mod application;
 pub mod baresip;
+pub mod capture;
 pub mod certificates;
 pub mod duogate;
 pub mod judged;
 pub mod kamailio;
+pub mod observer;
 pub mod patience;
 pub mod ports;
 pub mod private;

@@ -72,6 +72,12 @@ impl RtpBlock {
         panic!("no block of {RTP_PORTS} UDP ports is free in {RTP_RANGE:?}");
     }
 
+    /// The first and the last port.
+    #[must_use]
+    pub const fn bounds(&self) -> (u16, u16) {
+        (self.first, self.first + RTP_PORTS - 1)
+    }
+
     /// As `media.ports` has it: so many ports from the beginning of the block.
     #[must_use]
     pub fn range(&self, ports: u16) -> String {

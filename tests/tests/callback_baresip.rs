@@ -34,6 +34,8 @@ fn two_baresips_talk_and_are_recorded() {
     let story = Story::continued(connected, &mut application, &res_id, 2);
     story.demand_release(200, 0);
     assert_eq!(story.count("on_record_completed"), 1);
+    // Both streams of four seconds are judged on their way to the phones; whether that may be, a test of its own says.
+    assert!(duogate.observed().is_none_or(|packets| packets > 350), "{:?} packets seen", duogate.observed());
     assert!(story.field("on_record_completed", "error").is_null(), "{story:#?}");
 
     let recording = wav::read(&duogate.recording("baresip/talk.wav"));

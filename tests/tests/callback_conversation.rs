@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use duogate_phone::g711::Codec;
+use duogate_phone::codec::Codec;
+use duogate_phone::ear::Payloads;
 use duogate_phone::sdp::Direction;
 use duogate_phone::talker::{PACKET_TIME, Start, Talker};
 use duogate_phone::tone::{Sound, Tone};
@@ -154,7 +155,9 @@ impl Intruder {
         let thread = std::thread::spawn(move || {
             let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
             let start = Start { ssrc: 666, sequence: 1, timestamp: 1 };
-            let mut talker = Talker::new(Instant::now(), start, Codec::Pcma, None, Tone::new(STRANGER));
+            let mut talker =
+                Talker::new(Instant::now(), start, Payloads::of(Codec::Pcma, None), Tone::new(STRANGER))
+                    .expect("an encoder");
             while !stopped.load(Ordering::Acquire) {
                 let packet = talker.packet().expect("it is never quiet");
                 for target in &targets {

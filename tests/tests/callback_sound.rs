@@ -4,7 +4,8 @@
 use std::f64::consts::TAU;
 use std::fs;
 
-use duogate_phone::g711::Codec;
+use duogate_phone::codec::Codec;
+use duogate_phone::g711::Law;
 use duogate_phone::tone::{Heard, Sound, Tone, rounded};
 use duogate_phone::{Script, Step, wave};
 use duogate_tests::duogate::Duogate;
@@ -193,9 +194,9 @@ fn a_prompt_loops_without_a_seam() {
     let chirp = chirp(5_237);
     fs::write(duogate.folder().join("prompts/chirp.wav"), wave::write_mono(&chirp)).expect("a prompt");
     let more = json!({"ring_play_file": "chirp.wav", "ring_play_mode": 1});
-    let laws = [Codec::Pcma, Codec::Pcmu];
-    let talks = laws.map(|law| {
-        let scripts = [party(0).codecs(&[law]).answers_at(0), party(1).answers_at(2500)];
+    let laws = [Codec::Pcma, Codec::Pcmu].map(|codec| (codec, Law::of(codec).expect("one of the two")));
+    let talks = laws.map(|(codec, law)| {
+        let scripts = [party(0).codecs(&[codec]).answers_at(0), party(1).answers_at(2500)];
         (law, Talk::begin(&duogate, scripts, &more))
     });
     for (law, talk) in talks {

@@ -37,6 +37,7 @@ fn gateway(up: &Process) -> Option<u32> {
 fn kill(duogate: &mut Duogate) {
     let pid = gateway(duogate.supervisor()).and_then(|pid| i32::try_from(pid).ok());
     kill_process(pid.and_then(Pid::from_raw).expect("it runs"), Signal::KILL).expect("it runs");
+    duogate.streams_broke_off();
 }
 
 fn up() -> Duogate {

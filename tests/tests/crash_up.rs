@@ -27,10 +27,11 @@ fn scene() -> Scene {
 
 /// Kills a child, waits for the next one, and gives the number of the killed one.
 fn kill(scene: &mut Scene, program: &str) -> u32 {
-    let up = scene.duogate.supervisor();
-    let killed = child(up, program).expect("it runs");
+    let killed = child(scene.duogate.supervisor(), program).expect("it runs");
     let pid = i32::try_from(killed).ok().and_then(Pid::from_raw).expect("a process id");
     kill_process(pid, Signal::KILL).expect("it runs");
+    scene.duogate.streams_broke_off();
+    let up = scene.duogate.supervisor();
     until("another process", STEP, || child(up, program).is_some_and(|pid| pid != killed));
     killed
 }

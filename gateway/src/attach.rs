@@ -30,6 +30,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat};
 
 use crate::inbox::{Attachment, Inbox, Notice, StoredSound};
+use crate::limits;
 use crate::recorder::{Desk, HANDED, Paper};
 
 /// Commands that may wait in a shard's ring: a burst of some hundred calls set up at once, ten commands each.
@@ -323,6 +324,9 @@ fn keep_recording(
     }
     let outcome = files.into_iter().next().ok_or(FileRefusal::Unusable).and_then(|file| {
         check_recording(&file)?;
+        if !limits::leaves_room(file.as_fd(), reception.shards.len()) {
+            return Err(FileRefusal::TooMany);
+        }
         let paper = Paper::Handed(recording, File::from(file));
         reception.desk.papers.push(paper).map_err(|_| FileRefusal::TooMany)?;
         reception.desk.bell.wake();

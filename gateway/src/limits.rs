@@ -1,5 +1,7 @@
 //! Descriptors: how many there may be, and how many sessions that is enough for.
 
+use std::os::fd::{AsRawFd, BorrowedFd};
+
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Descriptors that the gateway needs beside sessions: log, sockets, rings, timers, memory files in transit.
@@ -8,6 +10,22 @@ const HOUSE: u64 = 64;
 /// Descriptors of each shard beside its sessions: its ring, its rings with the control plane, page, doorbells, and
 /// the same once more while a new control plane attaches.
 const EACH_SHARD: u64 = 16;
+
+/// Descriptors that recordings leave to the house, beside those of each shard: for what comes and goes again.
+const PASSING: u64 = 16;
+
+/// Descriptors that recordings leave to each shard: for a control plane that attaches, and one for the moment in which a
+/// system call needs a socket that only a file table holds.
+const PASSING_EACH: u64 = EACH_SHARD / 2;
+
+/// Does the file of a recording leave enough descriptors to all else? The kernel gives the lowest number that is free, so
+/// the number tells how many are in use.
+#[must_use]
+pub fn leaves_room(file: BorrowedFd<'_>, shards: usize) -> bool {
+    let most = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let spared = PASSING + PASSING_EACH * shards as u64;
+    u64::try_from(file.as_raw_fd()).is_ok_and(|number| number < most.saturating_sub(spared))
+}
 
 /// Raises the limit of open descriptors to what the system allows, and returns it.
 #[must_use]
@@ -61,7 +79,7 @@ pub struct Share {
 
 /// Fits a shard's share to the descriptors that the process may open, and tells what is to hold its sockets.
 /// Descriptors are the plainer way. Where sessions would be too many for them and the kernel can do without
-/// (`tables`), the sockets need none; a recording then may find none left.
+/// (`tables`), the sockets need none; a recording then may find none left ([`leaves_room`]).
 #[must_use]
 pub fn fit(wanted: Share, shards: u32, descriptors: u64, tables: bool) -> (Share, Keep) {
     let plain = fit_descriptors(wanted, shards, descriptors);

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use duogate_channel::command::Command;
 use duogate_channel::event::Event;
-use duogate_channel::identity::{Party, Session};
+use duogate_channel::identity::{Party, Recording, Session};
+use duogate_channel::message::ToControl;
 use duogate_channel::sound::Codec;
 use rustix::process::Signal;
 
@@ -29,10 +30,10 @@ fn descriptors(gateway: &Gateway) -> usize {
 }
 
 /// Joins two phones on a session.
-fn joined(control: &mut Control, (session, ports): (Session, [u16; 2])) -> [Phone; 2] {
+fn joined(control: &mut Control, address: Ipv4Addr, (session, ports): (Session, [u16; 2])) -> [Phone; 2] {
     let mut phones = [Phone::new(Codec::Pcma), Phone::new(Codec::Pcma)];
     for ((party, phone), port) in Party::BOTH.into_iter().zip(&mut phones).zip(ports) {
-        phone.gateway = (IpAddr::from(ADDRESS), port).into();
+        phone.gateway = (IpAddr::from(address), port).into();
         control.far_end(session, party, phone.far_end());
     }
     control.join(session);
@@ -48,7 +49,7 @@ fn every_session_has_its_sockets_and_they_can_be_moved_and_closed() {
     let sessions: Vec<_> = (0..SESSIONS).map(|_| control.open()).collect();
     assert!(descriptors(&gateway) <= before, "sockets hold no descriptors");
     for number in [0, DESCRIPTORS / 2 - 1, DESCRIPTORS / 2, DESCRIPTORS / 2 + 1, SESSIONS - 1] {
-        let [mut one, mut two] = joined(&mut control, sessions[number]);
+        let [mut one, mut two] = joined(&mut control, ADDRESS, sessions[number]);
         warm_up(&mut one, &two);
         warm_up(&mut two, &one);
         // The far end moves: the new place is heard and sent to, the old one is a stranger.
@@ -108,4 +109,33 @@ fn a_gateway_after_it_has_its_ports() {
         let again: Vec<_> = (0..SESSIONS).map(|_| control.open().1).collect();
         assert_eq!(again, ports, "after {end:?}");
     }
+}
+
+#[test]
+fn recordings_leave_the_descriptors_that_calls_need() {
+    let address = Ipv4Addr::new(127, 9, 1, 5);
+    let gateway = start(address);
+    let mut control = gateway.attach();
+    let file = |name: &str| std::fs::File::create_new(gateway.folder.path().join(name)).unwrap();
+    let handed = (1..=DESCRIPTORS as u64).map(|number| {
+        control.hand_over(Recording(number << 32), file(&number.to_string()));
+        control.answer()
+    });
+    let last = handed.take_while(|answer| matches!(answer, ToControl::RecordingReady { .. })).count() as u64;
+    assert!((900..DESCRIPTORS as u64 - 20).contains(&last), "{last} recordings had room");
+    // Sockets are bound, connected, moved, closed; nothing of that waits for a recording to end.
+    let (session, ports) = control.open();
+    let [mut one, mut two] = joined(&mut control, address, (session, ports));
+    warm_up(&mut one, &two);
+    warm_up(&mut two, &one);
+    assert!(matches!(control.close(session), Event::Closed { .. }));
+    // Another control plane finds room, too; with the first one its recordings went that had not begun.
+    drop(control);
+    let control = gateway.attach();
+    let mut number = 0;
+    until("a recording has room", || {
+        number += 1;
+        control.hand_over(Recording(number), file(&format!("again {number}")));
+        matches!(control.answer(), ToControl::RecordingReady { .. }).then_some(())
+    });
 }

@@ -17,6 +17,7 @@ mod network;
 mod program;
 mod recovery;
 mod settings;
+mod shares;
 mod store;
 mod supervisor;
 mod switchboard;

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use duogate_configuration::{Listen, Sip, Transport};
@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use super::NetworkError;
 use super::connection::{Ends, Heard, KEEP_ALIVE, Number, QUEUE, WAITING, Waiting, Work, carry};
 use super::tls::Papers;
+use crate::shares::{Share, Shares};
 
 /// What connections have told and the switchboard has not yet heard.
 const HEARD: usize = 1_024;
@@ -54,7 +55,7 @@ struct Shared {
     /// Room for messages that wait to be written.
     waiting: Arc<Semaphore>,
     /// Connections made to us, by source.
-    sources: Mutex<HashMap<IpAddr, usize>>,
+    sources: Arc<Shares>,
 }
 
 /// All connections.
@@ -81,7 +82,7 @@ impl Streams {
             open: AtomicUsize::new(0),
             numbers: AtomicU64::new(0),
             waiting: Arc::new(Semaphore::new(WAITING)),
-            sources: Mutex::default(),
+            sources: Shares::of(MOST_PER_SOURCE),
         });
         for (index, listen) in sip.listen.iter().enumerate() {
             if listen.transport != Transport::Udp {
@@ -177,40 +178,22 @@ impl Shared {
 /// A place among the connections, given back when dropped.
 struct Place {
     shared: Arc<Shared>,
-    source: Option<IpAddr>,
+    _share: Option<Share>,
 }
 
 impl Place {
     /// None where there is no room, or where `source` has more than its share.
     fn take(shared: &Arc<Shared>, source: Option<IpAddr>) -> Option<Self> {
+        let share = source.map(|source| shared.sources.take(source).ok_or(())).transpose().ok()?;
         let free = |open: usize| (open < shared.most).then_some(open + 1);
         shared.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, free).ok()?;
-        // From here on, dropping it gives back what was taken.
-        let mut place = Self { shared: Arc::clone(shared), source: None };
-        if let Some(source) = source {
-            let mut sources = shared.sources.lock().unwrap_or_else(PoisonError::into_inner);
-            let of_source = sources.entry(source).or_insert(0);
-            if *of_source < MOST_PER_SOURCE {
-                *of_source += 1;
-                place.source = Some(source);
-            }
-        }
-        (place.source == source).then_some(place)
+        Some(Self { shared: Arc::clone(shared), _share: share })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         self.shared.open.fetch_sub(1, Ordering::Relaxed);
-        if let Some(source) = self.source {
-            let mut sources = self.shared.sources.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(count) = sources.get_mut(&source) {
-                *count -= 1;
-                if *count == 0 {
-                    sources.remove(&source);
-                }
-            }
-        }
     }
 }
 

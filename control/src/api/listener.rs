@@ -3,8 +3,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -21,6 +20,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
+use crate::shares::{Share, Shares};
+
 /// Connections beside WebSockets. Each costs some 20 kB.
 const PLAIN: usize = 1_024;
 
@@ -29,23 +30,35 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// How long a connection may be open before a request of it has shown a token, or has been one that needs none where
 /// there are no tokens. Until then it holds a place that belongs to others.
-pub(crate) const STRANGER: Duration = Duration::from_secs(10);
+const STRANGER: Duration = Duration::from_secs(10);
+
+/// Such connections of one address. A proxy's show a token at once; a flood of others leaves places to everybody else.
+const STRANGERS_OF_ONE: usize = 256;
 
 /// How long the head of a request may take, and how long a connection may be idle between two.
 const HEAD: Duration = Duration::from_secs(75);
 
-/// Set once a request of a connection was allowed in.
-#[derive(Clone, Default, Debug)]
-pub(crate) struct Known(Arc<AtomicBool>);
+/// Whether a request of a connection was allowed in. Until then the connection has one of what its address may have of
+/// strangers.
+#[derive(Clone, Debug)]
+pub(crate) struct Known(Arc<Mutex<Option<Share>>>);
 
 impl Known {
+    fn not_yet(share: Share) -> Self {
+        Self(Arc::new(Mutex::new(Some(share))))
+    }
+
     /// A request of this connection was allowed in.
     pub(crate) fn set(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        drop(self.lock().take());
     }
 
     fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.lock().is_none()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Share>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -53,12 +66,14 @@ impl Known {
 pub(crate) struct Bounded {
     listener: TcpListener,
     places: Arc<Semaphore>,
+    strangers: Arc<Shares>,
 }
 
 impl Bounded {
     /// Bounds a listener to so many WebSockets and some connections more.
     pub(crate) fn new(listener: TcpListener, websockets: usize) -> Self {
-        Self { listener, places: Arc::new(Semaphore::new(websockets + PLAIN)) }
+        let places = Arc::new(Semaphore::new(websockets + PLAIN));
+        Self { listener, places, strangers: Shares::of(STRANGERS_OF_ONE) }
     }
 
     /// Serves until the program is about to end, and then until the last request is answered.
@@ -66,8 +81,8 @@ impl Bounded {
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
-                stream = self.accept() => {
-                    connections.spawn(connection(stream, router.clone(), closed.clone()));
+                (stream, known) = self.accept() => {
+                    connections.spawn(connection(stream, known, router.clone(), closed.clone()));
                 }
                 Some(_) = connections.join_next() => {}
                 () = closing(&mut closed) => break,
@@ -77,15 +92,17 @@ impl Bounded {
         while connections.join_next().await.is_some() {}
     }
 
-    async fn accept(&self) -> Held {
+    async fn accept(&self) -> (Held, Known) {
         // The semaphore is never closed, so there is always a place in the end.
         let place = Arc::clone(&self.places).acquire_owned().await.ok();
         loop {
             match self.listener.accept().await {
-                Ok((stream, _)) => {
+                Ok((stream, source)) => {
+                    // Beyond its share it is closed at once.
+                    let Some(share) = self.strangers.take(source.ip()) else { continue };
                     // Answers are short and somebody waits for each. A socket that refuses is only slower.
                     let _ = stream.set_nodelay(true);
-                    return Held { stream, _place: place };
+                    return (Held { stream, _place: place }, Known::not_yet(share));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "an HTTP connection could not be accepted");
@@ -102,8 +119,7 @@ async fn closing(closed: &mut watch::Receiver<bool>) {
 }
 
 /// Serves one connection to its end.
-async fn connection(stream: Held, router: Router, mut closed: watch::Receiver<bool>) {
-    let known = Known::default();
+async fn connection(stream: Held, known: Known, router: Router, mut closed: watch::Receiver<bool>) {
     let service = Knowing { inner: TowerToHyperService::new(router), known: known.clone() };
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD);

@@ -1,9 +1,11 @@
 //! The operators' interface: tokens, health, metrics, drain, records, the console.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
 
 use serde_json::json;
+use socket2::{Domain, Socket, Type};
 
 use crate::node::{Node, until};
 use crate::party::{Manner, Party};
@@ -256,14 +258,49 @@ fn a_wrong_configuration_is_not_taken_at_reload() {
     assert_eq!(node.get("/readyz").status, 200);
 }
 
+/// Connects from an address of this host, and asks for nothing.
+fn idle(node: &Node, last: u8) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, last], 0)).into()).unwrap();
+    socket.connect(&SocketAddr::from(([127, 0, 0, 1], node.http)).into()).unwrap();
+    socket.into()
+}
+
 #[test]
 fn connections_that_ask_for_nothing_leave_room_for_those_that_do() {
     let node = Node::start_with("", "[limits]\nmax_websockets = 1\n");
-    // As many as there are places, and a few that wait in the kernel.
+    // As many as there are places, and a few that wait in the kernel; none of an address is beyond its share.
     let idle: Vec<TcpStream> =
-        (0..1_030).map(|_| TcpStream::connect(("127.0.0.1", node.http)).unwrap()).collect();
+        (10..16).flat_map(|last| (0..172).map(move |_| last)).map(|last| idle(&node, last)).collect();
     assert_eq!(node.get("/healthz").status, 200, "as soon as the idle ones were sent away");
     drop(idle);
+}
+
+#[test]
+fn connections_of_one_address_that_ask_for_nothing_leave_room_for_others_at_once() {
+    let node = Node::start_with("", "[limits]\nmax_websockets = 1\n");
+    // One that has been allowed in is none of them.
+    let mut known = idle(&node, 10);
+    let ask = b"GET /v1/trunks HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
+    let answered = |stream: &mut TcpStream| {
+        stream.write_all(ask).unwrap();
+        let mut answer = [0; 4_096];
+        let length = stream.read(&mut answer).unwrap();
+        assert!(answer[..length].starts_with(b"HTTP/1.1 200 "));
+    };
+    answered(&mut known);
+    let idle: Vec<TcpStream> = (0..1_030).map(|_| idle(&node, 10)).collect();
+    let asked = Instant::now();
+    assert_eq!(node.get("/healthz").status, 200);
+    assert!(asked.elapsed() < Duration::from_secs(5), "places were free: {:?}", asked.elapsed());
+    answered(&mut known);
+    let closed = |mut stream: &TcpStream| {
+        stream.set_nonblocking(true).unwrap();
+        !matches!(stream.read(&mut [0]), Err(error) if error.kind() == ErrorKind::WouldBlock)
+    };
+    until("those beyond its share are closed", || {
+        (idle.iter().filter(|stream| closed(stream)).count() >= 1_030 - 256).then_some(())
+    });
 }
 
 #[test]

@@ -16,6 +16,8 @@ use crate::process::{Class, pin, schedule};
 pub struct Awake {
     number: Pid,
     done: Arc<AtomicBool>,
+    /// It takes its share.
+    share: AtomicBool,
     thread: Option<JoinHandle<io::Result<()>>>,
 }
 
@@ -40,7 +42,7 @@ impl Awake {
         };
         let thread = std::thread::Builder::new().name("awake".into()).spawn(work)?;
         match number.recv() {
-            Ok(number) => Ok(Self { number, done, thread: Some(thread) }),
+            Ok(number) => Ok(Self { number, done, share: AtomicBool::new(false), thread: Some(thread) }),
             Err(_) => Err(thread.join().map_or_else(
                 |_| io::Error::other("the thread that keeps a core awake has panicked"),
                 |ended: io::Result<()>| ended.err().unwrap_or_else(|| io::ErrorKind::NotFound.into()),
@@ -55,6 +57,9 @@ impl Awake {
     /// # Errors
     /// We are not root.
     pub fn takes_its_share(&self, share: bool) -> io::Result<()> {
+        if self.share.swap(share, Ordering::Relaxed) == share {
+            return Ok(());
+        }
         schedule(self.number, if share { Class::Normal } else { Class::Idle })
     }
 }

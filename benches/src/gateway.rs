@@ -32,6 +32,10 @@ pub const FIRST_PORT: u16 = 10_000;
 /// Longest wait for an answer of a healthy gateway.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Commands whose answers are waited for at once: a wait for each alone is what 20,000 pairs would take longest for. Far
+/// fewer than its rings hold.
+const UNDER_WAY: usize = 64;
+
 /// A running gateway of one shard, attached to.
 #[derive(Debug)]
 pub struct Gateway {
@@ -234,6 +238,15 @@ impl Gateway {
         }
     }
 
+    /// Takes all events that are there, and forgets them.
+    ///
+    /// # Errors
+    /// The ring is poisoned.
+    pub fn forget_events(&mut self) -> io::Result<()> {
+        while self.shard().events.pop().map_err(broken)?.is_some() {}
+        Ok(())
+    }
+
     /// Opens so many sessions, both far ends of each at `far_end`.
     ///
     /// # Errors
@@ -277,9 +290,13 @@ impl Gateway {
 
     fn sessions(&mut self, count: usize) -> io::Result<Vec<Pair>> {
         let mut pairs = Vec::with_capacity(count);
-        for _ in 0..count {
-            self.tell(&Command::Open { tag: Tag(self.next_tag), legs: [LegOpening::FRESH; 2] })?;
-            self.next_tag += 1;
+        let mut asked = 0;
+        while pairs.len() < count {
+            while asked < count.min(pairs.len() + UNDER_WAY) {
+                self.tell(&Command::Open { tag: Tag(self.next_tag), legs: [LegOpening::FRESH; 2] })?;
+                self.next_tag += 1;
+                asked += 1;
+            }
             match self.event()? {
                 Event::Opened { session, ports, .. } => {
                     let ports = ports.map(|port| {
@@ -309,10 +326,16 @@ impl Gateway {
     /// # Errors
     /// Another answer than that they are joined.
     pub fn join(&mut self, pairs: &[Pair]) -> io::Result<Vec<Route>> {
-        for pair in pairs {
-            self.tell(&Command::Join { session: pair.session })?;
+        let (mut asked, mut joined) = (0, 0);
+        while joined < pairs.len() {
+            for pair in pairs.iter().take(joined + UNDER_WAY).skip(asked) {
+                self.tell(&Command::Join { session: pair.session })?;
+                asked += 1;
+            }
             match self.event()? {
-                Event::Joined { session } if session == pair.session => {}
+                Event::Joined { session } if session == pairs[joined].session => joined += 1,
+                // Nobody talks yet.
+                Event::Fault { .. } => {}
                 other => return Err(broken(format!("not joined: {other:?}"))),
             }
         }

@@ -6,6 +6,7 @@ pub mod bencode;
 pub mod clock;
 pub mod datagrams;
 pub mod disk;
+pub mod flight;
 pub mod floor;
 pub mod gateway;
 pub mod generator;

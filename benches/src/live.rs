@@ -2,7 +2,8 @@
 //! reach rates that no socket reaches.
 
 use std::io;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use aya::maps::{Array, MapData};
 use aya::programs::xdp::{XdpLinkId, XdpMode};
@@ -13,10 +14,11 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, transmute};
 
 use crate::awake::Awake;
 use crate::clock;
+use crate::flight::Flight;
 use crate::generator::Route;
 use crate::process::{Class, pin, schedule};
 use crate::rows::{GENERATOR_CORE, MEASURED_CORE};
-use crate::veth::{Cable, Counts, FAR_END, FAR_END_MAC, GATEWAY_MAC};
+use crate::veth::{Cable, FAR_END, FAR_END_MAC, GATEWAY_MAC};
 
 /// The object that build.rs made of `bpf/rig.c`; empty where there was no clang.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/rig.o"));
@@ -42,9 +44,20 @@ const fn batch(rate: u64) -> u32 {
 const SENT_FRAME: u64 = 380;
 const IDLE_FRAME: u64 = 70;
 
-/// Width of the sink's buckets in nanoseconds, and their number.
-const DELAY_NANOSECONDS: u64 = 512;
-const DELAYS: u32 = 16_384;
+/// Buckets of the sink.
+const DELAYS: usize = 16_384;
+
+/// `struct delays` of `bpf/rig.c`.
+type Delays = [u64; DELAYS];
+
+/// Packets under way at once over a cable that loses none: fewer than a veth's ring of 256 takes, so that all of them
+/// may wait at either end.
+const WINDOW: u64 = 192;
+
+/// What is on its way when the last packet has left has come when nothing more comes for so long.
+const QUIET: Duration = Duration::from_millis(8);
+/// It is waited for no longer than this.
+const SETTLING: Duration = Duration::from_millis(100);
 
 /// `struct stream` of `bpf/rig.c`.
 #[derive(Clone, Copy, Default, FromBytes, IntoBytes, Immutable)]
@@ -70,6 +83,10 @@ struct Schedule {
     now: u64,
     credit: u64,
     sent: u64,
+    window: u64,
+    given_up: u64,
+    come: u64,
+    come_at: u64,
     streams: u32,
     turn: u32,
     from: [u8; 4],
@@ -101,65 +118,6 @@ struct Leg {
     filler: u16,
 }
 
-/// What a run has seen.
-#[derive(Clone, Debug, Default)]
-pub struct Flight {
-    /// Packets that were transmitted.
-    pub sent: u64,
-    /// Packets that were due; more than sent where the generator was held up.
-    pub due: u64,
-    /// Packets that came back, on their right way or not.
-    pub received: u64,
-    /// Packets that came back from another address or port than they should have.
-    pub astray: u64,
-    /// What the gateway's end of the cable counted.
-    pub counts: Counts,
-    /// Seconds that it lasted.
-    pub seconds: f64,
-    /// Packets by their delay, in steps of [`DELAY_NANOSECONDS`]; one in sixteen.
-    delays: Vec<u64>,
-}
-
-#[allow(clippy::cast_precision_loss)] // Figures for people.
-impl Flight {
-    /// Share of the packets that never came back.
-    #[must_use]
-    pub fn loss(&self) -> f64 {
-        self.sent.saturating_sub(self.received) as f64 / self.sent.max(1) as f64
-    }
-
-    /// In words, for whoever looks into a figure: where those that never came back were lost.
-    #[must_use]
-    pub fn losses(&self) -> String {
-        let Counts { lost_before, lost_behind, .. } = self.counts;
-        let own = self.sent.saturating_sub(self.received + lost_before + lost_behind);
-        format!(
-            "loss {:.3} % (cable before {lost_before}, behind {lost_behind}; forwarder {own})",
-            self.loss() * 100.0
-        )
-    }
-
-    /// Packets a second that were in fact sent.
-    #[must_use]
-    pub fn rate(&self) -> f64 {
-        self.sent as f64 / self.seconds
-    }
-
-    /// The delay that `share` of the packets do not exceed, in nanoseconds.
-    #[must_use]
-    pub fn delay(&self, share: f64) -> u64 {
-        let all: u64 = self.delays.iter().sum();
-        let mut sum = 0;
-        for (upper, count) in (1..).zip(&self.delays) {
-            sum += count;
-            if sum > 0 && sum as f64 >= all as f64 * share {
-                return upper * DELAY_NANOSECONDS;
-            }
-        }
-        0
-    }
-}
-
 /// Whom the generator goes before on its core. The sink goes before the generator in any case.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Courtesy {
@@ -181,7 +139,9 @@ pub struct Bench {
     /// Nanoseconds of a frame for which it is too early, as seen last.
     idle_frame: u64,
     courtesy: Courtesy,
-    awake: Awake,
+    /// As long as a packet has to wait rather than be lost on the cable.
+    lossless: bool,
+    awake: Arc<Awake>,
 }
 
 fn told(error: impl std::error::Error) -> io::Error {
@@ -200,6 +160,18 @@ impl Bench {
     /// # Errors
     /// We are not root, the rig was built without clang, or the kernel refuses.
     pub fn new() -> io::Result<Self> {
+        Self::with(Arc::new(Awake::keep(MEASURED_CORE)?))
+    }
+
+    /// One more beside this one, at the same cores: what is flown over them in turn can be compared.
+    ///
+    /// # Errors
+    /// As [`Bench::new`].
+    pub fn another(&self) -> io::Result<Self> {
+        Self::with(Arc::clone(&self.awake))
+    }
+
+    fn with(awake: Arc<Awake>) -> io::Result<Self> {
         if OBJECT.is_empty() {
             return Err(io::Error::new(io::ErrorKind::NotFound, "the rig was built without clang"));
         }
@@ -219,7 +191,8 @@ impl Bench {
             rewriter: None,
             idle_frame: IDLE_FRAME,
             courtesy: Courtesy::First,
-            awake: Awake::keep(MEASURED_CORE)?,
+            lossless: false,
+            awake,
         })
     }
 
@@ -234,12 +207,8 @@ impl Bench {
 
     /// Whether the measured core belongs to the kernel, which forwards there alone: then whatever else wakes up in the
     /// house is drawn to the generator's core. Where threads forward, the generator keeps its time.
-    ///
-    /// # Errors
-    /// We are not root.
-    pub fn leave_to_kernel(&mut self, alone: bool) -> io::Result<()> {
+    pub const fn leave_to_kernel(&mut self, alone: bool) {
         self.courtesy = if alone { Courtesy::Last } else { Courtesy::First };
-        self.awake.takes_its_share(alone)
     }
 
     /// Streams from now on over these routes, each from its beginning.
@@ -275,19 +244,84 @@ impl Bench {
     /// # Errors
     /// The kernel refuses.
     pub fn fly(&mut self, rate: u64, duration: Duration) -> io::Result<Flight> {
+        self.fly_beside(rate, duration, &|| Ok(0))
+    }
+
+    /// The same; `cpu` is the processor time of the process that forwards, so far.
+    ///
+    /// # Errors
+    /// The kernel refuses, or what `cpu` says.
+    pub fn fly_beside(
+        &mut self,
+        rate: u64,
+        duration: Duration,
+        cpu: &dyn Fn() -> io::Result<u64>,
+    ) -> io::Result<Flight> {
         self.cable.pin()?;
         self.cable.expect(rate)?;
+        self.awake.takes_its_share(self.courtesy == Courtesy::Last)?;
+        self.forget()?;
+        let length = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX / 2);
+        self.plan(rate, length)?;
+        let before = self.cable.counts()?;
+        let [process, polling] = [cpu()?, self.cable.polling_time()?];
+        self.generate(rate, length)?;
+        let polling = self.cable.polling_time()?.saturating_sub(polling);
+        let process = cpu()?.saturating_sub(process);
+        let seen = self.settled()?;
+        let counts = self.cable.counts()?.since(before);
+        let done = self.schedule()?;
+        let delays = self.map::<Delays>("DELAY")?.get(&0, 0).map_err(told)?.to_vec();
+        Ok(Flight {
+            sent: done.sent,
+            due: done.done,
+            received: seen.received,
+            astray: seen.astray,
+            counts,
+            seconds: duration.as_secs_f64(),
+            cpu: process + polling,
+            process,
+            delays,
+        })
+    }
+
+    /// Whether the generator holds back what the cable has no room for, from now on. Without, the cable loses it.
+    pub const fn hold_back(&mut self, lossless: bool) {
+        self.lossless = lossless;
+    }
+
+    /// What the sink has seen of a flight before is over.
+    fn forget(&mut self) -> io::Result<()> {
         let bytes: [u8; size_of::<Seen>()] = transmute!(Seen::default());
         self.map::<[u8; size_of::<Seen>()]>("SEEN")?.set(0, bytes, 0).map_err(told)?;
-        let mut delays = self.map::<u64>("DELAY")?;
-        for place in 0..DELAYS {
-            delays.set(place, 0, 0).map_err(told)?;
+        self.map::<Delays>("DELAY")?.set(0, [0; DELAYS], 0).map_err(told)
+    }
+
+    fn seen(&mut self) -> io::Result<Seen> {
+        Ok(transmute!(self.map::<[u8; size_of::<Seen>()]>("SEEN")?.get(&0, 0).map_err(told)?))
+    }
+
+    /// What the sink has seen when nothing more comes.
+    fn settled(&mut self) -> io::Result<Seen> {
+        let end = Instant::now() + SETTLING;
+        let mut seen = self.seen()?;
+        loop {
+            std::thread::sleep(QUIET);
+            let now = self.seen()?;
+            if now.received == seen.received || Instant::now() > end {
+                return Ok(now);
+            }
+            seen = now;
         }
+    }
+
+    /// Tells the generator what to send.
+    fn plan(&mut self, rate: u64, length: u64) -> io::Result<()> {
         let turn = self.schedule()?.turn;
-        let length = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX / 2);
         let schedule = Schedule {
             length,
             rate,
+            window: if self.lossless { WINDOW } else { 0 },
             streams: self.streams,
             turn: if turn < self.streams { turn } else { 0 },
             from: FAR_END.ip().octets(),
@@ -297,24 +331,7 @@ impl Bench {
             ..Schedule::default()
         };
         let bytes: [u8; size_of::<Schedule>()] = transmute!(schedule);
-        self.map::<[u8; size_of::<Schedule>()]>("SCHEDULE")?.set(0, bytes, 0).map_err(told)?;
-        let before = self.cable.counts()?;
-        self.generate(rate, length)?;
-        let seconds = duration.as_secs_f64();
-        std::thread::sleep(Duration::from_millis(100));
-        let counts = self.cable.counts()?.since(before);
-        let done = self.schedule()?;
-        let seen: Seen = transmute!(self.map::<[u8; size_of::<Seen>()]>("SEEN")?.get(&0, 0).map_err(told)?);
-        let delays = self.map::<u64>("DELAY")?.iter().collect::<Result<_, _>>().map_err(told)?;
-        Ok(Flight {
-            sent: done.sent,
-            due: done.done,
-            received: seen.received,
-            astray: seen.astray,
-            counts,
-            seconds,
-            delays,
-        })
+        self.map::<[u8; size_of::<Schedule>()]>("SCHEDULE")?.set(0, bytes, 0).map_err(told)
     }
 
     /// Runs the generator on its core until its schedule is over.

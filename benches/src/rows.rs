@@ -1,6 +1,8 @@
 //! The rows of the table, one file a measurement.
 
 pub mod cable;
+pub mod delay;
+pub mod files;
 pub mod growth;
 pub mod instructions;
 pub mod memory;

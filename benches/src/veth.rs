@@ -4,6 +4,8 @@
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::process::Pid;
@@ -40,10 +42,13 @@ const fn moderation(rate: u64) -> Duration {
     })
 }
 
-/// Names of the two ends: kernel threads bear them for all to see, so they carry the rig's number.
+/// Names of the two ends: kernel threads bear them for all to see, so they carry the rig's number, and a letter for each
+/// cable.
 fn names() -> [String; 2] {
+    static CABLES: AtomicU8 = AtomicU8::new(0);
     let number = std::process::id();
-    [format!("dg{number}g"), format!("dg{number}f")]
+    let cable = char::from(b'a' + CABLES.fetch_add(1, Ordering::Relaxed) % 26);
+    [format!("dg{number}g{cable}"), format!("dg{number}f{cable}")]
 }
 
 /// What the gateway's end of the cable has counted.
@@ -80,6 +85,16 @@ pub struct Cable {
     pub gateway_interface: String,
     /// Name of the generator's interface.
     pub far_interface: String,
+    /// What is known of it.
+    state: Mutex<State>,
+}
+
+/// What need not be found out, or set, for each flight.
+#[derive(Clone, Copy, Default, Debug)]
+struct State {
+    /// Threads that poll the gateway's and the generator's side.
+    pollers: [Option<Pid>; 2],
+    moderation: Option<Duration>,
 }
 
 impl Cable {
@@ -89,8 +104,8 @@ impl Cable {
     /// We are not root, or iproute2 or util-linux is missing.
     pub fn new() -> io::Result<Self> {
         let [gateway_interface, far_interface] = names();
-        let cable =
-            Self { gateway: Namespace::new()?, far: Namespace::new()?, gateway_interface, far_interface };
+        let (gateway, far, state) = (Namespace::new()?, Namespace::new()?, Mutex::default());
+        let cable = Self { gateway, far, gateway_interface, far_interface, state };
         let (near, far) = (&cable.gateway_interface, &cable.far_interface);
         let (near_mac, far_mac) = (mac(GATEWAY_MAC), mac(FAR_END_MAC));
         // One queue each: one core polls it.
@@ -128,16 +143,27 @@ impl Cable {
     /// # Errors
     /// A side has no polling thread.
     pub fn pin(&self) -> io::Result<()> {
-        for (interface, core) in
-            [(&self.gateway_interface, MEASURED_CORE), (&self.far_interface, GENERATOR_CORE)]
-        {
+        let sides = [(&self.gateway_interface, MEASURED_CORE), (&self.far_interface, GENERATOR_CORE)];
+        for (side, (interface, core)) in sides.into_iter().enumerate() {
+            if self.known().pollers[side].is_some_and(|thread| polls(thread, interface)) {
+                continue;
+            }
             let mut set = CpuSet::new();
             set.set(core);
             let thread = poller(interface)?;
             sched_setaffinity(Some(thread), &set)?;
             schedule(thread, Class::First(50))?;
+            self.know(|state| state.pollers[side] = Some(thread));
         }
         Ok(())
+    }
+
+    fn known(&self) -> State {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn know(&self, news: impl FnOnce(&mut State)) {
+        news(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Makes both ends ready for so many packets a second.
@@ -145,8 +171,14 @@ impl Cable {
     /// # Errors
     /// The kernel is too old.
     pub fn expect(&self, rate: u64) -> io::Result<()> {
-        self.gateway.moderate(&self.gateway_interface, moderation(rate))?;
-        self.far.moderate(&self.far_interface, moderation(rate))
+        let wanted = moderation(rate);
+        if self.known().moderation == Some(wanted) {
+            return Ok(());
+        }
+        self.gateway.moderate(&self.gateway_interface, wanted)?;
+        self.far.moderate(&self.far_interface, wanted)?;
+        self.know(|state| state.moderation = Some(wanted));
+        Ok(())
     }
 
     /// Processor time that the gateway's side has taken to poll, in nanoseconds: what a card's interrupt would.
@@ -154,7 +186,8 @@ impl Cable {
     /// # Errors
     /// It has no polling thread.
     pub fn polling_time(&self) -> io::Result<u64> {
-        let thread = poller(&self.gateway_interface)?.as_raw_nonzero();
+        let known = self.known().pollers[0];
+        let thread = known.map_or_else(|| poller(&self.gateway_interface), Ok)?.as_raw_nonzero();
         let text = fs::read_to_string(format!("/proc/{thread}/schedstat"))?;
         let first = text.split_whitespace().next().and_then(|word| word.parse().ok());
         first.ok_or_else(|| io::ErrorKind::InvalidData.into())
@@ -179,9 +212,20 @@ fn counts(text: &str, interface: &str) -> Option<Counts> {
     Some(Counts { entered: *numbers.get(1)?, lost_before: *numbers.get(3)?, lost_behind: *numbers.get(11)? })
 }
 
+/// Does this thread poll an interface? One that did may be gone.
+fn polls(thread: Pid, interface: &str) -> bool {
+    let name = fs::read_to_string(format!("/proc/{}/comm", thread.as_raw_nonzero())).unwrap_or_default();
+    name.starts_with(&polling(interface))
+}
+
+/// How the name of a thread that polls an interface begins.
+fn polling(interface: &str) -> String {
+    format!("napi/{interface}-")
+}
+
 /// The kernel's thread that polls an interface.
 fn poller(interface: &str) -> io::Result<Pid> {
-    let wanted = format!("napi/{interface}-");
+    let wanted = polling(interface);
     for entry in fs::read_dir("/proc")? {
         let entry = entry?;
         let Some(number) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {

@@ -1,5 +1,8 @@
 //! The highest rate that each forwarder carries without loss on one core, over a cable between two namespaces, and the
 //! delay that it adds.
+//!
+//! Those that forward in the kernel are up at once, each on a cable of its own, and take turns flight by flight: what is
+//! compared was measured in the same seconds, whatever the host did meanwhile.
 
 use std::io;
 use std::path::Path;
@@ -7,15 +10,18 @@ use std::time::Duration;
 
 use duogate_channel::counters::Counter;
 
-use crate::live::{Bench, Flight};
+use crate::flight::Flight;
+use crate::live::Bench;
 use crate::process::remark;
-use crate::rows::MEASURED_CORE;
+use crate::rows::delay::{self, delay_rate};
+use crate::rows::files::{self, Files};
 use crate::rows::subject::{self, Started, Subject};
+use crate::rows::{GENERATOR_CORE, MEASURED_CORE};
 use crate::stalls::Stalls;
 use crate::table::{Table, microseconds, thousands};
 
 /// Packets a second that one pair sends.
-const PACKETS_OF_A_PAIR: u64 = 100;
+pub const PACKETS_OF_A_PAIR: u64 = 100;
 
 /// One try of a rate.
 const TRY: Duration = Duration::from_millis(600);
@@ -30,22 +36,17 @@ const SPOILED_TRIES: u32 = 2;
 /// more than a millisecond, a veth's ring at 2 Mpps a tenth of that.
 const STOOD_STILL: u64 = 1_000_000;
 
-/// Searches of forwarders by sockets, one after the other in turn: what is judged is the mean of the quotients of two
-/// that follow each other.
+/// Searches of those that are compared, in turn: what is judged is the mean of the quotients of two that follow each
+/// other.
 const ROUNDS: usize = 2;
-
-/// Pairs that are recorded for the files' sake, at the rate that they send: what the search found is made of overloads,
-/// which no file stays whole in.
-const RECORDED_PAIRS: u16 = 5_000;
-/// For so long.
-const RECORDED_TIME: Duration = Duration::from_secs(4);
 
 /// The search ends when it knows the rate so well: 1 in 20.
 const PRECISION: u64 = 20;
 
-/// Loss that is none: of sockets, and of a veth's own ring of 256 at millions a second.
+/// Loss of sockets that is none.
 const SOCKETS_LOSS: f64 = 0.001;
-const RING_LOSS: f64 = 0.003;
+/// Loss of a veth's own ring of 256 at millions a second.
+pub const RING_LOSS: f64 = 0.003;
 
 /// What one forwarder can.
 #[derive(Clone, Debug)]
@@ -65,23 +66,6 @@ pub struct Capacity {
     delays: [u64; 3],
 }
 
-/// What became of the files of recorded pairs.
-struct Files {
-    pairs: usize,
-    flight: Flight,
-    /// Packets that were copied for the files, and copies that found the ring full.
-    copied: u64,
-    refused: u64,
-    /// Processor time of all of the gateway's threads and of polling, as a share of one core.
-    busy: f64,
-    tally: crate::recorded::Tally,
-}
-
-struct Try {
-    flight: Flight,
-    cost: f64,
-}
-
 /// How many pairs are open, and where the search begins.
 const fn plan(subject: Subject) -> (u16, u64, u64) {
     match subject {
@@ -97,21 +81,24 @@ const fn plan(subject: Subject) -> (u16, u64, u64) {
 /// # Errors
 /// The cable cannot be laid; a forwarder that does not start is told and left out.
 pub fn run(subjects: &[Subject], folder: &Path) -> io::Result<Table> {
-    let mut bench = Bench::new()?;
-    let stalls = Stalls::watch(MEASURED_CORE)?;
-    let mut rounds: Vec<Vec<Capacity>> = Vec::new();
-    for round in 0..ROUNDS {
-        let mut found = Vec::new();
-        for which in subjects.iter().filter(|which| round == 0 || in_turn(**which)) {
-            match one(&mut bench, &stalls, *which, folder) {
-                Ok(capacity) => found.push(capacity),
+    let bench = Bench::new()?;
+    let stalls = [Stalls::watch(MEASURED_CORE)?, Stalls::watch(GENERATOR_CORE)?];
+    let mut rounds: Vec<Vec<Capacity>> = vec![Vec::new(); ROUNDS];
+    for (round, found) in rounds.iter_mut().enumerate() {
+        let alone = |which: &Subject| !which.by_kernel() && (round == 0 || in_turn(*which));
+        for which in subjects.iter().copied().filter(alone) {
+            match together(&bench, &stalls, &[which], 1, folder) {
+                Ok(all) => found.extend(all.into_iter().flatten()),
                 Err(error) => remark(&format!("{} left out: {error}", which.name())),
             }
         }
-        rounds.push(found);
     }
-    let files = subjects.contains(&Subject::Recorded).then(|| files(&mut bench, folder)).transpose()?;
-    Ok(report(&rounds, files))
+    let kernel: Vec<Subject> = subjects.iter().copied().filter(|which| which.by_kernel()).collect();
+    let all = together(&bench, &stalls, &kernel, ROUNDS, folder)?;
+    rounds.iter_mut().zip(all).for_each(|(found, all)| found.extend(all));
+    let recorded = subjects.contains(&Subject::Recorded);
+    let files = recorded.then(|| files::record(&bench, folder)).transpose()?;
+    Ok(report(&rounds, files.as_ref()))
 }
 
 /// Sends at one rate for a while through each, and tells what became of it: to profile.
@@ -129,18 +116,16 @@ pub fn at(
     for which in subjects {
         let mut started = subject::start(&mut bench, *which, pairs, folder)?;
         remark(&format!("{}: {} pairs open", which.name(), thousands(started.pairs as u64)));
-        let cpu = started.cpu(&bench)?;
-        let flight = bench.fly(rate, duration)?;
-        let cpu = started.cpu(&bench)?.saturating_sub(cpu);
+        let flight = started.fly(&mut bench, rate, duration)?;
         told_by(&mut started, *which);
         let tally = started.stop(&mut bench)?;
         remark(&format!(
-            "{} at {}/s: {:.0} sent, {}, {} ns each, p50 {} p99 {}; {tally:?}",
+            "{} at {}/s: {:.0} sent, {}, {:.0} ns each, p50 {} p99 {}; {tally:?}",
             which.name(),
             thousands(rate),
             flight.rate(),
             flight.losses(),
-            cpu / flight.received.max(1),
+            flight.cost(),
             microseconds(flight.delay(0.5)),
             microseconds(flight.delay(0.99)),
         ));
@@ -153,34 +138,47 @@ const fn in_turn(subject: Subject) -> bool {
     matches!(subject, Subject::Uring | Subject::Sockets)
 }
 
-/// Records [`RECORDED_PAIRS`] for a while; tells what became of the files.
-#[allow(clippy::cast_precision_loss)] // Figures for people.
-fn files(bench: &mut Bench, folder: &Path) -> io::Result<Files> {
-    let mut started = subject::start(bench, Subject::Recorded, RECORDED_PAIRS, folder)?;
-    let pairs = started.pairs;
-    let counts = [Counter::PathTapped, Counter::PathTapFull];
-    let before = counts.map(|which| started.counter(which));
-    let cpu = started.cpu(bench)?;
-    let flight = bench.fly(pairs as u64 * PACKETS_OF_A_PAIR, RECORDED_TIME)?;
-    let cpu = started.cpu(bench)?.saturating_sub(cpu);
-    // The gateway counts once a second.
-    let _lost = started.lost_copies();
-    let [copied, refused] = [0, 1].map(|place| started.counter(counts[place]) - before[place]);
-    let tally = started.stop(bench)?;
-    let busy = cpu as f64 / 1e9 / flight.seconds;
-    remark(&format!(
-        "files: {}; {copied} copied, {refused} refused, {busy:.2} of a core; {tally:?}",
-        flight.losses()
-    ));
-    Ok(Files { pairs, flight, copied, refused, busy, tally })
+/// A forwarder that is up.
+pub struct Up {
+    pub(crate) subject: Subject,
+    pub(crate) bench: Bench,
+    pub(crate) started: Started,
 }
 
-fn one(bench: &mut Bench, stalls: &Stalls, subject: Subject, folder: &Path) -> io::Result<Capacity> {
-    let mut started = subject::start(bench, subject, plan(subject).0, folder)?;
-    let result = search(bench, stalls, &mut started, subject);
-    told_by(&mut started, subject);
-    let _tally = started.stop(bench)?;
-    result
+/// Starts these, each on a cable of its own; measures their delays and searches their capacities, round by round. What
+/// does not start is told and left out.
+fn together(
+    bench: &Bench,
+    stalls: &[Stalls; 2],
+    subjects: &[Subject],
+    rounds: usize,
+    folder: &Path,
+) -> io::Result<Vec<Vec<Capacity>>> {
+    let mut all = Vec::new();
+    for subject in subjects.iter().copied() {
+        let mut bench = bench.another()?;
+        match subject::start(&mut bench, subject, plan(subject).0, folder) {
+            Ok(started) => all.push(Up { subject, bench, started }),
+            Err(error) => remark(&format!("{} left out: {error}", subject.name())),
+        }
+    }
+    let delays = delay::in_turn(&mut all, stalls)?;
+    let mut found = Vec::new();
+    for _ in 0..rounds {
+        let mut searches: Vec<Search> = all.iter().map(|up| Search::new(up.subject)).collect();
+        while searches.iter().any(|search| !search.is_over()) {
+            for (search, up) in searches.iter_mut().zip(&mut all).filter(|(search, _)| !search.is_over()) {
+                search.step(up, &stalls[0])?;
+            }
+        }
+        let round = searches.into_iter().zip(&all).zip(&delays);
+        found.push(round.filter_map(|((search, up), delays)| search.found(&up.started, *delays)).collect());
+    }
+    for Up { subject, mut bench, mut started } in all {
+        told_by(&mut started, subject);
+        let _tally = started.stop(&mut bench)?;
+    }
+    Ok(found)
 }
 
 /// What Duogate itself says, for whoever looks into a figure.
@@ -206,81 +204,104 @@ fn told_by(started: &mut Started, subject: Subject) {
 }
 
 /// Up by quarters until a rate is lost, down by quarters until one is not, then between the two.
-fn search(
-    bench: &mut Bench,
-    stalls: &Stalls,
-    started: &mut Started,
+struct Search {
     subject: Subject,
-) -> io::Result<Capacity> {
-    let (_, first, highest) = plan(subject);
-    let allowed = if subject.by_sockets() { SOCKETS_LOSS } else { RING_LOSS };
-    let delays = delays(bench, subject)?;
-    let (mut low, mut high) = (0, highest + highest / PRECISION);
-    let mut best: Option<Try> = None;
-    let mut rate = first;
-    while low == 0 || high - low > low / PRECISION {
-        match attempt(bench, stalls, started, rate, allowed)? {
-            Some(passed) => {
-                low = rate;
-                let sent = passed.flight.sent;
-                let full = sent * 100 >= passed.flight.due * 90;
-                best = Some(passed);
-                if !full {
-                    break;
-                }
-            }
-            None => high = rate,
-        }
-        remark(&format!("{}: {} to {}", subject.name(), thousands(low), thousands(high)));
-        rate = if low == 0 { high * 3 / 4 } else { (low * 5 / 4).min(low.midpoint(high)).min(highest) };
-        if rate < 1000 || rate == low {
-            break;
-        }
-    }
-    let Some(best) = best else { return Err(io::Error::other("no rate without loss")) };
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    // A rate of packets, whole and positive.
-    let rate = best.flight.rate() as u64;
-    let by_generator = best.flight.sent * 100 < best.flight.due * 95 || low >= highest;
-    Ok(Capacity {
-        subject,
-        open: started.pairs,
-        rate,
-        loss: best.flight.loss(),
-        cost: best.cost,
-        by_generator,
-        delays,
-    })
+    low: u64,
+    high: u64,
+    /// The next rate to try; `None`: it is over.
+    rate: Option<u64>,
+    best: Option<Flight>,
 }
 
-fn attempt(
-    bench: &mut Bench,
-    stalls: &Stalls,
-    started: &mut Started,
-    rate: u64,
-    allowed: f64,
-) -> io::Result<Option<Try>> {
+impl Search {
+    const fn new(subject: Subject) -> Self {
+        let (_, first, highest) = plan(subject);
+        Self { subject, low: 0, high: highest + highest / PRECISION, rate: Some(first), best: None }
+    }
+
+    const fn is_over(&self) -> bool {
+        self.rate.is_none()
+    }
+
+    /// Tries one rate.
+    fn step(&mut self, up: &mut Up, stalls: &Stalls) -> io::Result<()> {
+        let Some(rate) = self.rate else { return Ok(()) };
+        let mut full = true;
+        match attempt(up, stalls, rate)? {
+            Some(passed) => {
+                self.low = rate;
+                full = is_full(&passed);
+                self.best = Some(passed);
+            }
+            None => self.high = rate,
+        }
+        let Self { low, high, .. } = *self;
+        remark(&format!("{}: {} to {}", self.subject.name(), thousands(low), thousands(high)));
+        let (_, _, highest) = plan(self.subject);
+        let next = if low == 0 { high * 3 / 4 } else { (low * 5 / 4).min(low.midpoint(high)).min(highest) };
+        let known = low > 0 && high - low <= low / PRECISION;
+        self.rate = (full && !known && next >= 1000 && next != low).then_some(next);
+        Ok(())
+    }
+
+    /// What it came to, if any rate passed.
+    fn found(self, started: &Started, delays: [u64; 3]) -> Option<Capacity> {
+        let Some(best) = self.best else {
+            remark(&format!("{} left out: no rate without loss", self.subject.name()));
+            return None;
+        };
+        let (_, _, highest) = plan(self.subject);
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        // A rate of packets, whole and positive.
+        let rate = best.rate() as u64;
+        Some(Capacity {
+            subject: self.subject,
+            open: started.pairs,
+            rate,
+            loss: best.loss(),
+            cost: best.cost(),
+            by_generator: best.sent * 100 < best.due * 95 || self.low >= highest,
+            delays,
+        })
+    }
+}
+
+/// Was it sent as it was asked for?
+const fn is_full(flight: &Flight) -> bool {
+    flight.sent * 100 >= flight.due * 90
+}
+
+/// Flies a rate until it passes, or has been lost too often. Where the generator came short of it, that may be chance as
+/// well: of some flights the fullest counts.
+fn attempt(up: &mut Up, stalls: &Stalls, rate: u64) -> io::Result<Option<Flight>> {
+    let Up { subject, bench, started } = up;
+    let allowed = if subject.by_sockets() { SOCKETS_LOSS } else { RING_LOSS };
     let (mut tries, mut spoiled) = (0, 0);
+    let mut short: Option<Flight> = None;
     while tries < TRIES {
-        let lost = started.lost_copies();
-        let cpu = started.cpu(bench)?;
+        started.listen()?;
         let _before = stalls.take();
-        let flight = bench.fly(rate, TRY)?;
+        let flight = started.fly(bench, rate, TRY)?;
         let late = stalls.take().worst;
-        let cpu = started.cpu(bench)?.saturating_sub(cpu);
-        let lost = started.lost_copies() - lost;
-        #[allow(clippy::cast_precision_loss)] // A quotient for people.
-        let cost = cpu as f64 / flight.received.max(1) as f64;
+        let lost = started.lost_copies();
         remark(&format!(
-            "  {} asked, {:.0} sent, {}, {} astray, {lost} copies lost, {cost:.0} ns; a timer late by {}",
+            "  {} asked, {:.0} sent, {}, {} astray, {lost} copies lost, {:.0} ns; a timer late by {}",
             thousands(rate),
             flight.rate(),
             flight.losses(),
             flight.astray,
+            flight.cost(),
             microseconds(late)
         ));
         if flight.received > 0 && flight.astray == 0 && lost == 0 && flight.loss() < allowed {
-            return Ok(Some(Try { flight, cost }));
+            if is_full(&flight) {
+                return Ok(Some(flight));
+            }
+            if short.as_ref().is_none_or(|short| short.sent < flight.sent) {
+                short = Some(flight);
+            }
+            tries += 1;
+            continue;
         }
         // Far beyond is not chance.
         if flight.loss() > allowed * 50.0 || lost * 100 > flight.received {
@@ -292,48 +313,35 @@ fn attempt(
             tries += 1;
         }
     }
-    Ok(None)
+    Ok(short)
 }
 
-/// Packets a second at which delay is measured: 1,000 pairs', and half of that for sockets, which on the cable are not
-/// far from their capacity then.
-const fn delay_rate(subject: Subject) -> u64 {
-    if subject.by_sockets() { 500 * PACKETS_OF_A_PAIR } else { 1000 * PACKETS_OF_A_PAIR }
-}
-
-/// The delay from the generator's stamp to the sink: of three flights, the one in the middle by its p99. A host that
-/// stands still for milliseconds spoils the tail of a flight, whoever forwards.
-fn delays(bench: &mut Bench, subject: Subject) -> io::Result<[u64; 3]> {
-    let mut flights = Vec::new();
-    for _ in 0..3 {
-        let flight = bench.fly(delay_rate(subject), Duration::from_secs(1))?;
-        flights.push([0.5, 0.99, 0.999].map(|share| flight.delay(share)));
-    }
-    flights.sort_by_key(|[_, p99, _]| *p99);
-    Ok(flights[1])
-}
-
-fn report(rounds: &[Vec<Capacity>], files: Option<Files>) -> Table {
+fn report(rounds: &[Vec<Capacity>], files: Option<&Files>) -> Table {
     let mut table = Table::default();
     let found: Vec<&Capacity> = rounds.first().into_iter().flatten().collect();
     let found: Vec<&Capacity> =
         found.iter().map(|first| middle(rounds, first.subject).unwrap_or(first)).collect();
     let of = |which: Subject| found.iter().find(|capacity| capacity.subject == which).copied();
-    in_turns(&mut table, rounds);
-    ratio(&mut table, of(Subject::Path), of(Subject::Rewriter), 0.85);
+    in_turns(&mut table, rounds, [Subject::Sockets, Subject::Uring], 0.95);
+    in_turns(&mut table, rounds, [Subject::Path, Subject::Rewriter], 0.85);
+    in_turns(&mut table, rounds, [Subject::Program, Subject::Rewriter], 0.85);
+    for which in [Subject::Path, Subject::Program] {
+        at_capacity(&mut table, of(which), of(Subject::Rewriter));
+    }
     ratio(&mut table, of(Subject::Path), of(Subject::Sockets), 12.0);
-    ratio(&mut table, of(Subject::Program), of(Subject::Rewriter), 0.85);
     goal(&mut table, of(Subject::Program), 20_000, RING_LOSS);
     goal(&mut table, of(Subject::Path), 20_000, RING_LOSS);
     goal(&mut table, of(Subject::Recorded), 5_000, RING_LOSS);
     if let Some(files) = files {
-        whole(&mut table, &files);
+        files::report(&mut table, files);
     }
     if let Some(path) = of(Subject::Path) {
         let p99 = path.delays[1];
+        let bare = of(Subject::Rewriter)
+            .map_or_else(String::new, |bare| format!(" (bare XDP_TX {})", microseconds(bare.delays[1])));
         table.judged(
             "delay over the cable, Duogate, XDP: p99",
-            microseconds(p99),
+            format!("{}{bare}", microseconds(p99)),
             "≤ 100 µs",
             p99 <= 100_000,
         );
@@ -365,56 +373,31 @@ fn middle(rounds: &[Vec<Capacity>], subject: Subject) -> Option<&Capacity> {
     all.get(all.len() / 2).copied()
 }
 
-/// Duogate's sockets beside the bare io_uring forwarder, search by search.
+/// One forwarder beside another, search by search.
 #[allow(clippy::cast_precision_loss)] // Quotients for people.
-fn in_turns(table: &mut Table, rounds: &[Vec<Capacity>]) {
+fn in_turns(table: &mut Table, rounds: &[Vec<Capacity>], [ours, theirs]: [Subject; 2], least: f64) {
     let rate = |round: &[Capacity], which| {
         round.iter().find(|one| one.subject == which).map(|one: &Capacity| one.rate as f64)
     };
-    let quotients: Vec<f64> = rounds
-        .iter()
-        .filter_map(|round| Some(rate(round, Subject::Sockets)? / rate(round, Subject::Uring)?))
-        .collect();
+    let quotients: Vec<f64> =
+        rounds.iter().filter_map(|round| Some(rate(round, ours)? / rate(round, theirs)?)).collect();
     if quotients.is_empty() {
         return;
     }
     let value = quotients.iter().sum::<f64>() / quotients.len() as f64;
     let each: Vec<String> = quotients.iter().map(|quotient| format!("{quotient:.2}")).collect();
-    let what = format!("capacity of a core: {} / {}", Subject::Sockets.name(), Subject::Uring.name());
-    table.ratio(&what, format!("{value:.2} ({})", each.join(", ")), "≥ 0.95", value >= 0.95);
+    let what = format!("capacity of a core: {} / {}", ours.name(), theirs.name());
+    table.ratio(&what, format!("{value:.2} ({})", each.join(", ")), &format!("≥ {least}"), value >= least);
 }
 
-/// The files of pairs that are recorded at the rate that they send. What the cable lost before the program is no more in
-/// them than in any phone call: they are judged by what entered the program, and nothing but that may be missing.
-fn whole(table: &mut Table, files: &Files) {
-    let Files { pairs, flight, copied, refused, busy, tally } = files;
-    let cable = flight.counts.lost_before;
-    table.judged(
-        "files of recorded pairs on the XDP path",
-        format!(
-            "{} of {} whole, {} MB; sent {}, of which the cable lost {cable} and the files lack {}; copied {}, refused \
-             by a full ring {refused}; {} gaps; {busy:.2} of a core",
-            thousands(tally.saved as u64),
-            thousands(*pairs as u64),
-            tally.octets >> 20,
-            thousands(flight.sent),
-            tally.lost + tally.missing,
-            thousands(*copied),
-            tally.gaps,
-        ),
-        &format!("all of ≥ {}, no gap", thousands(u64::from(RECORDED_PAIRS))),
-        *pairs >= usize::from(RECORDED_PAIRS)
-            && tally.saved == *pairs
-            && tally.spoiled == 0
-            && tally.missing == 0
-            && *refused == 0
-            && *copied == flight.counts.entered
-            // Each packet that the cable lost leaves a gap, unless it was a stream's first or last.
-            && tally.lost <= cable
-            && tally.gaps <= cable
-            && flight.loss() < RING_LOSS
-            && *busy <= 1.0,
-    );
+/// Where the generator could fill neither, their cost tells them apart.
+fn at_capacity(table: &mut Table, ours: Option<&Capacity>, theirs: Option<&Capacity>) {
+    let (Some(ours), Some(theirs)) = (ours, theirs) else { return };
+    if ours.by_generator && theirs.by_generator {
+        let what =
+            format!("time of a packet at capacity: {} / {}", ours.subject.name(), theirs.subject.name());
+        table.ratio_told(&what, format!("{:.2}", ours.cost / theirs.cost));
+    }
 }
 
 #[allow(clippy::cast_precision_loss)] // Figures for people.
@@ -434,12 +417,6 @@ fn ratio(table: &mut Table, ours: Option<&Capacity>, theirs: Option<&Capacity>, 
     let value = ours.rate as f64 / theirs.rate as f64;
     let what = format!("capacity of a core: {} / {}", ours.subject.name(), theirs.subject.name());
     table.ratio(&what, format!("{value:.2}"), &format!("≥ {least}"), value >= least);
-    if ours.by_generator && theirs.by_generator {
-        // Where neither could be filled, their cost tells them apart.
-        let what =
-            format!("time of a packet at capacity: {} / {}", ours.subject.name(), theirs.subject.name());
-        table.ratio_told(&what, format!("{:.2}", ours.cost / theirs.cost));
-    }
 }
 
 fn goal(table: &mut Table, capacity: Option<&Capacity>, pairs: u64, allowed: f64) {

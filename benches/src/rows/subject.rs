@@ -9,6 +9,7 @@ use duogate_channel::counters::Counter;
 use duogate_channel::sound::RecordFormat;
 use duogate_fastpath::FastPath;
 
+use crate::flight::Flight;
 use crate::floor::{self, Kind};
 use crate::gateway::{self, FIRST_PORT, Gateway, Pair, Setup};
 use crate::generator::Route;
@@ -97,6 +98,8 @@ pub struct Started {
     running: Running,
     /// Pairs that are open: fewer than asked for where the host allows few descriptors.
     pub pairs: usize,
+    /// Copies that had been lost when it was asked last.
+    lost: u64,
 }
 
 /// A forwarder is gone after so long by itself, should the rig be.
@@ -114,7 +117,7 @@ const SETTLING: Duration = Duration::from_secs(5);
 /// The system's, and its own.
 pub fn start(bench: &mut Bench, subject: Subject, pairs: u16, folder: &Path) -> io::Result<Started> {
     let namespace = bench.cable.gateway.path();
-    bench.leave_to_kernel(subject.by_kernel())?;
+    bench.leave_to_kernel(subject.by_kernel());
     let (running, routes) = match subject {
         Subject::Epoll => bare(&namespace, Kind::Epoll, pairs, folder)?,
         Subject::Uring => bare(&namespace, Kind::Uring, pairs, folder)?,
@@ -134,7 +137,7 @@ pub fn start(bench: &mut Bench, subject: Subject, pairs: u16, folder: &Path) -> 
     let beginning = Duration::from_millis(2 * routes.len() as u64 * 1000 / BEGINNING_RATE + 100);
     bench.fly(BEGINNING_RATE, beginning)?;
     let open = routes.len() / 2;
-    let mut started = Started { running, pairs: open };
+    let mut started = Started { running, pairs: open, lost: 0 };
     if matches!(subject, Subject::Path | Subject::Recorded) {
         settle(&mut started)?;
     }
@@ -214,21 +217,30 @@ fn duogate(
 }
 
 impl Started {
-    /// Processor time of the measured core that forwarding took so far: polling the wire and the process, in
-    /// nanoseconds.
+    /// Sends through it, as [`Bench::fly`]; the processor time is that of polling and of its process.
     ///
     /// # Errors
-    /// It has ended.
-    pub fn cpu(&self, bench: &Bench) -> io::Result<u64> {
-        let process = match &self.running {
-            Running::Floor(process) => process.cpu()?,
-            Running::Gateway { gateway, .. } => gateway.process.cpu()?,
-            Running::Rewriter | Running::Program(_) => 0,
-        };
-        Ok(process + bench.cable.polling_time()?)
+    /// The kernel refuses, or it has ended.
+    pub fn fly(&self, bench: &mut Bench, rate: u64, duration: Duration) -> io::Result<Flight> {
+        bench.fly_beside(rate, duration, &|| match &self.running {
+            Running::Floor(process) => process.cpu(),
+            Running::Gateway { gateway, .. } => gateway.process.cpu(),
+            Running::Rewriter | Running::Program(_) => Ok(0),
+        })
     }
 
-    /// Packets that were to be recorded and found no room, of a gateway that records.
+    /// Takes what it tells, so that it need not keep it: who is not heard for a while is absent.
+    ///
+    /// # Errors
+    /// The line to it is broken.
+    pub fn listen(&mut self) -> io::Result<()> {
+        match &mut self.running {
+            Running::Gateway { gateway, .. } => gateway.forget_events(),
+            Running::Floor(_) | Running::Rewriter | Running::Program(_) => Ok(()),
+        }
+    }
+
+    /// Packets that were to be recorded and found no room since this was asked last, of a gateway that records.
     #[must_use]
     pub fn lost_copies(&mut self) -> u64 {
         if !matches!(self.running, Running::Gateway { recordings: Some(_), .. }) {
@@ -236,7 +248,8 @@ impl Started {
         }
         // The gateway tells once a second.
         std::thread::sleep(Duration::from_millis(1100));
-        self.counter(Counter::PathTapFull) + self.counter(Counter::RecorderLost)
+        let lost = self.counter(Counter::PathTapFull) + self.counter(Counter::RecorderLost);
+        lost - std::mem::replace(&mut self.lost, lost)
     }
 
     /// One of Duogate's counters; 0 for the others.

@@ -19,30 +19,35 @@ pub struct Connection {
     pub delay: f64,
 }
 
-/// Default values (table 3): send and receive loudness rating, D-value of the telephone, circuit noise, noise floor at
-/// the receive side, room noise on both sides, sidetone rating, listener sidetone rating, echo path losses.
+/// Default values (table 3): send and receive loudness rating, sidetone rating, echo path losses.
 const SLR: f64 = 8.0;
 const RLR: f64 = 2.0;
-const DS: f64 = 3.0;
-const NC: f64 = -70.0;
-const NFOR: f64 = -64.0;
-const ROOM: f64 = 35.0;
 const STMR: f64 = 15.0;
-const LSTR: f64 = 18.0;
 const TELR: f64 = 65.0;
 const WEPL: f64 = 110.0;
+
+/// What follows from the default values alone: a shard asks for every party every few seconds, and powers are what that
+/// would take longest for. A test compares them with the equations.
+///
+/// No, Ro, Iolr and Iq (equations 7-2, 7-3, 7-9 and 7-13).
+const NOISE: f64 = -61.179_214_386_241_69;
+const SIGNAL_TO_NOISE: f64 = 15.0 - 1.5 * (SLR + NOISE);
+const LOUDNESS: f64 = 0.440_178_125_611_132_6;
+const QUANTIZING: f64 = 0.974_105_138_427_228;
+
+/// From this delay on, in milliseconds, no echo adds to the sidetone: Ist then (equation 7-11).
+const ECHOLESS: f64 = 40.0;
+const SIDETONE: f64 = -0.000_715_182_694_499_106;
 
 impl Connection {
     /// The transmission rating factor R: 0 to 93.2 (7.1, equation 7-1).
     #[must_use]
     pub fn rating(&self) -> f64 {
         let delay = self.delay.clamp(0.0, 10_000.0);
-        let noise = noise();
-        let signal_to_noise = 15.0 - 1.5 * (SLR + noise);
-        let sidetone = sidetone(delay);
-        let simultaneous = loudness(noise) + sidetone + quantizing(signal_to_noise);
-        let late = talker_echo(noise, delay) + listener_echo(signal_to_noise, delay) + absolute_delay(delay);
-        let rating = signal_to_noise - simultaneous - late - self.equipment();
+        let sidetone = if delay < ECHOLESS { sidetone(delay) } else { SIDETONE };
+        let simultaneous = LOUDNESS + sidetone + QUANTIZING;
+        let late = talker_echo(NOISE, delay) + listener_echo(SIGNAL_TO_NOISE, delay) + absolute_delay(delay);
+        let rating = SIGNAL_TO_NOISE - simultaneous - late - self.equipment();
         rating.clamp(0.0, 100.0)
     }
 
@@ -125,22 +130,6 @@ fn power(decibels: f64) -> f64 {
     libm::pow(10.0, decibels / 10.0)
 }
 
-/// No: all noise at the 0 dBr point (7.2, equations 7-3 to 7-7).
-fn noise() -> f64 {
-    let overall = SLR + RLR;
-    let excess = ROOM - overall - DS - 14.0;
-    let send = ROOM - SLR - DS - 100.0 + 0.004 * excess * excess;
-    let effective = ROOM + decibels(1.0 + power(10.0 - LSTR));
-    let receive = RLR - 121.0 + effective + 0.008 * (effective - 35.0) * (effective - 35.0);
-    decibels(power(NC) + power(send) + power(receive) + power(NFOR + RLR))
-}
-
-/// Iolr: too loud (7.3, equations 7-9 and 7-10).
-fn loudness(noise: f64) -> f64 {
-    let x = (SLR + RLR + 0.2 * (64.0 + noise - RLR)) / 8.0;
-    20.0 * (libm::pow(1.0 + libm::pow(x, 8.0), 1.0 / 8.0) - x)
-}
-
 /// Ist: sidetone that is not as it should be (7.3, equations 7-11 and 7-12).
 fn sidetone(delay: f64) -> f64 {
     let rating = -decibels(power(-STMR) + libm::exp(-delay / 4.0) * power(-TELR));
@@ -148,15 +137,6 @@ fn sidetone(delay: f64) -> f64 {
         libm::pow(1.0 + libm::pow((rating + shift) / width, order), 1.0 / order)
     };
     12.0 * term(-13.0, 6.0, 8.0) - 28.0 * term(1.0, 19.4, 35.0) - 13.0 * term(-3.0, 33.0, 13.0) + 29.0
-}
-
-/// Iq: one unit of quantizing distortion (7.3, equations 7-13 to 7-17).
-fn quantizing(signal_to_noise: f64) -> f64 {
-    let q = 37.0;
-    let g = 1.07 + 0.258 * q + 0.0602 * q * q;
-    let y = (signal_to_noise - 100.0) / 15.0 + 46.0 / 8.4 - g / 9.0;
-    let z = 46.0 / 30.0 - g / 40.0;
-    15.0 * libm::log10(1.0 + libm::pow(10.0, y) + libm::pow(10.0, z))
 }
 
 /// Idte (7.4, equations 7-19 to 7-23); the sidetone rating is between 9 and 20 dB.
@@ -182,4 +162,53 @@ fn absolute_delay(delay: f64) -> f64 {
     let x = libm::log2(delay / 100.0);
     let term = |x: f64| libm::pow(1.0 + libm::pow(x, 6.0), 1.0 / 6.0);
     25.0 * (term(x) - 3.0 * term(x / 3.0) + 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// More default values: D-value of the telephone, circuit noise, noise floor at the receive side, room noise on both
+    /// sides, listener sidetone rating.
+    const DS: f64 = 3.0;
+    const NC: f64 = -70.0;
+    const NFOR: f64 = -64.0;
+    const ROOM: f64 = 35.0;
+    const LSTR: f64 = 18.0;
+
+    /// No: all noise at the 0 dBr point (7.2, equations 7-3 to 7-7).
+    fn noise() -> f64 {
+        let overall = SLR + RLR;
+        let excess = ROOM - overall - DS - 14.0;
+        let send = ROOM - SLR - DS - 100.0 + 0.004 * excess * excess;
+        let effective = ROOM + decibels(1.0 + power(10.0 - LSTR));
+        let receive = RLR - 121.0 + effective + 0.008 * (effective - 35.0) * (effective - 35.0);
+        decibels(power(NC) + power(send) + power(receive) + power(NFOR + RLR))
+    }
+
+    /// Iolr: too loud (7.3, equations 7-9 and 7-10).
+    fn loudness(noise: f64) -> f64 {
+        let x = (SLR + RLR + 0.2 * (64.0 + noise - RLR)) / 8.0;
+        20.0 * (libm::pow(1.0 + libm::pow(x, 8.0), 1.0 / 8.0) - x)
+    }
+
+    /// Iq: one unit of quantizing distortion (7.3, equations 7-13 to 7-17).
+    fn quantizing(signal_to_noise: f64) -> f64 {
+        let q = 37.0;
+        let g = 1.07 + 0.258 * q + 0.0602 * q * q;
+        let y = (signal_to_noise - 100.0) / 15.0 + 46.0 / 8.4 - g / 9.0;
+        let z = 46.0 / 30.0 - g / 40.0;
+        15.0 * libm::log10(1.0 + libm::pow(10.0, y) + libm::pow(10.0, z))
+    }
+
+    #[test]
+    fn what_follows_from_the_default_values_is_what_the_equations_say() {
+        let near = |value: f64, expected: f64| assert!((value - expected).abs() < 1e-9, "{value} {expected}");
+        near(NOISE, noise());
+        near(LOUDNESS, loudness(NOISE));
+        near(QUANTIZING, quantizing(SIGNAL_TO_NOISE));
+        for delay in [ECHOLESS, 60.0, 400.0] {
+            near(SIDETONE, sidetone(delay));
+        }
+    }
 }

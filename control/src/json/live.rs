@@ -28,17 +28,6 @@ struct Running<'a> {
 }
 
 impl<'a> Running<'a> {
-    const fn new(
-        recording: Recording,
-        begin_time: UnixTime,
-        file: &'a str,
-        format: RecordFormat,
-        channels: RecordChannels,
-        hold: RecordHold,
-    ) -> Self {
-        Self { recording, begin_time, file, format, channels, hold }
-    }
-
     fn said(self) -> Value {
         json!({
             "recording": self.recording.0,
@@ -64,16 +53,16 @@ impl<'a> Running<'a> {
 
 /// The live part of a note.
 pub(super) fn said(live: &Live) -> Value {
-    let record = live.record.as_ref().map(|RecordNote { recording, begin_time, plan }| {
-        let RecordPlan { file, mode: _, format, channels, hold } = plan;
-        Running::new(*recording, *begin_time, file, *format, *channels, *hold).said()
+    let record = live.record.as_ref().map(|&RecordNote { recording, begin_time, ref plan }| {
+        let &RecordPlan { ref file, mode: _, format, channels, hold } = plan;
+        Running { recording, begin_time, file, format, channels, hold }.said()
     });
-    let demand = live.demand.as_ref().map(|DemandNote { recording, begin_time, order, stopping }| {
-        let RecordOrder { file, max, format, channels, hold, finish_keys } = order;
-        let mut said = Running::new(*recording, *begin_time, file, *format, *channels, *hold).said();
+    let demand = live.demand.as_ref().map(|&DemandNote { recording, begin_time, ref order, stopping }| {
+        let &RecordOrder { ref file, max, format, channels, hold, finish_keys } = order;
+        let mut said = Running { recording, begin_time, file, format, channels, hold }.said();
         said["max_milliseconds"] = json!(max.map(|max| u64::try_from(max.as_millis()).unwrap_or(u64::MAX)));
         said["finish_keys"] = finish_keys.text().into();
-        said["stopping"] = json!(stopping);
+        said["stopping"] = stopping.into();
         said
     });
     let parties: Vec<Value> = live.parties.iter().map(party).collect();

@@ -75,6 +75,10 @@ impl Repeat {
 pub(crate) struct Agreement {
     pub(crate) peer: SocketAddr,
     pub(crate) payloads: Payloads,
+    /// Is there RTCP on the port of RTP?
+    pub(crate) reports: bool,
+    /// Every so manieth packet is missed.
+    pub(crate) misses: u64,
     /// May we speak?
     pub(crate) speak: bool,
 }
@@ -100,6 +104,7 @@ pub(crate) struct Call {
     pub(crate) offer: Option<Description>,
     pub(crate) agreement: Option<Agreement>,
     pub(crate) description: Ours,
+    pub(crate) misses: u64,
     pub(crate) steps: VecDeque<(Instant, Step)>,
     /// Our final response, until its ACK comes.
     pub(crate) repeat: Option<Repeat>,
@@ -146,6 +151,7 @@ impl Call {
             offer: None,
             agreement: None,
             description: own.description,
+            misses: own.script.misses,
             steps: schedule(own.script, now),
             repeat: None,
             acknowledgement: None,
@@ -202,7 +208,9 @@ impl Call {
 
     fn settle(&mut self, theirs: &Description, payloads: Payloads) -> Agreement {
         let speak = theirs.direction.receive && self.description.direction.send;
-        let agreement = Agreement { peer: theirs.address, payloads, speak };
+        let misses = self.misses;
+        let reports = theirs.muxed && self.description.muxed;
+        let agreement = Agreement { peer: theirs.address, payloads, reports, misses, speak };
         self.agreement = Some(agreement);
         agreement
     }

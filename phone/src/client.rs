@@ -62,6 +62,7 @@ impl Line {
             offer: None,
             agreement: None,
             description: self.ours(),
+            misses: self.script.misses,
             steps: schedule(&self.script, now),
             repeat: None,
             acknowledgement: None,

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::codec::{Codec, Decoder};
-use crate::judge::{Content, Judge, Media};
+use crate::judge::{Content, Judge, Media, Standing};
 use crate::rtp::Header;
 use crate::tone::{Heard, RATE, Tone, listen};
 use crate::violation::Violation;
@@ -108,10 +108,10 @@ impl Ear {
         self.samples[start..end].copy_from_slice(&sound);
     }
 
-    /// The SSRC of the stream that is being received.
+    /// Where the stream stands, for a report.
     #[must_use]
-    pub fn ssrc(&self) -> Option<u32> {
-        self.judge.ssrc()
+    pub fn standing(&self) -> Option<Standing> {
+        self.judge.standing()
     }
 
     /// How the stream was so far.

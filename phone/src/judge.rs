@@ -83,6 +83,27 @@ pub struct Reception {
     pub keys: Vec<KeyHeard>,
 }
 
+/// Where the stream stands, as a report tells it (RFC 3550 section 6.4.1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Standing {
+    /// Its name.
+    pub ssrc: u32,
+    /// The highest sequence number, extended by its turns.
+    pub highest: u32,
+    /// Packets sent, by their numbers.
+    pub expected: u64,
+    /// Packets that came.
+    pub received: u64,
+    /// In ticks of its clock.
+    pub jitter: u32,
+    /// The timestamp of its latest sound.
+    pub timestamp: u32,
+    /// When that came.
+    pub at: Instant,
+    /// Ticks of its clock in a second.
+    pub rate: u32,
+}
+
 /// Judges all that comes from one source for one receiver.
 #[derive(Clone, Debug)]
 pub struct Judge {
@@ -116,6 +137,8 @@ struct Stream {
     /// The last packet in order: its sequence, its time, and how long it was, if it told.
     last: (i64, i64, Option<u32>),
     last_arrival: Instant,
+    /// The timestamp of the latest sound, and when it came.
+    latest: (u32, Instant),
     last_transit: Option<f64>,
     /// The transit of the most punctual packet at the beginning, and how many packets may still be it.
     punctual: (f64, u32),
@@ -150,6 +173,24 @@ impl Judge {
         self.stream.as_ref().map(|stream| stream.ssrc)
     }
 
+    /// Where the stream stands.
+    #[must_use]
+    pub fn standing(&self) -> Option<Standing> {
+        let stream = self.stream.as_ref()?;
+        let jitter = Duration::from_secs_f64(self.jitter).as_micros() * u128::from(stream.rate) / 1_000_000;
+        let expected = u64::try_from(stream.highest_sequence - stream.first_sequence + 1).unwrap_or(0);
+        Some(Standing {
+            ssrc: stream.ssrc,
+            highest: u32::try_from(stream.highest_sequence & 0xffff_ffff).unwrap_or(0),
+            expected,
+            received: stream.packets,
+            jitter: u32::try_from(jitter).unwrap_or(u32::MAX),
+            timestamp: stream.latest.0,
+            at: stream.latest.1,
+            rate: stream.rate,
+        })
+    }
+
     /// The stream is known to have ended: the next one is a new one by right.
     pub fn end(&mut self) {
         self.settle_losses();
@@ -181,6 +222,9 @@ impl Judge {
         };
         self.check_order(sequence, time, length, header);
         if length.is_some() {
+            if let Some(stream) = &mut self.stream {
+                stream.latest = (header.timestamp, at);
+            }
             self.measure(at, time);
         }
         self.stream.as_ref()?.place(time)
@@ -328,6 +372,7 @@ impl Stream {
             first_timestamp: header.timestamp,
             last: (sequence, 0, None),
             last_arrival: at,
+            latest: (header.timestamp, at),
             last_transit: None,
             punctual: (0.0, SETTLING),
             drifting: None,

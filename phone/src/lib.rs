@@ -13,6 +13,7 @@ pub mod g711;
 pub mod judge;
 mod line;
 pub mod phone;
+pub mod rtcp;
 pub mod rtp;
 pub mod script;
 pub mod sdp;

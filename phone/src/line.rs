@@ -136,7 +136,13 @@ impl Line {
     }
 
     pub(crate) fn ours(&mut self) -> Ours {
-        Ours { session: self.words.number() >> 1, version: 1, address: self.rtp, direction: Direction::BOTH }
+        Ours {
+            session: self.words.number() >> 1,
+            version: 1,
+            address: self.rtp,
+            muxed: self.script.reports,
+            direction: Direction::BOTH,
+        }
     }
 
     pub(crate) fn contact(&self) -> String {

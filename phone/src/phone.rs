@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use crate::client::TICK;
 use crate::ear::Reception;
 use crate::line::{Line, Output, What};
+use crate::rtcp::Reports;
 use crate::script::{Script, Step};
 use crate::sound::{self, Sounding};
 use crate::tone::{Heard, Tone, listen};
@@ -190,6 +191,12 @@ impl Phone {
         lock(&self.shared.sound).ear.reception()
     }
 
+    /// What it said and was told by RTCP, in its latest call.
+    #[must_use]
+    pub fn reports(&self) -> Reports {
+        lock(&self.shared.sound).reports()
+    }
+
     /// Rules of RTP that were broken in any of its calls.
     #[must_use]
     pub fn broken(&self) -> Vec<Violation> {
@@ -303,7 +310,12 @@ fn carry_out(socket: &UdpSocket, line: &mut Line, shared: &Shared) {
             Output::Mute(muted) => lock(&shared.sound).mute(muted),
             Output::Move => relocate(line, shared),
             Output::Press(keys) => lock(&shared.sound).press(&keys),
-            Output::Stop => lock(&shared.sound).stop(),
+            Output::Stop => {
+                if let Some((bye, peer)) = lock(&shared.sound).stop(Instant::now()) {
+                    // What cannot be sent is lost.
+                    let _ = shared.media().send_to(&bye, peer);
+                }
+            }
         }
         shared.speaks.notify_all();
     }

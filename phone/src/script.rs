@@ -49,6 +49,10 @@ pub struct Script {
     pub keys: bool,
     /// The payload type of telephone-event in its own offers.
     pub event_type: u8,
+    /// Does it speak RTCP, on the port of RTP (RFC 5761), with a peer that does so?
+    pub reports: bool,
+    /// It misses every so manieth packet, as if that got lost on its way; 0 is none.
+    pub misses: u64,
     /// What it speaks once the call is answered.
     pub voice: Tone,
     /// What it does, and when.
@@ -63,6 +67,8 @@ impl Script {
             codecs: vec![Codec::Pcma, Codec::Pcmu],
             keys: true,
             event_type: EVENT_TYPE,
+            reports: false,
+            misses: 0,
             voice,
             steps: Vec::new(),
         }
@@ -72,6 +78,20 @@ impl Script {
     #[must_use]
     pub fn codecs(mut self, codecs: &[Codec]) -> Self {
         self.codecs = codecs.to_vec();
+        self
+    }
+
+    /// With RTCP.
+    #[must_use]
+    pub const fn reports(mut self) -> Self {
+        self.reports = true;
+        self
+    }
+
+    /// As if every so manieth packet got lost on the way to it.
+    #[must_use]
+    pub const fn misses(mut self, every: u64) -> Self {
+        self.misses = every;
         self
     }
 

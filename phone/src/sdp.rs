@@ -55,6 +55,8 @@ pub struct Description {
     pub event_type: Option<u8>,
     /// The same in the clock of 48 kHz, beside Opus.
     pub wide_event_type: Option<u8>,
+    /// Can it take RTCP on the port of RTP?
+    pub muxed: bool,
     /// Which way it wants sound to flow.
     pub direction: Direction,
     /// Lines `m=` of the streams that are not ours, to be refused in the answer, and whether ours comes before.
@@ -104,6 +106,7 @@ impl Description {
             codecs: codecs.collect(),
             event_type: reader.event_type.filter(agreed),
             wide_event_type: reader.wide_event_type.filter(agreed),
+            muxed: reader.muxed,
             direction,
             others: reader.others,
         })
@@ -119,6 +122,7 @@ struct Reader {
     event_type: Option<u8>,
     wide_event_type: Option<u8>,
     opus_type: Option<u8>,
+    muxed: bool,
     direction: Option<Direction>,
     others: Vec<(bool, String)>,
     /// Whose lines are read: the session's, ours, another stream's.
@@ -163,6 +167,7 @@ impl Reader {
         if let Some(direction) = Direction::from_attribute(value) {
             self.direction = Some(direction);
         }
+        self.muxed |= value == "rtcp-mux" && self.section == Section::Audio;
         let Some((payload, name)) = value.strip_prefix("rtpmap:").and_then(|map| map.split_once(' ')) else {
             return;
         };
@@ -189,6 +194,8 @@ pub struct Ours {
     pub version: u64,
     /// Where we receive RTP.
     pub address: SocketAddr,
+    /// Do we take RTCP on the port of RTP, if they do?
+    pub muxed: bool,
     /// Which way sound shall flow.
     pub direction: Direction,
 }
@@ -206,17 +213,17 @@ impl Ours {
                 Payloads::of(*codec, event_type)
             })
             .collect();
-        self.write(&all, &[])
+        self.write(&all, self.muxed, &[])
     }
 
     /// An answer: every stream of the offer has its line, those that are not ours are refused (RFC 3264
     /// section 6).
     #[must_use]
     pub fn answer(&self, offer: &Description, payloads: Payloads) -> String {
-        self.write(&[payloads], &offer.others)
+        self.write(&[payloads], self.muxed && offer.muxed, &offer.others)
     }
 
-    fn write(&self, payloads: &[Payloads], others: &[(bool, String)]) -> String {
+    fn write(&self, payloads: &[Payloads], muxed: bool, others: &[(bool, String)]) -> String {
         let ip = self.address.ip();
         let family = if ip.is_ipv4() { "IP4" } else { "IP6" };
         let mut text = format!(
@@ -235,6 +242,9 @@ impl Ours {
         };
         refuse(&mut text, false);
         self.audio(&mut text, payloads);
+        if muxed {
+            text.push_str("a=rtcp-mux\r\n");
+        }
         refuse(&mut text, true);
         text
     }
@@ -286,7 +296,7 @@ mod tests {
         let offer = Description::parse(OFFER.as_bytes()).unwrap();
         let address = "192.0.2.2:7000".parse().unwrap();
         let direction = Direction { send: false, receive: true };
-        let answer = Ours { session: 1, version: 2, address, direction }
+        let answer = Ours { session: 1, version: 2, address, muxed: true, direction }
             .answer(&offer, Payloads::of(Codec::Pcma, Some(96)));
         let media: Vec<&str> = answer.lines().filter(|line| line.starts_with("m=")).collect();
         assert_eq!(media, ["m=video 0 RTP/AVP 96", "m=audio 7000 RTP/AVP 8 96", "m=audio 0 RTP/AVP 0"]);

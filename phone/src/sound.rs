@@ -8,6 +8,7 @@ use crate::call::Agreement;
 use crate::ear::Ear;
 use crate::line::Words;
 use crate::phone::{MAX_DATAGRAM, Shared, lock, random};
+use crate::rtcp::{Reporter, Reports, Sent};
 use crate::rtp::Key;
 use crate::talker::{Start, Talker};
 use crate::tone::Tone;
@@ -24,6 +25,9 @@ pub(crate) struct Sounding {
     tone: Option<Tone>,
     muted: bool,
     sent: u64,
+    reporter: Option<Reporter>,
+    /// Packets that came, missed or not.
+    came: u64,
     /// Rules that streams of earlier calls broke.
     broken: Vec<Violation>,
     /// Packets that came between our offer and the answer to it, which may be slower (RFC 3264 section 5.1).
@@ -39,7 +43,18 @@ const AHEAD: usize = 50;
 impl Sounding {
     pub(crate) fn new(origin: Instant) -> Self {
         let (ear, broken) = (Ear::new(origin), Vec::new());
-        Self { ear, agreement: None, talker: None, tone: None, muted: false, sent: 0, broken, ahead: None }
+        Self {
+            ear,
+            agreement: None,
+            talker: None,
+            tone: None,
+            muted: false,
+            sent: 0,
+            reporter: None,
+            came: 0,
+            broken,
+            ahead: None,
+        }
     }
 
     /// A new call: what was heard in the last one is forgotten. Did we offer, or were we offered?
@@ -57,7 +72,20 @@ impl Sounding {
     fn receive(&mut self, at: Instant, source: SocketAddr, packet: &[u8]) {
         match (self.agreement, &mut self.ahead) {
             (Some(agreement), _) if agreement.peer != source => self.ear.stranger(),
-            (Some(_), _) => self.ear.receive(at, packet),
+            // RFC 5761 section 4: what looks like these types is RTCP.
+            (Some(_), _) if packet.get(1).is_some_and(|kind| (192..=223).contains(kind)) => {
+                if let Some(reporter) = &mut self.reporter {
+                    reporter.take(at, packet, self.ear.standing());
+                } else {
+                    self.ear.receive(at, packet);
+                }
+            }
+            (Some(agreement), _) => {
+                self.came += 1;
+                if agreement.misses == 0 || !self.came.is_multiple_of(agreement.misses) {
+                    self.ear.receive(at, packet);
+                }
+            }
             (None, Some(ahead)) if ahead.len() < AHEAD => ahead.push((at, source, packet.to_vec())),
             (None, _) => {}
         }
@@ -67,6 +95,10 @@ impl Sounding {
         let Agreement { payloads, speak, .. } = agreement;
         let same_codec = self.agreement.is_some_and(|old| old.payloads == payloads);
         self.agreement = Some(agreement);
+        if agreement.reports && self.reporter.is_none() {
+            // Of who says nothing yet.
+            self.reporter = Some(Reporter::new(Instant::now(), (random() >> 32) as u32));
+        }
         self.ear.expect(payloads);
         for (at, source, packet) in self.ahead.take().into_iter().flatten() {
             self.receive(at, source, &packet);
@@ -122,10 +154,36 @@ impl Sounding {
         }
     }
 
-    /// The call is over: nothing more is sent, and what still comes in is not heard.
-    pub(crate) fn stop(&mut self) {
+    /// The call is over: nothing more is sent but the BYE that this gives, and what still comes in is not heard.
+    pub(crate) fn stop(&mut self, now: Instant) -> Option<(Vec<u8>, SocketAddr)> {
+        let last = self.report(now, true);
         self.sent = self.sent();
         (self.agreement, self.talker, self.tone, self.ahead) = (None, None, None, None);
+        last
+    }
+
+    /// What was said and told by RTCP.
+    pub(crate) fn reports(&self) -> Reports {
+        self.reporter.as_ref().map(|reporter| reporter.told).unwrap_or_default()
+    }
+
+    /// The report that is due, or the last one.
+    fn report(&mut self, now: Instant, last: bool) -> Option<(Vec<u8>, SocketAddr)> {
+        let (agreement, reporter) = (self.agreement?, self.reporter.as_mut()?);
+        if !last && reporter.due() > now {
+            return None;
+        }
+        let sent = self.talker.as_ref().map(|talker| {
+            reporter.ssrc = talker.ssrc();
+            Sent { timestamp: talker.timestamp_at(now), packets: talker.sent(), octets: talker.octets() }
+        });
+        Some((reporter.report(now, sent, self.ear.standing(), last), agreement.peer))
+    }
+
+    /// When there is something to send next.
+    fn due(&self) -> Option<Instant> {
+        let report = self.agreement.and(self.reporter.as_ref()).map(Reporter::due);
+        self.talker.as_ref().map(Talker::due).into_iter().chain(report).min()
     }
 
     pub(crate) fn sent(&self) -> u64 {
@@ -134,6 +192,9 @@ impl Sounding {
 
     /// The packet that is due, and where it goes.
     fn packet(&mut self, now: Instant) -> Option<(Vec<u8>, SocketAddr)> {
+        if let Some(report) = self.report(now, false) {
+            return Some(report);
+        }
         let (talker, agreement) = (self.talker.as_mut()?, self.agreement?);
         if talker.due() > now { None } else { talker.packet().map(|packet| (packet, agreement.peer)) }
     }
@@ -162,7 +223,7 @@ pub(crate) fn speak(shared: &Shared) {
             let _ = shared.media().send_to(&packet, peer);
             continue;
         }
-        match sound.talker.as_ref().map(|talker| talker.due().saturating_duration_since(now)) {
+        match sound.due().map(|due| due.saturating_duration_since(now)) {
             Some(pause) => {
                 drop(sound);
                 std::thread::sleep(pause);

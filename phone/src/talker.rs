@@ -90,6 +90,28 @@ impl Talker {
         self.due
     }
 
+    /// The timestamp that belongs to a time.
+    #[must_use]
+    pub fn timestamp_at(&self, now: Instant) -> u32 {
+        let ahead = self.due.saturating_duration_since(now).as_micros();
+        let behind = now.saturating_duration_since(self.due).as_micros();
+        let ticks =
+            |time: u128| u32::try_from(time * u128::from(self.ticks) / PACKET_TIME.as_micros()).unwrap_or(0);
+        self.header.timestamp.wrapping_add(ticks(behind)).wrapping_sub(ticks(ahead))
+    }
+
+    /// Octets of payload made so far.
+    #[must_use]
+    pub const fn octets(&self) -> u64 {
+        self.octets
+    }
+
+    /// The stream's name.
+    #[must_use]
+    pub const fn ssrc(&self) -> u32 {
+        self.header.ssrc
+    }
+
     /// Packets made so far.
     #[must_use]
     pub const fn sent(&self) -> u64 {

@@ -82,6 +82,7 @@ fn configuration(http: SocketAddr, sip: SocketAddr, first_port: u16, core: u16) 
          [http]\nlisten = \"{http}\"\n\
          [sip]\nlisten = [\"udp:{sip}\"]\n\
          [media]\naddress = \"127.0.0.1\"\nports = \"{first_port}-{}\"\ncores = [{core}]\nsessions = 4\n\
+         codecs = [\"opus\", \"G722\", \"PCMA\", \"PCMU\"]\n\
          [shutdown]\ngrace_seconds = 1\n\
          [[trunk]]\nname = \"phones\"\nhosts = [\"127.0.0.1\"]\ncaller_id = \"sip:4008001234@127.0.0.1\"\n",
         first_port + PORTS - 1

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use duogate_phone::codec::Codec;
 use duogate_phone::wave;
 
 use crate::screen::{Look, Screen};
@@ -33,6 +34,13 @@ pub(crate) struct Options {
     /// The folder for configuration, logs and recording [default: a new one for temporary files]
     #[arg(long, value_name = "FOLDER")]
     folder: Option<PathBuf>,
+    /// What the phones speak: PCMA, PCMU, G722 or opus; two, separated by a comma, if each speaks its own
+    #[arg(long, value_name = "CODEC", value_delimiter = ',', value_parser = codec, num_args = 1..=2)]
+    codec: Vec<Codec>,
+}
+
+fn codec(name: &str) -> Result<Codec, String> {
+    Codec::from_name(name).ok_or_else(|| "no codec of the phones: PCMA, PCMU, G722, opus".to_owned())
 }
 
 pub(crate) async fn run(screen: &Screen, options: &Options) -> Result<(), Failure> {
@@ -46,7 +54,7 @@ pub(crate) async fn run(screen: &Screen, options: &Options) -> Result<(), Failur
         house.http
     ));
     let outcome = tokio::select! {
-        outcome = perform(screen, &house, &mut supervisor) => outcome,
+        outcome = perform(screen, &house, &options.codec, &mut supervisor) => outcome,
         () = signals.come() => Err(Failure::Refused("interrupted".to_owned())),
     };
     supervisor.stop().await;
@@ -66,11 +74,12 @@ pub(crate) async fn run(screen: &Screen, options: &Options) -> Result<(), Failur
 async fn perform(
     screen: &Screen,
     house: &House,
+    codecs: &[Codec],
     supervisor: &mut crate::supervisor::Supervisor,
 ) -> Result<bool, Failure> {
     let start = tokio::time::timeout(START, up::start(&house.server(), supervisor)).await;
     start.unwrap_or_else(|_| Err(Failure::Refused(format!("not ready within {START:?}"))))?;
-    let stage = Stage::open(screen)?;
+    let stage = Stage::open(screen, codecs)?;
     let played = stage.play(&house.server()).await?;
     let checks = examine(&played, house);
     screen.line("");

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use duogate_phone::codec::Codec;
 use duogate_phone::phone::{Event as PhoneEvent, Phone};
 use duogate_phone::tone::Tone;
 use duogate_phone::{Script, What};
@@ -51,10 +52,16 @@ pub(crate) struct Played {
 }
 
 impl<'a> Stage<'a> {
-    pub(crate) fn open(screen: &'a Screen) -> Result<Self, Failure> {
+    /// The phones speak both laws, or these codecs: the first the first, the last the other.
+    pub(crate) fn open(screen: &'a Screen, codecs: &[Codec]) -> Result<Self, Failure> {
         let origin = Instant::now();
         let one = Script::new(Tone::new(VOICE1)).rings_at(200).answers_at(ANSWER1);
         let two = Script::new(Tone::new(VOICE2)).rings_at(RING2).answers_at(ANSWER2).hangs_up_at(HANG_UP2);
+        let speaks = |script: Script, codec: Option<&Codec>| match codec {
+            Some(codec) => script.codecs(&[*codec]).reports(),
+            None => script.reports(),
+        };
+        let (one, two) = (speaks(one, codecs.first()), speaks(two, codecs.last()));
         let start = |script| Phone::start(script, origin).map_err(Failure::system("a phone"));
         let (phones, asked, stall) = ([start(one)?, start(two)?], Duration::ZERO, Duration::ZERO);
         Ok(Self { screen, origin, phones, shown: [0, 0], events: Vec::new(), asked, stall })

@@ -13,6 +13,7 @@
 pub mod attach;
 pub mod buffers;
 pub mod clock;
+pub mod cores;
 pub mod encoding;
 pub mod figures;
 pub mod helpers;

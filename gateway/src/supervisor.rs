@@ -33,7 +33,7 @@ use crate::recorder::{self, Desk, HANDED};
 use crate::setup::Setup;
 use crate::tap::{Line, RecorderBell, ShardTap};
 use crate::xdp::Xdp;
-use crate::{clock, uring, worker};
+use crate::{clock, cores, uring, worker};
 
 /// A shard that has not turned its loop for so long does not work any more: it never sleeps longer than half a
 /// second.
@@ -187,7 +187,7 @@ fn build(configuration: &Configuration) -> Result<House, GatewayError> {
     let desk = Arc::new(Desk { papers, bell: recorder_bell, lines, open, closing });
     let inboxes = doors.iter().map(|door| Arc::clone(&door.inbox)).collect();
     let pages = doors.iter().map(|door| door.page.clone()).collect();
-    let recorder = start_recorder(&desk, configuration.media.encoders)?;
+    let recorder = start_recorder(&desk, configuration.media.encoders, configuration.media.cores.clone())?;
     helpers.start(&help_lines).map_err(system("helper threads"))?;
     let shards = start_shards(&configuration.media.cores, setups)?;
     let bell = Doorbell::polled().map_err(io::Error::from).map_err(system("eventfd"))?;
@@ -359,10 +359,18 @@ fn address_count(configuration: &Configuration) -> u8 {
     u8::try_from(configuration.media.addresses().len()).unwrap_or(u8::MAX)
 }
 
-fn start_recorder(desk: &Arc<Desk>, encoders: u32) -> Result<JoinHandle<io::Result<()>>, GatewayError> {
+fn start_recorder(
+    desk: &Arc<Desk>,
+    encoders: u32,
+    shards: Vec<u16>,
+) -> Result<JoinHandle<io::Result<()>>, GatewayError> {
     let desk = Arc::clone(desk);
     let thread = thread::Builder::new().name("recorder".into());
-    thread.spawn(move || recorder::run(&desk, encoders)).map_err(system("recorder thread"))
+    let work = move || {
+        cores::keep_off(&shards);
+        recorder::run(&desk, encoders)
+    };
+    thread.spawn(work).map_err(system("recorder thread"))
 }
 
 fn start_shards(cores: &[u16], setups: Vec<Setup>) -> Result<Vec<JoinHandle<()>>, GatewayError> {

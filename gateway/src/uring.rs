@@ -118,7 +118,9 @@ const fn token(kind: u64, epoch: u32, place: u32) -> u64 {
 /// How long to wait, and for how much.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Wait {
-    /// After this time one completion is enough; before it, only a full batch ends the wait.
+    /// The wait ends after this time with whatever has come, before it only with a full batch; zero: with the first
+    /// completion. The kernel's own minimum (`min_wait_usec`), after which the first one would do, sets two timers for
+    /// each wait, and who gathers has packets coming.
     pub gather: Duration,
     /// The wait ends at this time whatever happens.
     pub at_most: Duration,
@@ -135,8 +137,6 @@ pub struct Uring {
     first: u32,
     /// What completed while a descriptor was being lent, in order.
     kept: Vec<Completion>,
-    minimum_wait: bool,
-    lively: bool,
 }
 
 impl Uring {
@@ -162,9 +162,8 @@ impl Uring {
             ring.submitter().register_buf_ring_with_flags(buffers.address(), RECEIVE_BUFFERS, GROUP, 0)?;
         }
         ring.submitter().register_files_sparse(files)?;
-        let minimum_wait = ring.params().is_feature_min_timeout();
         let scratch = Scratch::new();
-        Ok(Self { ring, buffers, scratch, first, kept: Vec::new(), minimum_wait, lively: false })
+        Ok(Self { ring, buffers, scratch, first, kept: Vec::new() })
     }
 
     /// Puts a socket into the file table.
@@ -375,26 +374,17 @@ impl Uring {
         let outcome = if wait.at_most.is_zero() {
             self.collect()
         } else if wait.gather.is_zero() {
-            self.enter(1, Duration::ZERO, wait.at_most)
-        } else if self.minimum_wait {
-            self.enter(BATCH, wait.gather, wait.at_most)
-        } else if self.lively {
-            self.enter(BATCH, Duration::ZERO, wait.gather.min(wait.at_most))
+            self.enter(1, wait.at_most)
         } else {
-            self.enter(1, Duration::ZERO, wait.at_most)
+            self.enter(BATCH, wait.gather.min(wait.at_most))
         };
         self.issued();
         outcome
     }
 
-    fn enter(&self, want: usize, gather: Duration, at_most: Duration) -> io::Result<()> {
-        let gather = gather.min(at_most);
+    fn enter(&self, want: usize, at_most: Duration) -> io::Result<()> {
         let at_most = Timespec::from(at_most);
-        let mut arguments = SubmitArgs::new().timespec(&at_most);
-        if self.minimum_wait && !gather.is_zero() {
-            arguments = arguments.min_wait_usec(u32::try_from(gather.as_micros()).unwrap_or(u32::MAX));
-        }
-        match self.ring.submitter().submit_with_args(want, &arguments) {
+        match self.ring.submitter().submit_with_args(want, &SubmitArgs::new().timespec(&at_most)) {
             Ok(_) => Ok(()),
             Err(error) if matches!(error.raw_os_error(), Some(libc::ETIME | libc::EINTR | libc::EBUSY)) => {
                 Ok(())
@@ -412,8 +402,6 @@ impl Uring {
         }
         let room = room - batch.len();
         batch.extend(self.ring.completion().take(room).map(|entry| read(&entry)));
-        // Without the kernel's help: after a batch of several packets the next one will be worth gathering.
-        self.lively = batch.len() >= 4;
         !batch.is_empty()
     }
 

@@ -24,6 +24,14 @@ pub const BUFFER_OCTETS: usize = 1024;
 /// wait in their sockets, but every receive must be armed again.
 pub const RECEIVE_BUFFERS: u16 = 4096;
 
+/// Of these, as many as are lent while no more are needed. The kernel takes what it was lent in turn: few buffers stay in
+/// the core's caches, all of them do not.
+const FEW: u16 = 1024;
+
+/// Times that buffers are lent, some seconds of a busy shard, in which much less than what is lent was needed before less
+/// is lent.
+const CALM: u32 = 16_384;
+
 /// Packets of its own that a shard can have in flight between two submissions.
 pub const SCRATCH_PACKETS: usize = 256;
 
@@ -39,7 +47,12 @@ pub struct ReceiveBuffers {
     ring: MmapMut,
     packets: MmapMut,
     tail: u16,
+    /// Free ones, those that were used last at the end: they are lent first.
     returned: Vec<u16>,
+    /// How many the kernel is to have.
+    wanted: u16,
+    /// How often in succession it needed less than a quarter of them.
+    calm: u32,
 }
 
 impl ReceiveBuffers {
@@ -54,7 +67,9 @@ impl ReceiveBuffers {
             ring: MmapMut::map_anon(entries * size_of::<BufRingEntry>())?,
             packets: MmapMut::map_anon(entries * BUFFER_OCTETS)?,
             tail: 0,
-            returned: (0..RECEIVE_BUFFERS).collect(),
+            returned: (0..RECEIVE_BUFFERS).rev().collect(),
+            wanted: FEW,
+            calm: 0,
         };
         buffers.publish();
         Ok(buffers)
@@ -82,14 +97,16 @@ impl ReceiveBuffers {
         self.returned.push(buffer);
     }
 
-    /// Lends all returned buffers to the kernel again. Only to be called when every queued send has been
+    /// Lends returned buffers to the kernel again, as many as it needs. Only to be called when every queued send has been
     /// issued, because from here on the kernel may overwrite them.
     pub fn publish(&mut self) {
-        if self.returned.is_empty() {
+        let lent = RECEIVE_BUFFERS - u16::try_from(self.returned.len()).unwrap_or(RECEIVE_BUFFERS);
+        self.suit(lent);
+        if lent >= self.wanted {
             return;
         }
         let base = self.ring.as_mut_ptr().cast::<BufRingEntry>();
-        for buffer in self.returned.drain(..) {
+        for buffer in self.returned.drain(usize::from(RECEIVE_BUFFERS - self.wanted)..).rev() {
             let place = usize::from(self.tail & (RECEIVE_BUFFERS - 1));
             let packet = self.packets.as_ptr().addr() + usize::from(buffer) * BUFFER_OCTETS;
             // SAFETY: `place` is below the number of entries that the mapping was made for, the mapping is
@@ -104,6 +121,25 @@ impl ReceiveBuffers {
         // `u16`, lives as long as the mapping, and is written by this thread alone.
         let tail = unsafe { &*BufRingEntry::tail(base).cast::<AtomicU16>() };
         tail.store(self.tail, Ordering::Release);
+    }
+
+    /// So many of those that were lent have not been used: twice as many are to be lent where that is less than half, and
+    /// half as many where it has been nearly all for long.
+    const fn suit(&mut self, unused: u16) {
+        if unused < self.wanted / 2 {
+            self.calm = 0;
+            if self.wanted < RECEIVE_BUFFERS && self.tail != 0 {
+                self.wanted *= 2;
+            }
+        } else if unused < self.wanted / 4 * 3 || self.wanted == FEW {
+            self.calm = 0;
+        } else {
+            self.calm += 1;
+            if self.calm == CALM {
+                self.calm = 0;
+                self.wanted /= 2;
+            }
+        }
     }
 }
 
@@ -154,6 +190,32 @@ mod tests {
         assert!(buffers.packet(RECEIVE_BUFFERS, 1).is_none());
         assert!(buffers.packet(0, BUFFER_OCTETS + 1).is_none());
         assert_eq!(buffers.packet(RECEIVE_BUFFERS - 1, BUFFER_OCTETS).unwrap().len(), BUFFER_OCTETS);
+    }
+
+    #[test]
+    fn as_many_are_lent_as_are_needed() {
+        let mut buffers = ReceiveBuffers::new().unwrap();
+        let lent = |buffers: &ReceiveBuffers| RECEIVE_BUFFERS - u16::try_from(buffers.returned.len()).unwrap();
+        // As if the kernel had filled so many of those that it has, and they had been sent.
+        let turn = |buffers: &mut ReceiveBuffers, used: u16| {
+            let named: Vec<u16> = (0..RECEIVE_BUFFERS).filter(|one| !buffers.returned.contains(one)).collect();
+            named.into_iter().take(used.into()).for_each(|buffer| buffers.give_back(buffer));
+            buffers.publish();
+        };
+        assert_eq!(lent(&buffers), FEW);
+        turn(&mut buffers, FEW / 2);
+        assert_eq!(lent(&buffers), FEW);
+        for expected in [2 * FEW, RECEIVE_BUFFERS, RECEIVE_BUFFERS] {
+            let all = lent(&buffers);
+            turn(&mut buffers, all);
+            assert_eq!(lent(&buffers), expected);
+        }
+        for _ in 0..CALM {
+            buffers.publish();
+        }
+        let few = lent(&buffers) / 2;
+        turn(&mut buffers, few + 1);
+        assert_eq!(lent(&buffers), few, "what is over comes back by and by");
     }
 
     #[test]

@@ -93,12 +93,27 @@ impl Namespace {
     /// # Errors
     /// There is no such interface inside.
     pub fn gather_received(&self, interface: &str) -> io::Result<()> {
-        const SIOCETHTOOL: libc::Ioctl = 0x8946;
         const ETHTOOL_SGRO: u32 = 0x2c;
+        self.switch(interface, ETHTOOL_SGRO, true)
+    }
+
+    /// Switches an interface's segmentation off. A veth with it does not leave packets to the polling of its other end but
+    /// carries each through the receiver's stack itself, unless there is an XDP program at that end.
+    ///
+    /// # Errors
+    /// There is no such interface inside.
+    pub fn send_whole(&self, interface: &str) -> io::Result<()> {
+        const ETHTOOL_STSO: u32 = 0x1f;
+        self.switch(interface, ETHTOOL_STSO, false)
+    }
+
+    /// One of ethtool's switches (linux/ethtool.h).
+    fn switch(&self, interface: &str, command: u32, on: bool) -> io::Result<()> {
+        const SIOCETHTOOL: libc::Ioctl = 0x8946;
         self.inside(|| {
             let socket = std::net::UdpSocket::bind((std::net::Ipv4Addr::UNSPECIFIED, 0))?;
             // struct ethtool_value
-            let mut value: [u32; 2] = [ETHTOOL_SGRO, 1];
+            let mut value: [u32; 2] = [command, on.into()];
             // SAFETY: a C structure of integers, octets and pointers, for which all zero is a value.
             let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
             for (place, octet) in request.ifr_name.iter_mut().zip(interface.bytes()).take(libc::IFNAMSIZ - 1)
@@ -106,8 +121,8 @@ impl Namespace {
                 *place = octet.cast_signed();
             }
             request.ifr_ifru.ifru_data = value.as_mut_ptr().cast();
-            // SAFETY: the request and the value it points to live across the call and have the form that this
-            // ethtool command reads.
+            // SAFETY: the request and the value it points to live across the call and have the form that these
+            // ethtool commands read.
             let result = unsafe { libc::ioctl(socket.as_raw_fd(), SIOCETHTOOL, &raw mut request) };
             if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
         })

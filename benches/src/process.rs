@@ -212,10 +212,10 @@ pub fn raise_descriptor_limit() -> io::Result<()> {
 }
 
 /// Datagrams that the kernel dropped at sockets of an IPv4 address, because their queues were full: one count for
-/// `port` (0: all ports of the address).
+/// `port` (0: all ports of the address), in the network namespace of the calling thread.
 #[must_use]
 pub fn kernel_drops(address: std::net::Ipv4Addr, port: u16) -> u64 {
-    let Ok(text) = fs::read_to_string("/proc/net/udp") else { return 0 };
+    let Ok(text) = fs::read_to_string("/proc/thread-self/net/udp") else { return 0 };
     // The table prints addresses as the host's byte order has them.
     let wanted = format!("{:08X}", u32::from_ne_bytes(address.octets()));
     let drops = text.lines().skip(1).filter_map(|line| {

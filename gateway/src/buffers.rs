@@ -195,10 +195,12 @@ mod tests {
     #[test]
     fn as_many_are_lent_as_are_needed() {
         let mut buffers = ReceiveBuffers::new().unwrap();
-        let lent = |buffers: &ReceiveBuffers| RECEIVE_BUFFERS - u16::try_from(buffers.returned.len()).unwrap();
+        let lent =
+            |buffers: &ReceiveBuffers| RECEIVE_BUFFERS - u16::try_from(buffers.returned.len()).unwrap();
         // As if the kernel had filled so many of those that it has, and they had been sent.
         let turn = |buffers: &mut ReceiveBuffers, used: u16| {
-            let named: Vec<u16> = (0..RECEIVE_BUFFERS).filter(|one| !buffers.returned.contains(one)).collect();
+            let named: Vec<u16> =
+                (0..RECEIVE_BUFFERS).filter(|one| !buffers.returned.contains(one)).collect();
             named.into_iter().take(used.into()).for_each(|buffer| buffers.give_back(buffer));
             buffers.publish();
         };

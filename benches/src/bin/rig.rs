@@ -25,8 +25,8 @@ use duogate_benches::{leavings, plot};
 /// The measured core is kept from halting, as idle=poll does: in a virtual machine a halted core wakes up late, which is
 /// no forwarder's doing, and befalls all alike.
 ///
-/// The rows "capacity" and "growth" need root, iproute2 and util-linux, and a rig that was built with clang; "relay"
-/// runs without rtpengine too; "setup" and "overload" need SIPp; "instructions" needs valgrind. What a row lacks is told, and the row
+/// The rows "capacity", "growth" and "prompts" need root, iproute2 and util-linux, the first two also a rig that was built
+/// with clang; "relay" runs without rtpengine too; "setup" and "overload" need SIPp; "instructions" needs valgrind. What a row lacks is told, and the row
 /// is left out.
 #[derive(Debug, Parser)]
 #[command(verbatim_doc_comment)]
@@ -84,7 +84,7 @@ enum Row {
         #[arg(long, default_value_t = 4)]
         seconds: u64,
     },
-    /// Prompts at once, with and without real-time priority: how far packets are from their schedule.
+    /// Prompts at once over the same cable, with and without real-time priority: how far packets are from their schedule.
     Prompts {
         /// Prompts.
         #[arg(long, default_value_t = 1000)]

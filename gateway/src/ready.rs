@@ -14,20 +14,18 @@ use duogate_media::{Ready, dtmf, noise};
 
 /// Samples of a step of 20 ms at 8 kHz.
 const STEP: usize = 160;
-/// Steps of a key: five of its tones, and as many of silence.
-const KEY_STEPS: usize = 10;
-/// Those with tones.
-const TONE_STEPS: usize = 5;
 /// Steps of silence that a codec is given first.
 const SILENT_STEPS: usize = 10;
-/// Steps of noise before it comes again: a second, in which no ear finds a pattern.
-const NOISE_STEPS: usize = 50;
+/// Steps of noise before it comes again: more than a second, in which no ear finds a pattern. Where the count of steps
+/// begins anew, so does the noise.
+const NOISE_STEPS: usize = 64;
+const _: () = assert!((u8::MAX as usize + 1).is_multiple_of(NOISE_STEPS));
 /// Decibels from one level of noise to the next: a step of half that is not heard.
 const LEVEL_STEP: u8 = 3;
 /// The codecs that it is made in, with the octets of a step.
 const CODECS: [(Codec, usize); 2] = [(Codec::G722, STEP), (Codec::Opus, OPUS_FRAME_OCTETS)];
 
-/// The keys and noises of one codec: about 150 kB in G.722, half of that in Opus.
+/// The keys and noises of one codec: about 220 kB in G.722, half of that in Opus.
 struct Shelf {
     /// By event code.
     keys: Vec<Vec<u8>>,
@@ -89,8 +87,8 @@ fn place_of(level: u8) -> usize {
 impl Shelf {
     fn make(codec: Codec, octets: usize) -> Result<Self, CodecError> {
         let keys = (0..16).filter_map(Key::from_code).map(|key| {
-            let mut samples = [0; KEY_STEPS * STEP];
-            dtmf::samples(key, 0, &mut samples[..TONE_STEPS * STEP]);
+            let mut samples = [0; dtmf::KEY_STEPS as usize * STEP];
+            dtmf::samples(key, 0, &mut samples[..dtmf::TONE_STEPS as usize * STEP]);
             encoded(codec, octets, &samples)
         });
         let levels = (noise::LOUDEST..=noise::FAINTEST).step_by(usize::from(LEVEL_STEP));

@@ -10,17 +10,13 @@ use duogate_channel::digits::{Key, Keys};
 use duogate_channel::identity::Action;
 use duogate_channel::time::Instant;
 
-use crate::dtmf;
+use crate::dtmf::{self, KEY_STEPS, TONE_STEPS};
 use crate::guard;
 use crate::outlet::{Outlet, Ready, SoundStore};
 use crate::player::PACKET_SAMPLES;
 use crate::rtp::HEADER_BYTES;
 use crate::table::Leg;
 
-/// Steps of 20 ms that a key is held: 100 ms. Q.24 asks for 40 ms at least.
-const TONE_STEPS: u8 = 5;
-/// Steps from one key to the next: as long again.
-const KEY_STEPS: u8 = 10;
 /// The end of an event is sent three times (RFC 4733 section 2.5.1.4).
 const LAST_END: u8 = TONE_STEPS - 1 + 2;
 /// Level of an event in −dBm0: that of the tones that it stands for.

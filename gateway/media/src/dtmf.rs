@@ -1,4 +1,4 @@
-//! DTMF tones (ITU-T Q.23): two sines a key, made in integers because this crate has no floating-point library.
+//! DTMF tones (ITU-T Q.23): two sines a key, made in integers, which cost a shard little and are the same everywhere.
 
 use duogate_channel::digits::Key;
 use duogate_channel::g711;
@@ -63,6 +63,12 @@ fn tones(key: Key) -> (Sine, Sine) {
     let place = place.unwrap_or(0); // all sixteen codes are on the keypad
     (LOW[place / 4], HIGH[place % 4])
 }
+
+/// Steps of 20 ms that a key of ours is held: 100 ms. Q.24 asks for 40 ms at least.
+pub const TONE_STEPS: u8 = 5;
+
+/// Steps from one such key to the next: as long again.
+pub const KEY_STEPS: u8 = 10;
 
 /// A key's tones at 8 kHz, from `passed` samples after their beginning on.
 pub fn samples(key: Key, passed: usize, samples: &mut [i16]) {

@@ -17,7 +17,7 @@ mod writer;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use rusqlite::Connection;
@@ -201,12 +201,13 @@ pub(crate) fn open(
     let lock = lock(path)?;
     let connection = schema::open_for_writing(path)?;
     let reading = schema::open_for_reading(path)?;
-    let folding = schema::open_for_folding(path)?;
+    let rest = Arc::new(AtomicBool::new(false));
+    let folder = folding::Folder::open(path, Arc::clone(&rest))?;
     let left_open = read::open_resources(&reading)?;
     let queue = Arc::new(Queue::new(room, Tally::new(&reading, &keeping)?));
-    let writer = writer::Writer::new(connection, Arc::clone(&queue), keeping, committed, metrics);
+    let writer = writer::Writer::new(connection, Arc::clone(&queue), (keeping, rest), committed, metrics);
     let (writing, until) = std::sync::mpsc::channel();
-    thread::Builder::new().name("store-fold".into()).spawn(move || folding::run(&folding, &until))?;
+    thread::Builder::new().name("store-fold".into()).spawn(move || folder.run(&until))?;
     thread::Builder::new().name("store-writer".into()).spawn(move || {
         writer.run();
         drop(writing);

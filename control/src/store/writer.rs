@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode};
@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use super::Broken;
 use super::queue::{Job, Queue};
 use super::rows::{Change, EventRow, Keeping};
-use super::write;
+use super::{folding, write};
 use crate::clock;
 use crate::metrics::StoreMetrics;
 
@@ -32,6 +32,8 @@ pub(super) struct Writer {
     connection: Connection,
     queue: Arc<Queue>,
     keeping: Keeping,
+    /// The rest of the log is to be folded.
+    rest: Arc<AtomicBool>,
     committed: mpsc::Sender<Arc<EventRow>>,
     metrics: Arc<StoreMetrics>,
     held: VecDeque<Job>,
@@ -44,7 +46,7 @@ impl Writer {
     pub(super) fn new(
         connection: Connection,
         queue: Arc<Queue>,
-        keeping: Keeping,
+        (keeping, rest): (Keeping, Arc<AtomicBool>),
         committed: mpsc::Sender<Arc<EventRow>>,
         metrics: Arc<StoreMetrics>,
     ) -> Self {
@@ -52,6 +54,7 @@ impl Writer {
             connection,
             queue,
             keeping,
+            rest,
             committed,
             metrics,
             held: VecDeque::new(),
@@ -75,6 +78,9 @@ impl Writer {
             }
             if self.commit() {
                 failures = 0;
+                if self.rest.swap(false, Ordering::Relaxed) {
+                    folding::fold_rest(&self.connection);
+                }
                 self.tidy_if_due();
             } else {
                 failures += 1;
@@ -240,7 +246,7 @@ mod tests {
         let queue = Arc::new(Queue::new(8, Tally::new(&connection, &keeping).unwrap()));
         let (committed, _) = mpsc::channel(8);
         let metrics = Arc::new(StoreMetrics::new(&Registry::new()).unwrap());
-        Writer::new(connection, queue, keeping, committed, metrics)
+        Writer::new(connection, queue, (keeping, Arc::default()), committed, metrics)
     }
 
     fn job(party: u8) -> Job {

@@ -30,25 +30,40 @@ pub(crate) struct Job {
     pub(super) changes: Vec<Change>,
     /// What follows.
     pub(super) then: Option<Then>,
-    /// Given up at the first failure, for something new that can be refused; all else is tried again until
-    /// the store has recovered.
-    pub(super) give_up: bool,
+    /// If the host refuses.
+    pub(super) refused: IfRefused,
+}
+
+/// What becomes of a job that the host does not let be written: its disk is full, for instance.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum IfRefused {
+    /// Given up at once: something new, which can be refused.
+    GivenUp,
+    /// Tried again until the store has recovered; whoever waits waits as long.
+    Awaited,
+    /// Tried again likewise; whoever waits is told now that it is not yet written.
+    Told,
 }
 
 impl Job {
     /// Part of a call that is under way: kept until it is written.
     pub(crate) fn keep(changes: Vec<Change>) -> Self {
-        Self { changes, then: None, give_up: false }
+        Self { changes, then: None, refused: IfRefused::Awaited }
     }
 
     /// Something new that is refused when it cannot be written at once.
     pub(crate) fn or_refuse(changes: Vec<Change>, then: Then) -> Self {
-        Self { changes, then: Some(then), give_up: true }
+        Self { changes, then: Some(then), refused: IfRefused::GivenUp }
     }
 
     /// Like [`Job::keep`], and tells when it is durable.
     pub(crate) fn keep_then(changes: Vec<Change>, then: Then) -> Self {
-        Self { changes, then: Some(then), give_up: false }
+        Self { changes, then: Some(then), refused: IfRefused::Awaited }
+    }
+
+    /// Like [`Job::keep`], and tells when it is durable, or that it will be later than whoever waits should.
+    pub(crate) fn keep_soon(changes: Vec<Change>, then: Then) -> Self {
+        Self { changes, then: Some(then), refused: IfRefused::Told }
     }
 }
 

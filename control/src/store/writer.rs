@@ -9,7 +9,7 @@ use rusqlite::{Connection, ErrorCode};
 use tokio::sync::mpsc;
 
 use super::Broken;
-use super::queue::{Job, Queue};
+use super::queue::{IfRefused, Job, Queue};
 use super::rows::{Change, EventRow, Keeping};
 use super::{folding, write};
 use crate::clock;
@@ -132,15 +132,17 @@ impl Writer {
         self.metrics.failed();
         tracing::error!(%error, held = self.held.len(), "the store cannot be written; new calls are refused");
         self.queue.set_trouble(Some(error.to_string()));
-        let (refused, kept): (VecDeque<Job>, VecDeque<Job>) =
-            std::mem::take(&mut self.held).into_iter().partition(|job| job.give_up);
-        self.held = kept;
-        self.queue.hold(self.held.len());
-        for job in refused {
-            if let Some(then) = job.then {
+        for mut job in std::mem::take(&mut self.held) {
+            if job.refused != IfRefused::Awaited
+                && let Some(then) = job.then.take()
+            {
                 then(Err(Broken(error.to_string())));
             }
+            if job.refused != IfRefused::GivenUp {
+                self.held.push_back(job);
+            }
         }
+        self.queue.hold(self.held.len());
     }
 
     /// One job of the group is at fault: finds it, so that the others are not held up for ever. False if the host
@@ -272,6 +274,29 @@ mod tests {
         assert!(writer.commit());
         assert_eq!((written(&writer), writer.held.len()), (2, 0));
         assert_eq!((writer.queue.trouble(), writer.metrics.trouble.get()), (None, 0), "the store is well");
+    }
+
+    #[test]
+    fn who_waits_for_what_the_host_refuses_is_told_unless_it_wants_to_wait() {
+        use std::sync::Mutex;
+        let mut writer = writer();
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let makers: [fn(Vec<Change>, super::super::queue::Then) -> Job; 3] =
+            [Job::or_refuse, Job::keep_then, Job::keep_soon];
+        for (number, make) in makers.into_iter().enumerate() {
+            let told = Arc::clone(&told);
+            let then = Box::new(move |outcome: Result<(), Broken>| {
+                told.lock().unwrap().push((number, outcome.is_ok()));
+            });
+            writer.held.push_back(make(job(1).changes, then));
+        }
+        writer.connection.pragma_update(None, "query_only", true).unwrap();
+        assert!(!writer.commit());
+        assert_eq!(*told.lock().unwrap(), [(0, false), (2, false)]);
+        writer.connection.pragma_update(None, "query_only", false).unwrap();
+        assert!(writer.commit());
+        assert_eq!(*told.lock().unwrap(), [(0, false), (2, false), (1, true)], "each is told once");
+        assert_eq!(written(&writer), 2, "all but what was given up");
     }
 
     #[test]

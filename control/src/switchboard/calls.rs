@@ -59,6 +59,20 @@ struct Waiting {
     reply: Reply<Result<View, Refusal>>,
 }
 
+/// Who started actions, and waits until the journal has them. Answered when this is dropped: the actions run, whatever
+/// becomes of their rows.
+#[derive(Default)]
+struct Started(Vec<Reply<Result<(), Refusal>>>);
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        for reply in self.0.drain(..) {
+            // Whoever asked may have hung up; the action goes on.
+            let _ = reply.send(Ok(()));
+        }
+    }
+}
+
 /// All calls.
 pub(super) struct Calls {
     store: Store,
@@ -69,6 +83,8 @@ pub(super) struct Calls {
     /// What belongs to the first note of a call whose outputs are being drained.
     first: Option<(Arc<str>, Vec<Change>)>,
     changes: Vec<Change>,
+    /// Whose actions' rows are among those.
+    started: Started,
     unnoted: Vec<Arc<str>>,
     noted: mpsc::Sender<Noted>,
     furnished: mpsc::Sender<u64>,
@@ -90,6 +106,7 @@ impl Calls {
             waiting: HashMap::new(),
             first: None,
             changes: Vec::new(),
+            started: Started::default(),
             unnoted: Vec::new(),
             noted,
             furnished,
@@ -274,7 +291,8 @@ impl Calls {
         Some(recordings.swap_remove(place))
     }
 
-    /// Starts an action of a call. If it is refused, what was prepared for it is disposed of.
+    /// Starts an action of a call, and answers when its row is on the disk, so that its end is told whatever happens. If
+    /// it is refused, what was prepared for it is disposed of.
     pub(super) fn start(
         &mut self,
         endpoint: &mut Endpoint,
@@ -283,8 +301,7 @@ impl Calls {
         reply: Reply<Result<(), Refusal>>,
     ) {
         let ActionStart { res_id, order, prepared, kept, recording } = start;
-        let outcome = endpoint.start_action(now, &res_id, order, prepared);
-        match (&outcome, self.calls.get_mut(&*res_id)) {
+        match (endpoint.start_action(now, &res_id, order, prepared), self.calls.get_mut(&*res_id)) {
             (Ok(()), Some(call)) => {
                 // One that is played again and again is held once.
                 if let Some(kept) = kept
@@ -296,11 +313,13 @@ impl Calls {
                     self.changes.push(recording_row(&res_id, &path, now.unix.milliseconds(), None));
                     call.recordings.push((recording, path));
                 }
+                self.started.0.push(reply);
             }
-            _ => self.dispose(recording.as_ref()),
+            (outcome, _) => {
+                self.dispose(recording.as_ref());
+                let _ = reply.send(outcome.map_err(Refusal::from));
+            }
         }
-        // Whoever asked may have hung up; the action goes on.
-        let _ = reply.send(outcome.map_err(Refusal::from));
     }
 
     /// Gives the file its name, or keeps what there is of it. Renaming is one system call on a folder that the
@@ -362,10 +381,16 @@ impl Calls {
 
     /// Hands all that was written since the last time to the store.
     pub(super) fn submit(&mut self) {
-        if self.changes.is_empty() {
+        let (changes, started) = (std::mem::take(&mut self.changes), std::mem::take(&mut self.started));
+        if changes.is_empty() {
             return;
         }
-        let job = Job::keep(std::mem::take(&mut self.changes));
+        // A store in trouble is not waited for: calls go on without it.
+        let job = if started.0.is_empty() || self.store.trouble().is_some() {
+            Job::keep(changes)
+        } else {
+            Job::keep_soon(changes, Box::new(move |_| drop(started)))
+        };
         if self.store.submit(job).is_err() {
             tracing::error!("events and rows were lost: the store's queue is full");
         }

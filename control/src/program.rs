@@ -103,11 +103,10 @@ async fn start(configuration: Configuration, file: PathBuf) -> Result<Running, F
     let (link, link_task) = link::link(&configuration.channel.socket, events);
     let (recordings, sounds) = open_media(&configuration, &link)?;
     let mut endpoint = Endpoint::new(settings::signaling(&configuration), seed(), clock::now());
-    let inherited = recovery::take_over(&mut endpoint, clock::now(), &mut opened.left_open);
+    let inherited = recovery::take_over(&mut endpoint, clock::now(), &mut opened.left_open, &recordings);
     let orphans = recovery::orphans(&opened.left_open, clock::unix_milliseconds());
     let estate = recovery::Estate {
         open: std::mem::take(&mut opened.left_open),
-        files: recovery::broken_off(&recordings, &inherited),
         recordings: Arc::clone(&recordings),
         store: opened.store.clone(),
         link: link.clone(),

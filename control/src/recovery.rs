@@ -2,7 +2,9 @@
 //! ([`take_over`]); all else is ended properly: calls with BYE or CANCEL, every promised event, the records of legs, the
 //! files of recordings.
 
-use std::collections::{HashMap, HashSet};
+mod sweep;
+
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -79,18 +81,29 @@ pub(crate) struct Inherited {
     pub(crate) recordings: Vec<(Recording, PathBuf)>,
 }
 
-/// Hands the calls that can go on to the endpoint; what is left in `open` is to be ended.
-pub(crate) fn take_over(endpoint: &mut Endpoint, now: Now, open: &mut Vec<OpenResource>) -> Vec<Inherited> {
+/// Hands the calls that can go on to the endpoint; what is left in `open` is to be ended. All their recordings are
+/// this process's own from now on.
+pub(crate) fn take_over(
+    endpoint: &mut Endpoint,
+    now: Now,
+    open: &mut Vec<OpenResource>,
+    recordings: &Recordings,
+) -> Vec<Inherited> {
+    for recording in open.iter().flat_map(|resource| &resource.recordings) {
+        recordings.take(Path::new(&recording.path));
+    }
     let mut inherited = Vec::new();
     open.retain(|resource| {
-        let Some((note, recordings)) = json::live::note_of(resource).zip(json::live::files_of(resource))
-        else {
+        let Some((note, files)) = json::live::note_of(resource).zip(json::live::files_of(resource)) else {
             return true;
         };
+        for (_, path) in &files {
+            recordings.take(path);
+        }
         if endpoint.take_over(now, &note).is_err() {
             return true;
         }
-        inherited.push(Inherited { res_id: note.res_id, created: resource.created, recordings });
+        inherited.push(Inherited { res_id: note.res_id, created: resource.created, recordings: files });
         false
     });
     if !inherited.is_empty() {
@@ -119,21 +132,12 @@ pub(crate) fn orphans(open: &[OpenResource], now: i64) -> Vec<Orphan> {
     orphans
 }
 
-/// Files that a former process left unfinished, but for those of calls that go on.
-pub(crate) fn broken_off(recordings: &Recordings, inherited: &[Inherited]) -> Vec<PathBuf> {
-    let files = inherited.iter().flat_map(|call| &call.recordings);
-    let going_on: HashSet<&PathBuf> = files.map(|(_, path)| path).collect();
-    recordings.left_over().into_iter().filter(|path| !going_on.contains(path)).collect()
-}
-
 /// What there is to be ended, and with what.
 #[derive(Debug)]
 pub(crate) struct Estate {
     /// The resources.
     pub(crate) open: Vec<OpenResource>,
-    /// Files that were not finished, whose resources are mostly among those.
-    pub(crate) files: Vec<PathBuf>,
-    /// Where the files lie.
+    /// Where the files of recordings lie.
     pub(crate) recordings: Arc<Recordings>,
     /// For the rows and events.
     pub(crate) store: Store,
@@ -142,9 +146,10 @@ pub(crate) struct Estate {
 }
 
 impl Estate {
-    /// Ends it all: first what needs no file, then, when the gateway has finished them, the rest.
+    /// Ends it all: first what needs no file, then, when the gateway has finished them, the rest. Files that nothing here
+    /// names are looked for at last.
     pub(crate) async fn settle(self) {
-        let Self { open, files, recordings, store, link } = self;
+        let Self { open, recordings, store, link } = self;
         if !open.is_empty() {
             tracing::warn!(resources = open.len(), "a former control plane left calls open; they are ended");
         }
@@ -153,49 +158,56 @@ impl Estate {
         let none = Rescued::new();
         let means = |rescued| Means { recordings: &recordings, rescued, now: clock::unix_milliseconds() };
         release(&store, others, means(&none));
-        if recorded.is_empty() && files.is_empty() {
-            return;
-        }
         // Without a gateway, nobody writes.
         let _ = timeout(GATEWAY, link.attached()).await;
+        let deadline = Instant::now() + FINISHING;
         let paths = recorded.iter().flat_map(|resource| &resource.recordings);
         let owed: Vec<PathBuf> = paths.map(|recording| PathBuf::from(&recording.path)).collect();
         let folder = Arc::clone(&recordings);
-        let rescued = tokio::task::spawn_blocking(move || rescue(&folder, files, owed)).await;
+        let rescued = tokio::task::spawn_blocking(move || rescue(&folder, owed, deadline)).await;
         // It does not panic; if it did, the events would still be owed.
         let rescued = rescued.unwrap_or_default();
         release(&store, recorded, means(&rescued));
+        tokio::time::sleep_until(deadline.into()).await;
+        sweep::sweep(recordings).await;
     }
 }
 
-/// Repairs the files of recordings that broke off, once their writer is done with them; and looks at those, of the ones
-/// whose events are `owed`, that had got as far as their name. Blocking.
-fn rescue(recordings: &Recordings, files: Vec<PathBuf>, owed: Vec<PathBuf>) -> Rescued {
-    let deadline = Instant::now() + FINISHING;
+/// Repairs recordings that broke off, once their writer is done with them, or looks at them, if they had got as far as
+/// their name. Blocking.
+fn rescue(recordings: &Recordings, owed: Vec<PathBuf>, deadline: Instant) -> Rescued {
     let mut rescued = HashMap::new();
-    for path in files {
+    for path in owed {
         while recordings.is_open(&path) && Instant::now() < deadline {
             std::thread::sleep(LOOK);
         }
-        let kept = match recordings.rescue(&path) {
-            Ok(Some(length)) => {
-                recordings.sync(&path);
-                tracing::warn!(path = %path.display(), "a recording that broke off was repaired");
-                Some(length)
-            }
-            Ok(None) => None,
-            Err(problem) => {
-                let exists = matches!(problem, FileProblem::Exists);
-                tracing::error!(path = %path.display(), exists, %problem, "a recording that broke off stays as .part");
-                None
-            }
+        let kept = if recordings.is_unfinished(&path) {
+            rescue_one(recordings, &path)
+        } else {
+            recordings.release(&path);
+            recordings.named(&path)
         };
         rescued.insert(path, kept);
     }
-    for path in owed {
-        rescued.entry(path).or_insert_with_key(|path| recordings.named(path));
-    }
     rescued
+}
+
+/// Repairs one, if it holds sound. Blocking.
+fn rescue_one(recordings: &Recordings, path: &Path) -> Option<Length> {
+    match recordings.rescue(path) {
+        Ok(Some(length)) => {
+            recordings.sync(path);
+            tracing::warn!(path = %path.display(), "a recording that broke off was repaired");
+            Some(length)
+        }
+        // Its call ended well just before.
+        Ok(None) | Err(FileProblem::Missing) => None,
+        Err(problem) => {
+            let exists = matches!(problem, FileProblem::Exists);
+            tracing::error!(path = %path.display(), exists, %problem, "a recording that broke off stays as .part");
+            None
+        }
+    }
 }
 
 /// Releases what was left open, each resource with its events in one job.

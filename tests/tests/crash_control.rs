@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use duogate_phone::tone::{Sound, Tone, listen};
-use duogate_phone::{Script, What};
+use duogate_phone::{Script, Step, What};
 use duogate_tests::duogate::Changes;
 use duogate_tests::patience::until;
 use duogate_tests::receiver::{Manner, Receiver};
@@ -231,4 +231,28 @@ fn amid_many_callbacks_none_is_forgotten_and_none_released_twice() {
     }
     scene.demand_no_media();
     scene.demand_new_callback();
+}
+
+#[test]
+fn a_recording_that_no_journal_names_is_found_among_many_files_while_calls_are_taken() {
+    let mut scene = Scene::new([answers(0), answers(1)]);
+    let folder = scene.duogate.recording("2026");
+    std::fs::create_dir(&folder).expect("a folder");
+    scene.kill_control();
+    for number in 0..20_000 {
+        std::fs::File::create(folder.join(format!("{number}.wav"))).expect("a file");
+    }
+    wav::write_tone(&folder.join("lost.wav.part"), 700, Duration::from_secs(1));
+    scene.restart_control();
+    let res_id = scene.connect(&json!({"user_data": "u", "record_file": "2026/new.wav"}));
+    until("the lost recording", STEP, || folder.join("lost.wav").exists());
+    assert!(folder.join("new.wav.part").exists(), "what is recorded meanwhile is left alone");
+    until("the end of the search", STEP, || scene.duogate.logs().contains("were searched"));
+    let logs = scene.duogate.logs();
+    let (ready, searched) = (logs.rfind("ready"), logs.rfind("were searched"));
+    assert!(ready < searched, "calls are taken first: {logs}");
+    scene.phones[0].act(Step::HangUp);
+    let story = scene.story(&res_id, 2);
+    assert_eq!(*story.field("on_record_completed", "error"), Value::Null);
+    assert!(folder.join("new.wav").exists());
 }

@@ -7,7 +7,7 @@ mod manifest;
 mod ogg;
 pub(crate) mod problem;
 pub(crate) mod recordings;
-mod roots;
+pub(crate) mod roots;
 pub(crate) mod sounds;
 mod tone;
 pub(crate) mod wav;

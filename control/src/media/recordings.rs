@@ -1,9 +1,11 @@
 //! Files of recordings, from their first byte to their name.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use duogate_channel::identity::Recording;
 use serde_json::Value;
@@ -15,9 +17,6 @@ use super::roots::{PART, Root};
 use super::wav::{self, Length};
 use crate::clock;
 
-/// Folders deep that left-over files are looked for; bounds a walk that symbolic links cannot mislead anyway.
-const DEEPEST: usize = 16;
-
 /// The recording root.
 #[derive(Debug)]
 pub(crate) struct Recordings {
@@ -25,6 +24,8 @@ pub(crate) struct Recordings {
     _lock: Option<OwnedFd>,
     next: AtomicU64,
     manifest: Manifest,
+    /// Names that this process records into or repairs: unfinished files of others were left over.
+    own: Mutex<HashSet<PathBuf>>,
 }
 
 /// A file that waits to be recorded into.
@@ -47,7 +48,7 @@ impl Recordings {
         let root = Root::open(path)?;
         let lock = root.lock()?;
         let manifest = Manifest::open(root.path(), manifest_bytes)?;
-        Ok(Self { root, _lock: lock, next: AtomicU64::new(base | 1), manifest })
+        Ok(Self { root, _lock: lock, next: AtomicU64::new(base | 1), manifest, own: Mutex::default() })
     }
 
     /// Where the root is.
@@ -66,6 +67,21 @@ impl Recordings {
         self.manifest.add(line);
     }
 
+    /// The names; every change leaves them whole.
+    fn own(&self) -> MutexGuard<'_, HashSet<PathBuf>> {
+        self.own.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes a name this process's own, until it is complete, rescued, disposed of or released. False: it is already.
+    pub(crate) fn take(&self, path: &Path) -> bool {
+        self.own().insert(path.to_owned())
+    }
+
+    /// The opposite of [`Recordings::take`].
+    pub(crate) fn release(&self, path: &Path) {
+        self.own().remove(path);
+    }
+
     /// Makes the file of a new recording. Blocking.
     pub(crate) fn claim(&self, text: &str) -> Result<Claim, FileProblem> {
         let path = self.root.relative(text)?;
@@ -75,10 +91,10 @@ impl Recordings {
         if [manifest::NAME, manifest::OLD].iter().any(|name| path == Path::new(name)) {
             return Err(FileProblem::BadName("is that of the manifest"));
         }
-        if self.root.exists(&path)? {
+        if self.root.exists(&path)? || !self.take(&path) {
             return Err(FileProblem::Exists);
         }
-        let file = self.root.create(&part(&path))?;
+        let file = self.root.create(&part(&path)).inspect_err(|_| self.release(&path))?;
         let recording = Recording(self.next.fetch_add(1, Ordering::Relaxed));
         Ok(Claim { recording, path, file })
     }
@@ -93,15 +109,24 @@ impl Recordings {
         if let Err(problem) = self.root.remove(&part(path)) {
             tracing::warn!(path = %path.display(), %problem, "the file of a recording that never began stays");
         }
+        self.release(path);
     }
 
     /// Gives a complete recording its name.
     pub(crate) fn complete(&self, path: &Path) -> Result<(), FileProblem> {
-        self.root.rename(&part(path), path)
+        let named = self.root.rename(&part(path), path);
+        self.release(path);
+        named
     }
 
     /// Keeps what there is of a recording that broke off: repaired and named. None: there was no sound in it.
     pub(crate) fn rescue(&self, path: &Path) -> Result<Option<Length>, FileProblem> {
+        let kept = self.repair(path);
+        self.release(path);
+        kept
+    }
+
+    fn repair(&self, path: &Path) -> Result<Option<Length>, FileProblem> {
         let mut file = self.root.edit(&part(path))?;
         match repair(&mut file).map_err(FileProblem::Io)? {
             Some(length) => self.complete(path).map(|()| Some(length)),
@@ -142,12 +167,9 @@ impl Recordings {
         file.is_ok_and(|mut file| is_open(&mut file).unwrap_or(false))
     }
 
-    /// Every file that a former process left unfinished, if asked before the first [`Recordings::claim`].
-    /// Blocking.
-    pub(crate) fn left_over(&self) -> Vec<PathBuf> {
-        let mut found = Vec::new();
-        left_over(self.root.path(), Path::new(""), 0, &mut found);
-        found
+    /// Is it still without its name? Blocking.
+    pub(crate) fn is_unfinished(&self, path: &Path) -> bool {
+        self.root.exists(&part(path)).unwrap_or(false)
     }
 }
 
@@ -169,22 +191,6 @@ fn part(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(PART);
     PathBuf::from(name)
-}
-
-/// Final names of all files that end in `.part`.
-fn left_over(root: &Path, folder: &Path, depth: usize, found: &mut Vec<PathBuf>) {
-    let Ok(entries) = std::fs::read_dir(root.join(folder)) else { return };
-    for entry in entries.flatten() {
-        let Ok(kind) = entry.file_type() else { continue };
-        let path = folder.join(entry.file_name());
-        if kind.is_dir() && depth < DEEPEST {
-            left_over(root, &path, depth + 1, found);
-        } else if kind.is_file()
-            && let Some(name) = path.to_str().and_then(|path| path.strip_suffix(PART))
-        {
-            found.push(PathBuf::from(name));
-        }
-    }
 }
 
 #[cfg(test)]
@@ -279,20 +285,17 @@ mod tests {
         let (_folder, recordings) = recordings();
         let theirs = recordings.path().join("download.part");
         std::fs::write(&theirs, b"not sound").unwrap();
-        for path in recordings.left_over() {
-            assert!(matches!(recordings.rescue(&path), Ok(None)));
-        }
+        assert!(matches!(recordings.rescue(Path::new("download")), Ok(None)));
         assert_eq!(std::fs::read(&theirs).unwrap(), b"not sound");
     }
 
     #[test]
-    fn left_overs_are_found_and_those_without_sound_go() {
+    fn what_holds_no_sound_goes_and_its_name_is_free_again() {
         let (_folder, recordings) = recordings();
-        recordings.claim("deep/er/c.wav").unwrap();
-        let found = recordings.left_over();
-        assert_eq!(found, [Path::new("deep/er/c.wav")]);
-        assert!(!recordings.is_open(&found[0]));
-        assert!(matches!(recordings.rescue(&found[0]), Ok(None)));
+        let path = recordings.claim("deep/er/c.wav").unwrap().path;
+        assert!(recordings.is_unfinished(&path) && !recordings.is_open(&path) && !recordings.take(&path));
+        assert!(matches!(recordings.rescue(&path), Ok(None)));
         assert!(!recordings.path().join("deep/er/c.wav.part").exists());
+        assert!(recordings.claim("deep/er/c.wav").is_ok());
     }
 }

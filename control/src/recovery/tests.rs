@@ -94,7 +94,7 @@ fn a_recording_that_had_its_name_is_told_with_what_it_holds() {
     writer.finalize().unwrap();
     let bytes = std::fs::metadata(folder.path().join("a.wav")).unwrap().len();
     let owed = ["a.wav", "never.wav"].map(PathBuf::from);
-    let rescued = rescue(&recordings, Vec::new(), owed.to_vec());
+    let rescued = rescue(&recordings, owed.to_vec(), Instant::now());
     let duration = Duration::from_millis(500);
     let length = Length { duration, bytes, format: RecordFormat::Pcm16, channels: 1 };
     assert_eq!((rescued[&owed[0]], rescued[&owed[1]]), (Some(length), None));

@@ -23,15 +23,14 @@ use super::{StoreError, schema};
 /// How often the log is folded.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Pages of a log, 16 MiB, that is to begin anew: few enough that its file stays small, so many that the writer
-/// folds a rest every second or so at 500 callbacks a second.
-const LONG: i64 = 4_096;
+/// Pages of a log, 64 MiB, that is to begin anew: so many that the writer folds a rest every few seconds at most.
+const LONG: i64 = 16_000;
 
 /// How often a fold follows the writer: what was added during the first takes the second a fraction of the time.
 const TURNS: usize = 2;
 
-/// How much of the log has been folded.
-#[derive(Clone, Copy, Debug)]
+/// How much of the log has been folded, when it was last looked at: the writer may have added to it since.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 struct Folded {
     /// Pages in the log.
     log: i64,
@@ -61,17 +60,19 @@ pub(super) struct Folder {
     database: ManuallyDrop<File>,
     /// The writer is to fold the rest.
     rest: Arc<AtomicBool>,
+    /// What the last turn came to.
+    last: Folded,
 }
 
 impl Folder {
     /// A folder of this database, which exists.
     pub(super) fn open(path: &Path, rest: Arc<AtomicBool>) -> Result<Self, StoreError> {
         let database = ManuallyDrop::new(File::options().read(true).write(true).open(path)?);
-        Ok(Self { connection: schema::open_for_folding(path)?, database, rest })
+        Ok(Self { connection: schema::open_for_folding(path)?, database, rest, last: Folded::default() })
     }
 
     /// Folds until the other end of `until` is dropped.
-    pub(super) fn run(&self, until: &Receiver<()>) {
+    pub(super) fn run(mut self, until: &Receiver<()>) {
         while until.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
             // Busy, or the disk is in trouble: the writer meets the same and reports it, and folds by itself in the end.
             if let Err(error) = self.turn() {
@@ -80,17 +81,17 @@ impl Folder {
         }
     }
 
-    fn turn(&self) -> Result<(), StoreError> {
-        let mut folded = fold(&self.connection)?;
+    fn turn(&mut self) -> Result<(), StoreError> {
+        let before = std::mem::replace(&mut self.last, fold(&self.connection)?);
+        if self.last == before {
+            return Ok(());
+        }
         for _ in 0..TURNS {
-            if folded.done >= folded.log {
-                return Ok(());
-            }
             // Now, and not when the writer folds the last page: it would wait for them all.
             self.database.sync_data()?;
-            folded = fold(&self.connection)?;
+            self.last = fold(&self.connection)?;
         }
-        if folded.log > LONG {
+        if self.last.log > LONG {
             self.database.sync_data()?;
             self.rest.store(true, Ordering::Relaxed);
         }
@@ -113,7 +114,7 @@ mod tests {
         let path = directory.path().join("store.db");
         let writer = schema::open_for_writing(&path).unwrap();
         let rest = Arc::new(AtomicBool::new(false));
-        let folder = Folder::open(&path, Arc::clone(&rest)).unwrap();
+        let mut folder = Folder::open(&path, Arc::clone(&rest)).unwrap();
         let reader = schema::open_for_reading(&path).unwrap();
         let write = |pages: i64| {
             let statement =
@@ -123,7 +124,7 @@ mod tests {
 
         write(10);
         folder.turn().unwrap();
-        assert!(!rest.load(Ordering::Relaxed), "all of it was folded, and nothing is left to the writer");
+        assert!(!rest.load(Ordering::Relaxed), "nothing is left to the writer");
 
         // As a writer that is never idle would, somebody keeps the end of the log from being folded.
         reader.execute_batch("BEGIN; SELECT COUNT(*) FROM cdrs").unwrap();

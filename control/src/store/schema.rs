@@ -86,8 +86,8 @@ pub(super) fn open_for_writing(path: &Path) -> Result<Connection, StoreError> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
     // The log is folded into the database by a thread beside the writer. If that cannot keep up, the writer folds it at
-    // 64 MiB: that bounds it.
-    connection.pragma_update(None, "wal_autocheckpoint", 16_000)?;
+    // 128 MiB: that bounds it.
+    connection.pragma_update(None, "wal_autocheckpoint", 32_000)?;
     connection.busy_timeout(LOCKED)?;
     connection.set_prepared_statement_cache_capacity(32);
     migrate(&mut connection)?;

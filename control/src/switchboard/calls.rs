@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use super::request::{ActionStart, Order, Refusal, Reply};
 use crate::json;
 use crate::media::link::{Link, LinkError};
+use crate::media::problem::FileProblem;
 use crate::media::recordings::Recordings;
 use crate::media::sounds::Kept;
 use crate::recovery::Inherited;
@@ -333,7 +334,12 @@ impl Calls {
             return;
         }
         self.link.forget(ToGateway::ForgetRecording { recording });
-        match self.recordings.rescue(path) {
+        let kept = match self.recordings.rescue(path) {
+            // A former control plane got as far as its name, and no further.
+            Err(FileProblem::Missing) => Ok(self.recordings.named(path)),
+            other => other,
+        };
+        match kept {
             Ok(Some(length)) => {
                 result.duration = length.duration;
                 result.bytes = length.bytes;

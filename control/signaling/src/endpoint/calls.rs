@@ -63,7 +63,7 @@ impl Endpoint {
                 let Some(slot) = self.resources.get(&serial) else { return };
                 let plan = slot.machine.plan();
                 self.outputs.push_back(Output::Report(Box::new(Report {
-                    event_id: EventId::from_random(random),
+                    event_id: EventId::new(time, random),
                     res_id: slot.machine.res_id().clone(),
                     seq,
                     time,

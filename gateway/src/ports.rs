@@ -164,31 +164,31 @@ impl Ports {
         self.silence(uring, socket)?;
         let Some(place) = self.place(socket) else { return Ok(()) };
         let Some(holder) = &place.socket else { return Ok(()) };
-        if place.far_end.take().is_some() {
-            holder.borrow(uring, socket)?.disconnect();
+        // Where no descriptor is left to do it with, it hears those that it heard before.
+        if place.far_end.take().is_some()
+            && let Ok(opened) = holder.borrow(uring, socket)
+        {
+            opened.disconnect();
         }
         place.listening = true;
         uring.watch_socket(socket.0, place.epoch)
     }
 
     /// Reads what has come to a port that hears everybody, for `each` with its source: the octets of a buffer, of
-    /// which so many are the datagram.
-    ///
-    /// # Errors
-    /// The system's.
+    /// which so many are the datagram. Nothing while no descriptor is left to read with.
     pub fn hear(
         &mut self,
         uring: &mut Rings,
         place: u32,
         epoch: u32,
         mut each: impl FnMut(&mut Rings, (&mut [u8], usize), SocketAddr),
-    ) -> io::Result<()> {
+    ) {
         let socket = Socket(place);
         let Some(place) = self.place(socket).filter(|place| place.listening && place.epoch == epoch) else {
-            return Ok(());
+            return;
         };
-        let Some(holder) = &place.socket else { return Ok(()) };
-        let opened = holder.borrow(uring, socket)?;
+        let Some(holder) = &place.socket else { return };
+        let Ok(opened) = holder.borrow(uring, socket) else { return };
         let mut datagram = [0; BUFFER_OCTETS];
         for _ in 0..HEARD_AT_ONCE {
             match opened.receive_from(&mut datagram) {
@@ -200,7 +200,6 @@ impl Ports {
                 None => break,
             }
         }
-        Ok(())
     }
 
     /// Is to be called after [`Self::hear`], when the core has had its say: hears on, unless the port has been
@@ -245,19 +244,24 @@ impl Ports {
     }
 
     /// Reads what has come to a port since it was connected, for `each` that is from the far end, and counts the
-    /// others; then receives by itself.
+    /// others; then receives by itself. Later, if no descriptor is left to read with.
     ///
     /// # Errors
     /// The system's.
     pub fn settle(
         &mut self,
         uring: &mut Rings,
+        now: Instant,
         socket: Socket,
         mut each: impl FnMut(&mut Rings, (&mut [u8], usize)),
     ) -> io::Result<usize> {
         let Some(place) = self.place(socket) else { return Ok(0) };
         let (Some(holder), Some(far_end)) = (&place.socket, place.far_end) else { return Ok(0) };
-        let opened = holder.borrow(uring, socket)?;
+        let epoch = place.epoch;
+        let Ok(opened) = holder.borrow(uring, socket) else {
+            self.settling.push((now + SETTLING, socket, epoch));
+            return Ok(0);
+        };
         let mut strangers = 0;
         let mut datagram = [0; BUFFER_OCTETS];
         for _ in 0..DRAIN_LIMIT {

@@ -262,7 +262,7 @@ impl Shard {
             if let Verdict::Forward { socket, length } = verdict {
                 uring.send_made(socket.0, length, |packet| packet.copy_from_slice(&buffer[..length]));
             }
-        })?;
+        });
         // If the source is known now, the port is connected before it would be heard again.
         self.act(now)?;
         self.ports.hear_on(&mut self.uring, place, epoch)
@@ -420,7 +420,7 @@ impl Shard {
     fn settle(&mut self, now: Instant) -> io::Result<()> {
         while let Some(socket) = self.ports.settled(now) {
             let (core, tap) = (&mut self.core, &mut self.tap);
-            let strangers = self.ports.settle(&mut self.uring, socket, |uring, (buffer, length)| {
+            let strangers = self.ports.settle(&mut self.uring, now, socket, |uring, (buffer, length)| {
                 let verdict = core.receive_into(now, socket, Origin::Connected, (&mut *buffer, length), tap);
                 // What came in this moment and needs help is dropped.
                 if let Verdict::Forward { socket, length } | Verdict::HelpToo { socket, length } = verdict {

@@ -8,10 +8,10 @@ use duogate_channel::event::Event;
 use duogate_channel::identity::{Party, Recording, Session};
 use duogate_channel::message::ToControl;
 use duogate_channel::sound::Codec;
-use rustix::process::Signal;
+use rustix::process::{Resource, Rlimit, Signal, prlimit};
 
 use crate::house::{Control, Gateway, until};
-use crate::party::{Phone, warm_up};
+use crate::party::{Phone, paced, warm_up};
 
 /// An address of this test's own: its ports are more than the others leave free.
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 9, 1, 1);
@@ -138,4 +138,32 @@ fn recordings_leave_the_descriptors_that_calls_need() {
         control.hand_over(Recording(number), file(&format!("again {number}")));
         matches!(control.answer(), ToControl::RecordingReady { .. }).then_some(())
     });
+}
+
+#[test]
+fn while_no_descriptor_is_left_calls_go_on_and_later_ones_have_sound_again() {
+    let address = Ipv4Addr::new(127, 9, 1, 6);
+    let gateway = start(address);
+    let mut control = gateway.attach();
+    let [talking, learned, deaf, later] = std::array::from_fn(|_| control.open());
+    let [mut one, mut two] = joined(&mut control, address, talking);
+    warm_up(&mut one, &two);
+    let [three, _four] = joined(&mut control, address, learned);
+    let allow = |most: usize| {
+        let limit = Rlimit { current: Some(most as u64), maximum: Some(DESCRIPTORS as u64) };
+        prlimit(Some(gateway.pid()), Resource::Nofile, limit).unwrap();
+    };
+    allow(3);
+    let _phones = joined(&mut control, address, deaf);
+    let signaling = IpAddr::from(Ipv4Addr::LOCALHOST);
+    control.send(Command::Learn { session: learned.0, party: Party::One, signaling });
+    control.far_end(learned.0, Party::One, three.far_end());
+    paced(0..10, |_| drop(three.socket.send_to(&[0x80; 172], three.gateway)));
+    warm_up(&mut one, &two);
+    warm_up(&mut two, &one);
+    allow(DESCRIPTORS);
+    let [mut one, two] = joined(&mut control, address, later);
+    warm_up(&mut one, &two);
+    let (status, log) = gateway.terminate();
+    assert!(status.success() && log.contains("cannot be reached"), "{log}");
 }

@@ -223,13 +223,14 @@ pub(crate) fn speak(shared: &Shared) {
             let _ = shared.media().send_to(&packet, peer);
             continue;
         }
-        match sound.due().map(|due| due.saturating_duration_since(now)) {
-            Some(pause) => {
-                drop(sound);
-                std::thread::sleep(pause);
-            }
-            // Woken early or late makes no difference: the state is looked at again.
-            None => drop(shared.speaks.wait_timeout(sound, IDLE)),
+        let pause = sound.due().map_or(IDLE, |due| due.saturating_duration_since(now));
+        if sound.talker.is_some() {
+            drop(sound);
+            std::thread::sleep(pause);
+        } else {
+            // Woken early or late makes no difference: the state is looked at again. What is said comes at once, though
+            // the next report has time.
+            drop(shared.speaks.wait_timeout(sound, pause.min(IDLE)));
         }
     }
 }

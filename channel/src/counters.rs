@@ -101,6 +101,8 @@ counters! {
     EventsDropped, Counter, "events_dropped", "Events that were not terminal and found the ring full, or nobody attached.";
     EventsPending, Gauge, "events_pending", "Terminal events that wait for room in the ring.";
     KeysPressed, Counter, "keys_pressed", "Keys that parties pressed.";
+    NoisePassed, Counter, "noise_passed", "Packets of comfort noise (RFC 3389) that were passed on as they came.";
+    NoiseMade, Counter, "noise_made", "Packets of comfort noise that were made for a listener who has none negotiated, or in place of a pause; among those played.";
     EventPacketsSent, Counter, "event_packets_sent", "Packets of telephone-events sent for the application.";
     ReportsSent, Counter, "reports_sent", "RTCP packets sent to parties.";
     ReportsReceived, Counter, "reports_received", "RTCP packets of parties that were read.";

@@ -200,6 +200,8 @@ impl Page {
             (Counter::ReportsMalformed, core.reports_malformed),
             (Counter::ReportsUnheard, shell.reports_unheard),
             (Counter::ReportPortsRefused, core.report_ports_refused),
+            (Counter::NoisePassed, core.noise_passed),
+            (Counter::NoiseMade, core.noise_made),
             (Counter::FoundAbsent, core.found_absent),
             (Counter::FoundMute, core.found_mute),
         ] {

@@ -53,6 +53,15 @@ pub fn set_writable(folder: &Path, writable: bool) {
     mount(&["-o", if writable { "remount,rw" } else { "remount,ro" }], folder);
 }
 
+/// Takes a file system from its place; what is open in it stays open.
+///
+/// # Panics
+/// If that cannot be done.
+pub fn detach(folder: &Path) {
+    let status = Command::new("umount").arg("--lazy").arg(folder).status().expect("umount is installed");
+    assert!(status.success(), "umount --lazy {}: {status}", folder.display());
+}
+
 /// Fills a file system to its last octet; the file that does it can be removed again.
 ///
 /// # Panics

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use duogate_channel::counters::{Counter, Measure};
 use duogate_tests::duogate::Duogate;
 use duogate_tests::ports;
 use duogate_tests::process::{POLL, Process};
@@ -111,6 +112,40 @@ fn expressions() -> Vec<(String, String)> {
             (title, expression.replace("$__rate_interval", "1m").replace("$instance", ".*"))
         })
         .collect()
+}
+
+/// Counters of the shards that no panel shows, and why.
+const ABSENT: &[(Counter, &str)] = &[
+    (
+        Counter::Loops,
+        "only beside wake-ups and completions, which are there, for somebody who looks for a spinning loop",
+    ),
+    (Counter::PathOctets, "packets by path are there, and octets go with them"),
+];
+
+#[test]
+fn every_counter_is_in_a_panel_or_left_out_for_a_reason() {
+    let expressions = expressions();
+    let shown = |counter: Counter| {
+        let name = match counter {
+            // The control plane tells its age, which is what matters.
+            Counter::Heartbeat => "heartbeat_age_seconds",
+            counter => counter.name(),
+        };
+        let ends = match counter.measure() {
+            Measure::Counter => "_total{",
+            Measure::Gauge => "{",
+        };
+        let metric = format!("duogate_shard_{name}{ends}");
+        expressions.iter().any(|(_, expression)| expression.contains(&metric))
+    };
+    let absent = |counter| ABSENT.iter().any(|(absent, _)| *absent == counter);
+    let wrong: Vec<&str> = Counter::ALL
+        .iter()
+        .filter(|counter| shown(**counter) == absent(**counter))
+        .map(|counter| counter.name())
+        .collect();
+    assert_eq!(wrong, [""; 0], "neither in a panel nor left out for a reason, or both");
 }
 
 #[test]

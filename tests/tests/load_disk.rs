@@ -5,7 +5,7 @@ use std::path::Path;
 use duogate_phone::{Step, What};
 use duogate_tests::duogate::{Changes, Duogate};
 use duogate_tests::patience::until;
-use duogate_tests::private::{fill, mount_small, set_writable, with_own_mounts};
+use duogate_tests::private::{detach, fill, mount_small, set_writable, with_own_mounts};
 use duogate_tests::scene::{STEP, Scene, answers};
 use duogate_tests::wav;
 use serde_json::{Value, json};
@@ -74,6 +74,25 @@ fn recordings_where_nothing_may_be_written_are_refused() {
         scene.phones[0].act(Step::HangUp);
         scene.until("on_released");
         let _ = scene.connect(&json!({"record_file": "archive/talk.wav"}));
+    });
+}
+
+#[test]
+fn a_recording_whose_folder_goes_away_ends_and_its_call_goes_on() {
+    with_own_mounts("a_recording_whose_folder_goes_away_ends_and_its_call_goes_on", || {
+        let mut scene = scene_with_small("recordings/archive", 4_000);
+        let folder = scene.duogate.folder().join("recordings/archive");
+        let res_id = scene.connect(&json!({"record_file": "archive/talk.wav"}));
+        detach(&folder);
+        scene.demand_sound();
+        assert_eq!(scene.view(&res_id)["state"], "Connected");
+        scene.phones[0].act(Step::HangUp);
+        let story = scene.story(&res_id, 2);
+        story.demand_release(200, 1);
+        assert_eq!(story.count("on_record_completed"), 1);
+        let error = story.field("on_record_completed", "error");
+        eprintln!("{error} {:#?} {}", story, scene.duogate.logs());
+        assert_eq!(error["reason"], "write_failed");
     });
 }
 

@@ -127,7 +127,8 @@ impl<P: Path> Core<P> {
         let (place, party) = (job.session.slot, job.party);
         let listener = self.table.slots[place as usize].leg(party.other());
         match job.content {
-            Content::ComfortNoise if !sent => {
+            Content::ComfortNoise if sent => self.counters.noise_passed += 1,
+            Content::ComfortNoise => {
                 let negotiated = listener.far_end.is_some_and(|far_end| far_end.comfort_noise.is_some());
                 if !negotiated {
                     self.fall_quiet(now, leg_name(place, party), told_level(payload));
@@ -165,6 +166,7 @@ impl<P: Path> Core<P> {
         let on_time = tick_at(now).saturating_sub(tick) <= LATEST;
         let paced = leg.send_comfort(&mut comfort, tick_time(tick), on_time, sounds, outlet);
         leg.comfort = Some(comfort);
+        self.counters.noise_made += u64::from(matches!(paced, Paced::Sent));
         self.counters.paced(paced);
         self.wheel.arm(self.timers.player(place, party), tick + PACKET_TICKS);
     }

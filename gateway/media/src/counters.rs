@@ -31,6 +31,10 @@ pub struct Counters {
     pub paced: u64,
     /// Paced packets left out because the outlet had no buffer, or because the shard was stopped for too long.
     pub paced_lost: u64,
+    /// Packets of comfort noise that were passed on as they came.
+    pub noise_passed: u64,
+    /// Packets of comfort noise that were made; they are among the paced.
+    pub noise_made: u64,
     /// Packets of telephone-events sent; not among the paced.
     pub event_packets: u64,
     /// Keys that parties pressed.

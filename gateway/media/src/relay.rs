@@ -120,9 +120,14 @@ impl<P: Path> Core<P> {
             self.counters.late_for_recording += self.recordings.tap(recordings, &said, tap);
         }
         let event = accepted.event(datagram, 1);
+        let content = accepted.content;
         let relayed = relay::<false>(now, epoch, listener, &accepted, datagram);
-        if let Some(event) = event {
-            self.heard_event(now, name, epoch, event);
+        // One rare branch for all that is not sound.
+        if content != Content::Sound {
+            if let Some(event) = event {
+                self.heard_event(now, name, epoch, event);
+            }
+            self.counters.noise_passed += u64::from(content == Content::ComfortNoise && relayed.is_ok());
         }
         match relayed {
             Ok((socket, length)) => Verdict::Forward { socket, length },

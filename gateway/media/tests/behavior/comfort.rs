@@ -126,6 +126,8 @@ fn who_negotiated_comfort_noise_makes_it_itself() {
         let types: Vec<u8> =
             world.heard(session, Two).iter().map(|packet| parse(packet).0.payload_type).collect();
         assert_eq!(types, [codecs[1].payload_type(), 13]);
+        let counters = world.core.counters();
+        assert_eq!((counters.noise_passed, counters.noise_made), (1, 0));
     }
 }
 
@@ -141,6 +143,8 @@ fn a_prompt_and_keys_go_before_noise_and_nothing_of_it_is_left_behind() {
     world.pass(PACKET * 20);
     let heard = world.heard(session, Two);
     let prompt = heard.iter().filter(|packet| parse(packet).1.iter().all(|octet| *octet == 0x21)).count();
+    let noise = world.core.counters().noise_made;
+    assert!(noise > 10 && world.core.counters().noise_passed == 0, "{noise}");
     let last_is_noise = heard.last().is_some_and(|packet| parse(packet).1[0] != 0x21);
     assert!(prompt == 10 && last_is_noise, "{prompt} packets of the prompt, and noise again");
     Listener::default().follow(&heard);

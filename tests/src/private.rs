@@ -53,13 +53,14 @@ pub fn set_writable(folder: &Path, writable: bool) {
     mount(&["-o", if writable { "remount,rw" } else { "remount,ro" }], folder);
 }
 
-/// Takes a file system from its place; what is open in it stays open.
+/// Takes a file system from its place to another; what is open in it stays open.
 ///
 /// # Panics
 /// If that cannot be done.
-pub fn detach(folder: &Path) {
-    let status = Command::new("umount").arg("--lazy").arg(folder).status().expect("umount is installed");
-    assert!(status.success(), "umount --lazy {}: {status}", folder.display());
+pub fn shift(from: &Path, to: &Path) {
+    let mut command = Command::new("mount");
+    let status = command.arg("--move").args([from, to]).status().expect("mount is installed");
+    assert!(status.success(), "mount --move {} {}: {status}", from.display(), to.display());
 }
 
 /// Fills a file system to its last octet; the file that does it can be removed again.

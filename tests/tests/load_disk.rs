@@ -5,7 +5,7 @@ use std::path::Path;
 use duogate_phone::{Step, What};
 use duogate_tests::duogate::{Changes, Duogate};
 use duogate_tests::patience::until;
-use duogate_tests::private::{detach, fill, mount_small, set_writable, with_own_mounts};
+use duogate_tests::private::{fill, mount_small, set_writable, shift, with_own_mounts};
 use duogate_tests::scene::{STEP, Scene, answers};
 use duogate_tests::wav;
 use serde_json::{Value, json};
@@ -78,22 +78,35 @@ fn recordings_where_nothing_may_be_written_are_refused() {
 }
 
 #[test]
-fn a_recording_whose_folder_goes_away_ends_and_its_call_goes_on() {
-    with_own_mounts("a_recording_whose_folder_goes_away_ends_and_its_call_goes_on", || {
-        let mut scene = scene_with_small("recordings/archive", 4_000);
-        let folder = scene.duogate.folder().join("recordings/archive");
-        let res_id = scene.connect(&json!({"record_file": "archive/talk.wav"}));
-        detach(&folder);
-        scene.demand_sound();
-        assert_eq!(scene.view(&res_id)["state"], "Connected");
-        scene.phones[0].act(Step::HangUp);
-        let story = scene.story(&res_id, 2);
-        story.demand_release(200, 1);
-        assert_eq!(story.count("on_record_completed"), 1);
-        let error = story.field("on_record_completed", "error");
-        eprintln!("{error} {:#?} {}", story, scene.duogate.logs());
-        assert_eq!(error["reason"], "write_failed");
-    });
+fn a_recording_whose_folder_goes_away_ends_its_call_goes_on_and_a_start_repairs_it() {
+    with_own_mounts(
+        "a_recording_whose_folder_goes_away_ends_its_call_goes_on_and_a_start_repairs_it",
+        || {
+            let mut scene = scene_with_small("recordings/archive", 4_000);
+            let folder = scene.duogate.folder().join("recordings/archive");
+            let aside = tempfile::tempdir().expect("a folder");
+            let res_id = scene.connect(&json!({"record_file": "archive/talk.wav"}));
+            shift(&folder, aside.path());
+            scene.demand_sound();
+            assert_eq!(scene.view(&res_id)["state"], "Connected");
+            scene.phones[0].act(Step::HangUp);
+            let story = scene.story(&res_id, 2);
+            story.demand_release(200, 1);
+            assert_eq!(story.count("on_record_completed"), 1);
+            let error = story.field("on_record_completed", "error");
+            assert_eq!(error["reason"], "write_failed");
+            // What was written is there, where the folder is now, and whole after the next start in its place.
+            assert!(aside.path().join("talk.wav.part").exists(), "{}", scene.duogate.logs());
+            shift(aside.path(), &folder);
+            scene.duogate.kill_gateway();
+            scene.kill_control();
+            scene.duogate.start_gateway();
+            scene.restart_control();
+            let file = folder.join("talk.wav");
+            until("the recording is repaired", STEP, || file.exists());
+            assert!(wav::read(&file).channels[0].len() > 1_000, "what was written plays");
+        },
+    );
 }
 
 #[test]

@@ -23,7 +23,7 @@ pub(crate) struct ResourceRow {
     pub(crate) view: Value,
     /// What ending it after a crash needs.
     pub(crate) note: Value,
-    /// The dialogs of its legs, by party, for a control plane that takes calls over.
+    /// The dialogs of its legs, by party, for a control plane that takes calls over: those that have changed.
     pub(crate) dialogs: Vec<(u8, Value)>,
 }
 

@@ -1,6 +1,6 @@
 //! Writes changes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::{Connection, Params, params};
 use serde_json::Value;
@@ -11,18 +11,22 @@ use super::tally::Difference;
 /// Writes all changes of several jobs in one transaction, so that one wait for the disk serves them all.
 ///
 /// A callback that is set up fast changes its row several times within one group. Only the last version is written, in
-/// the place of the first, so that whatever refers to the row finds it; nobody can see the others.
+/// the place of the first, so that whatever refers to the row finds it; nobody can see the others. A version holds the
+/// dialogs that it changes: the last one of each is written.
 pub(super) fn apply_all<'a>(
     connection: &mut Connection,
     changes: impl Iterator<Item = &'a Change>,
 ) -> rusqlite::Result<Difference> {
     let changes: Vec<&Change> = changes.collect();
     let mut resources: HashMap<&str, &ResourceRow> = HashMap::new();
+    let mut dialogs: HashMap<&str, BTreeMap<u8, &Value>> = HashMap::new();
     let mut sequences: HashMap<&str, u64> = HashMap::new();
     for change in &changes {
         match change {
             Change::Resource(row) => {
                 resources.insert(&row.res_id, row);
+                let changed = row.dialogs.iter().map(|(party, detail)| (*party, detail));
+                dialogs.entry(&row.res_id).or_default().extend(changed);
             }
             Change::Event(row) => {
                 let last = sequences.entry(&row.res_id).or_default();
@@ -37,7 +41,7 @@ pub(super) fn apply_all<'a>(
         match change {
             Change::Resource(row) => {
                 if let Some(last) = resources.remove(row.res_id.as_str()) {
-                    resource(&transaction, last)?;
+                    resource(&transaction, last, &dialogs.remove(row.res_id.as_str()).unwrap_or_default())?;
                 }
             }
             other => apply(&transaction, other, &mut difference)?,
@@ -55,7 +59,8 @@ pub(super) fn apply_all<'a>(
 
 fn apply(connection: &Connection, change: &Change, difference: &mut Difference) -> rusqlite::Result<()> {
     match change {
-        Change::Resource(row) => resource(connection, row),
+        // Written by whoever knows all versions of it.
+        Change::Resource(_) => Ok(()),
         Change::Event(row) => event(connection, row, difference),
         Change::Cdr(row) => cdr(connection, row),
         Change::Request(row) => request(connection, row),
@@ -78,7 +83,11 @@ fn text(value: &Value) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
 
-fn resource(connection: &Connection, row: &ResourceRow) -> rusqlite::Result<()> {
+fn resource(
+    connection: &Connection,
+    row: &ResourceRow,
+    dialogs: &BTreeMap<u8, &Value>,
+) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
             "INSERT INTO resources (res_id, created, released, state, callback_url, view, note)
@@ -100,7 +109,7 @@ fn resource(connection: &Connection, row: &ResourceRow) -> rusqlite::Result<()> 
         connection.prepare_cached("DELETE FROM dialogs WHERE res_id = ?1")?.execute([&row.res_id])?;
         return Ok(());
     }
-    for (party, detail) in &row.dialogs {
+    for (party, detail) in dialogs {
         connection
             .prepare_cached("INSERT OR REPLACE INTO dialogs (res_id, party, detail) VALUES (?1, ?2, ?3)")?
             .execute(params![row.res_id, party, text(detail)])?;

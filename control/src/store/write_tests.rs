@@ -24,6 +24,13 @@ fn resource(res_id: &str, state: &'static str, released: Option<i64>) -> Change 
     }))
 }
 
+/// A version that changes only the dialogs of these parties.
+fn dialogs(res_id: &str, state: &'static str, parties: &[u8]) -> Change {
+    let Change::Resource(mut row) = resource(res_id, state, None) else { unreachable!() };
+    row.dialogs = parties.iter().map(|party| (*party, json!({"of": state}))).collect();
+    Change::Resource(row)
+}
+
 fn event(res_id: &str, seq: u64) -> Change {
     Change::Event(Box::new(EventRow {
         event_id: format!("{res_id}/{seq}"),
@@ -64,7 +71,8 @@ fn versions_of_a_row_that_share_a_commit_leave_what_the_last_one_says() {
         event("b", 1),
         resource("b", "Released", Some(9)),
         event("a", 3),
-        resource("a", "Connected", None),
+        dialogs("a", "Answer2", &[1, 2]),
+        dialogs("a", "Connected", &[]),
     ];
     let mut together = database();
     apply_all(&mut together, changes.iter()).expect("written");
@@ -78,6 +86,10 @@ fn versions_of_a_row_that_share_a_commit_leave_what_the_last_one_says() {
         "{:?}",
         contents(&together)
     );
+    for party in [1, 2] {
+        let dialog = format!("a{party}{}", json!({"of": "Answer2"}));
+        assert!(contents(&together).contains(&dialog), "{:?}", contents(&together));
+    }
 }
 
 fn hook(res_id: &str, seq: u64, callback_url: &str) -> Change {

@@ -1,6 +1,7 @@
 //! What the shell keeps about each call, and what it writes about it.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -52,6 +53,9 @@ struct Call {
     kept: Vec<Arc<Kept>>,
     /// A former control plane placed it: its recordings have begun.
     inherited: bool,
+    /// The dialogs of its legs as the store has them, by a digest: they change less often than the rest of the row, and
+    /// are the larger part of it.
+    dialogs: [Option<u64>; 2],
 }
 
 /// A construct whose note is on its way to the disk.
@@ -148,8 +152,15 @@ impl Calls {
         }
         self.first = Some((Arc::clone(&res_id), changes));
         let recordings = order.recording.into_iter().collect();
-        let (told, inherited) = (false, false);
-        let call = Call { owner: order.owner, recordings, created, told, kept: order.kept, inherited };
+        let call = Call {
+            owner: order.owner,
+            recordings,
+            created,
+            told: false,
+            kept: order.kept,
+            inherited: false,
+            dialogs: [None; 2],
+        };
         self.calls.insert(Arc::clone(&res_id), call);
         self.waiting.insert(res_id, Waiting { view, reply });
     }
@@ -157,7 +168,15 @@ impl Calls {
     /// A call of a former control plane goes on.
     pub(super) fn inherit(&mut self, inherited: Inherited) {
         let Inherited { res_id, created, recordings } = inherited;
-        let call = Call { owner: None, recordings, created, told: false, kept: Vec::new(), inherited: true };
+        let call = Call {
+            owner: None,
+            recordings,
+            created,
+            told: false,
+            kept: Vec::new(),
+            inherited: true,
+            dialogs: [None; 2],
+        };
         self.calls.insert(res_id, call);
     }
 
@@ -399,6 +418,7 @@ impl Calls {
         };
         if self.store.submit(job).is_err() {
             tracing::error!("events and rows were lost: the store's queue is full");
+            self.calls.values_mut().for_each(|call| call.dialogs = [None; 2]);
         }
     }
 }
@@ -443,9 +463,15 @@ fn is_told(note: &Note) -> bool {
     note.released && !owed
 }
 
-fn resource_row(note: &Note, call: &Call) -> ResourceRow {
-    let dialogs = [(1, &note.legs[0]), (2, &note.legs[1])];
-    let dialogs = dialogs.iter().filter_map(|(party, leg)| Some((*party, json::dialog(leg.as_ref()?))));
+fn resource_row(note: &Note, call: &mut Call) -> ResourceRow {
+    let mut dialogs = Vec::new();
+    for ((party, leg), written) in [1, 2].into_iter().zip(&note.legs).zip(&mut call.dialogs) {
+        let Some(leg) = leg else { continue };
+        let digest = Some(BuildHasherDefault::<DefaultHasher>::default().hash_one(leg));
+        if std::mem::replace(written, digest) != digest {
+            dialogs.push((party, json::dialog(leg)));
+        }
+    }
     let mut noted = json::note(note);
     if note.live.is_some() {
         noted["files"] = json::live::files(&call.recordings);
@@ -458,6 +484,6 @@ fn resource_row(note: &Note, call: &Call) -> ResourceRow {
         callback_url: note.callback_url.as_deref().map(str::to_owned),
         view: json::view(&note.view),
         note: noted,
-        dialogs: dialogs.collect(),
+        dialogs,
     }
 }

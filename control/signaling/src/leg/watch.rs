@@ -31,7 +31,7 @@ pub struct SessionInterval {
 }
 
 /// How an answered dialog is kept alive (RFC 4028).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Refresh {
     /// The interval in force, in seconds.
     pub seconds: u32,

@@ -112,7 +112,7 @@ pub struct DemandNote {
 }
 
 /// One leg's dialog (RFC 3261 section 12): enough to send a request inside it.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Default, Debug)]
 pub struct LegNote {
     /// Call-ID.
     pub call_id: String,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use duogate_signaling::message::{Builder, Message, Method, Name};
 
 use crate::call::{ALLOW, Call, GIVE_UP, Repeat, Stage, T2, contact, schedule};
-use crate::line::{Line, What, description};
+use crate::line::{Line, Output, What, description};
 use crate::sdp::Direction;
 
 /// A request that waits for its final response.
@@ -110,6 +110,8 @@ impl Line {
         call.our_cseq += 1;
         let (builder, to) = call.request(Method::Bye, call.our_cseq, via);
         if let Ok(bytes) = builder.build() {
+            // First the sound, with its own BYE: afterwards the peer may have closed its ports.
+            self.output.push_back(Output::Stop);
             self.ask(now, Method::Bye, branch, bytes, to);
         }
         self.over(What::HungUp);

@@ -53,6 +53,27 @@ pub fn set_writable(folder: &Path, writable: bool) {
     mount(&["-o", if writable { "remount,rw" } else { "remount,ro" }], folder);
 }
 
+/// Mounts a disk of so many kibibytes, which is this file, with ext4: it can be made to [`fail`].
+///
+/// # Panics
+/// If that cannot be done; it takes a loop device.
+pub fn mount_failing(folder: &Path, image: &Path, kibibytes: u64) {
+    let file = fs::File::options().write(true).open(image).expect("the file");
+    file.set_len(kibibytes << 10).expect("room for a disk");
+    let status = Command::new("mkfs.ext4").args(["-q", "-F"]).arg(image).status().expect("e2fsprogs");
+    assert!(status.success(), "mkfs.ext4 {}: {status}", image.display());
+    let image = image.to_str().expect("the name of a temporary file");
+    mount(&["-t", "ext4", "-o", "loop", image], folder);
+}
+
+/// Lets a file system of [`mount_failing`] find an error in itself: from then on it is read-only, whatever is open in it.
+///
+/// # Panics
+/// If that cannot be done.
+pub fn fail(folder: &Path) {
+    mount(&["-o", "remount,abort"], folder);
+}
+
 /// Takes a file system from its place to another; what is open in it stays open.
 ///
 /// # Panics

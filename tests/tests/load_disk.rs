@@ -5,7 +5,7 @@ use std::path::Path;
 use duogate_phone::{Step, What};
 use duogate_tests::duogate::{Changes, Duogate};
 use duogate_tests::patience::until;
-use duogate_tests::private::{fill, mount_small, set_writable, shift, with_own_mounts};
+use duogate_tests::private::{fail, fill, mount_failing, mount_small, set_writable, shift, with_own_mounts};
 use duogate_tests::scene::{STEP, Scene, answers};
 use duogate_tests::wav;
 use serde_json::{Value, json};
@@ -107,6 +107,38 @@ fn a_recording_whose_folder_goes_away_ends_its_call_goes_on_and_a_start_repairs_
             assert!(wav::read(&file).channels[0].len() > 1_000, "what was written plays");
         },
     );
+}
+
+#[test]
+fn a_recording_on_a_disk_that_turns_read_only_ends_and_its_call_goes_on() {
+    with_own_mounts("a_recording_on_a_disk_that_turns_read_only_ends_and_its_call_goes_on", || {
+        let image = tempfile::NamedTempFile::new().expect("a file");
+        let prepare = |root: &Path| {
+            let folder = root.join("recordings/archive");
+            std::fs::create_dir_all(&folder).expect("a folder in the test's own");
+            mount_failing(&folder, image.path(), 4_000);
+        };
+        let mut scene =
+            Scene::of(Duogate::start_prepared(&Changes::none(), prepare), [answers(0), answers(1)]);
+        let res_id = scene.connect(&json!({"record_file": "archive/talk.wav"}));
+        let folder = scene.duogate.folder().join("recordings/archive");
+        fail(&folder);
+        scene.until("on_record_completed");
+        let completed = scene.seen.last().expect("the one waited for").clone();
+        assert_eq!(completed.fields["error"]["reason"], "write_failed", "{completed:?}");
+        let log = scene.duogate.logs();
+        assert!(log.contains("Read-only file system"), "the log names the reason: {log}");
+        assert!(
+            folder.join("talk.wav.part").exists() || folder.join("talk.wav").exists(),
+            "what there is stays"
+        );
+        scene.demand_sound();
+        assert_eq!(scene.view(&res_id)["state"], "Connected");
+        scene.phones[0].act(Step::HangUp);
+        let story = scene.story(&res_id, 2);
+        story.demand_release(200, 1);
+        assert_eq!(story.count("on_record_completed"), 1);
+    });
 }
 
 #[test]

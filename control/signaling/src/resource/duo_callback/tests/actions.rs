@@ -269,3 +269,39 @@ fn what_runs_at_the_end_fails_before_the_release() {
     );
     assert!(stage.callback.may_start(&play(Parties::One(One))).is_err());
 }
+
+/// Each action, on either party, tried after each input of a release by the party that hangs up: what is accepted ends once,
+/// and before the release is told, but for a recording; what is refused leaves nothing.
+#[test]
+fn what_starts_in_the_moments_of_a_release_ends_once_or_is_refused() {
+    let closed = || Input::Closed { statistics: [LegStatistics::default(); 2] };
+    let orders = [play(Parties::Both), send(Parties::One(Two)), receive(Parties::One(One), false), record()];
+    let ends =
+        ["on_play_completed", "on_send_dtmf_completed", "on_receive_dtmf_completed", "on_record_completed"];
+    for (order, end) in orders.into_iter().zip(ends) {
+        for moment in 0..3 {
+            let mut stage = Stage::connected(&Script::default());
+            let before = stage.reports.len();
+            let mut accepted = false;
+            for (number, input) in [Input::Drop { cause: 603 }, closed()].into_iter().enumerate() {
+                accepted |= moment == number && stage.start(order.clone()).is_ok();
+                stage.feed(input);
+            }
+            accepted |= moment == 2 && stage.start(order.clone()).is_ok();
+            assert_eq!(accepted, moment == 0, "{end} at moment {moment}");
+            let told = stage.told();
+            let told = &told[before..];
+            let count = told.iter().filter(|told| told.starts_with(end)).count();
+            let parties = if end == "on_play_completed" { 2 } else { 1 };
+            let released = told.iter().position(|told| told.starts_with("on_released")).unwrap();
+            assert_eq!(told.iter().filter(|told| told.starts_with("on_released")).count(), 1, "{told:?}");
+            if end == "on_record_completed" {
+                // Told once its file is closed, which nothing here has said yet.
+                assert!(count <= usize::from(accepted), "{told:?}");
+                continue;
+            }
+            assert_eq!(count, if accepted { parties } else { 0 }, "{end} at moment {moment}: {told:?}");
+            assert!(told[released..].iter().all(|told| !told.starts_with(end)), "{told:?}");
+        }
+    }
+}

@@ -179,7 +179,7 @@ impl Rings {
         self.more.iter_mut().try_for_each(|more| more.ring.submit())
     }
 
-    /// Hands all queued requests over and waits. Afterwards all returned buffers are lent to the kernel again.
+    /// Hands all queued requests over and waits. Afterwards returned buffers are lent to the kernel again.
     ///
     /// # Errors
     /// As [`Uring::wait`].

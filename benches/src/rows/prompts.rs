@@ -37,6 +37,9 @@ const GOAL_NANOSECONDS: u64 = 2_000_000;
 /// Length of the prompt that is repeated, in octets of A-law: three seconds.
 const PROMPT_OCTETS: usize = 24_000;
 
+/// Packets a second of a prompt.
+const PACKETS_A_SECOND: u64 = 1_000_000_000 / PACKET_NANOSECONDS;
+
 /// How long the bare timer is looked at.
 const FLOOR: Duration = Duration::from_secs(1);
 
@@ -146,14 +149,15 @@ fn start(load: &Load<'_>, sessions: usize) -> io::Result<Gateway> {
 
 fn once(load: &Load<'_>) -> io::Result<Run> {
     let Load { cable, count, duration, .. } = *load;
-    cable.pin()?;
-    cable.expect(count as u64 * 50)?;
     let socket = cable.far.inside(|| generator_socket(FAR_END))?;
     // Both parties of each session hear one.
     let sessions = count.div_ceil(2);
     let mut gateway = start(load, sessions)?;
     let pairs = gateway.open(sessions, FAR_END)?;
     hand_over(&gateway)?;
+    // Late: of a cable that was there before, the kernel may have had threads with the same names at first.
+    cable.pin()?;
+    cable.expect(count as u64 * PACKETS_A_SECOND)?;
     let source = Source::Sound { sound: Sound(1), repeat: Repeat::Forever };
     let (cpu, counts) = (gateway.process.cpu()?, cable.counts()?);
     for pair in &pairs {

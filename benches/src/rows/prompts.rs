@@ -25,8 +25,9 @@ use crate::clock;
 use crate::datagrams::{BATCH, Inbox, generator_socket};
 use crate::gateway::{FIRST_PORT, FastPath, Gateway, Setup};
 use crate::process::{kernel_drops, remark};
-use crate::rows::MEASURED_CORE;
+use crate::rows::{GENERATOR_CORE, MEASURED_CORE};
 use crate::rtp::{self, PACKET_NANOSECONDS};
+use crate::stalls::Stalls;
 use crate::table::{Table, milliseconds, quantile};
 use crate::timer;
 use crate::veth::{Cable, FAR_END, GATEWAYS};
@@ -36,6 +37,9 @@ const GOAL_NANOSECONDS: u64 = 2_000_000;
 
 /// Length of the prompt that is repeated, in octets of A-law: three seconds.
 const PROMPT_OCTETS: usize = 24_000;
+
+/// Runs that are made once more because the host stood still, at most, for each that is not.
+const REPEATS: usize = 1;
 
 /// Packets a second of a prompt.
 const PACKETS_A_SECOND: u64 = 1_000_000_000 / PACKET_NANOSECONDS;
@@ -57,6 +61,8 @@ struct Run {
     cost: f64,
     /// Of the core.
     share: f64,
+    /// The host stood still meanwhile.
+    spoiled: bool,
     /// Packets that never came, and of these those that found the cable's ring full.
     missing: u64,
     cable: u64,
@@ -66,6 +72,8 @@ struct Run {
 /// One of [`WAYS`], so many prompts, on a cable.
 struct Load<'a> {
     cable: &'a Cable,
+    /// Of both cores: a receiver that is not let see what has come finds it late as well.
+    stalls: &'a [Stalls; 2],
     priority: u8,
     count: usize,
     duration: Duration,
@@ -83,9 +91,10 @@ pub fn run(count: usize, duration: Duration, repeats: usize, folder: &Path) -> i
     let cable = Cable::new()?;
     cable.gateway.send_whole(&cable.gateway_interface)?;
     let _awake = Awake::keep(MEASURED_CORE)?;
+    let stalls = [Stalls::watch(MEASURED_CORE)?, Stalls::watch(GENERATOR_CORE)?];
     let mut table = Table::default();
     for (priority, way) in WAYS {
-        let load = Load { cable: &cable, priority, count, duration, folder };
+        let load = Load { cable: &cable, stalls: &stalls, priority, count, duration, folder };
         table.append(through(&load, way, repeats)?);
     }
     Ok(table)
@@ -93,10 +102,18 @@ pub fn run(count: usize, duration: Duration, repeats: usize, folder: &Path) -> i
 
 fn through(load: &Load<'_>, way: &str, repeats: usize) -> io::Result<Table> {
     let mut runs = Vec::new();
-    for number in 1..=repeats {
-        remark(&format!("prompts, {way}, round {number} of {repeats}"));
-        runs.push(once(load)?);
+    let mut more = repeats * REPEATS;
+    while runs.len() < repeats {
+        remark(&format!("prompts, {way}, round {} of {repeats}", runs.len() + 1));
+        let run = once(load)?;
+        if run.spoiled && more > 0 {
+            remark("prompts: once more, the host stood still");
+            more -= 1;
+        } else {
+            runs.push(run);
+        }
     }
+    let spoiled = runs.iter().filter(|run| run.spoiled).count();
     runs.sort_by_key(|run| run.late[2]);
     // What the far end's ring refused is no fault of who sends.
     let all_heard = runs.iter().all(|run| run.all_heard && run.missing <= run.cable);
@@ -111,7 +128,7 @@ fn through(load: &Load<'_>, way: &str, repeats: usize) -> io::Result<Table> {
     table.judged(&what, figure, "≤ 2 ms", all_heard && p999 <= GOAL_NANOSECONDS);
     let [p50, p99, most] = [p50, p99, most].map(milliseconds);
     let figure = format!(
-        "p50 {p50} p99 {p99} worst {most}, {} packets ({} missing, lost by the cable {}), CPU {:.2} µs each: {:.0} % of the core",
+        "p50 {p50} p99 {p99} worst {most}, the host stood still in {spoiled} of {repeats} runs, {} packets ({} missing, lost by the cable {}), CPU {:.2} µs each: {:.0} % of the core",
         run.packets,
         run.missing,
         run.cable,
@@ -165,7 +182,10 @@ fn once(load: &Load<'_>) -> io::Result<Run> {
             gateway.tell(&Command::Hear { session: pair.session, party, source })?;
         }
     }
+    let _before = load.stalls.each_ref().map(Stalls::take);
     let arrivals = listen(&socket, duration)?;
+    let stalls = [0, 1].map(|core: usize| load.stalls[core].take());
+    remark(&format!("prompts: timers on both cores: {stalls:?}"));
     let (cpu, counts) = (gateway.process.cpu()? - cpu, cable.counts()?.since(counts));
     let own_drops = cable.far.inside(|| Ok(kernel_drops(*FAR_END.ip(), FAR_END.port())))?;
     remark(&format!("prompts: {} streams heard, {own_drops} drops at the rig's own socket", arrivals.len()));
@@ -185,6 +205,7 @@ fn once(load: &Load<'_>) -> io::Result<Run> {
         packets: errors.len(),
         cost,
         share,
+        spoiled: stalls.iter().any(|timer| timer.is_stall()),
         missing: arrivals.values().map(|packets| missing(packets)).sum::<u64>().saturating_sub(own_drops),
         cable: counts.lost_behind,
         all_heard: arrivals.len() == 2 * sessions && strangers == 0,

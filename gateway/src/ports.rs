@@ -41,6 +41,10 @@ const DRAIN_LIMIT: usize = 512;
 /// Datagrams read at once from one socket that hears everybody: the others have their turn in between.
 const HEARD_AT_ONCE: usize = 32;
 
+/// A socket that only the ring's file table holds must be lent, asked and given back: three system calls. It is asked
+/// about its drops in one of so many walks.
+const WALKS_OF_LENT: usize = 4;
+
 /// Who holds an open socket.
 enum Holder {
     /// A descriptor of ours, and the ring's file table.
@@ -95,7 +99,9 @@ pub struct Ports {
     traffic_class: u32,
     places: Vec<Place>,
     settling: Vec<(Instant, Socket, u32)>,
+    /// The next place of the walk that counts the kernel's drops, and how many walks there have been.
     sweep: usize,
+    walks: usize,
 }
 
 impl Ports {
@@ -104,7 +110,7 @@ impl Ports {
     pub fn new(addresses: Vec<IpAddr>, traffic_class: u32, count: u32) -> Self {
         let mut places = Vec::new();
         places.resize_with(usize::try_from(count).unwrap_or(0), Place::default);
-        Self { addresses, traffic_class, places, settling: Vec::with_capacity(64), sweep: 0 }
+        Self { addresses, traffic_class, places, settling: Vec::with_capacity(64), sweep: 0, walks: 0 }
     }
 
     fn place(&mut self, socket: Socket) -> Option<&mut Place> {
@@ -310,7 +316,8 @@ impl Ports {
         Ok(drops)
     }
 
-    /// Asks the kernel about the next `count` places; returns drops that had not been counted.
+    /// Asks the kernel about the next `count` places; returns drops that had not been counted. What a walk passes by is
+    /// counted by a later one, or when the port is released.
     pub fn sweep_drops(&mut self, uring: &mut Rings, count: usize) -> u32 {
         let mut drops = 0u32;
         for _ in 0..count.min(self.places.len()) {
@@ -319,13 +326,18 @@ impl Ports {
             // What is not connected is deaf on purpose.
             if place.armed
                 && let Some(holder) = &place.socket
+                && (matches!(holder, Holder::Descriptor(_))
+                    || (self.sweep + self.walks).is_multiple_of(WALKS_OF_LENT))
                 && let Ok(opened) = holder.borrow(uring, socket)
             {
                 let figure = opened.kernel_drops();
                 drops = drops.wrapping_add(figure.wrapping_sub(place.drops));
                 place.drops = figure;
             }
-            self.sweep = (self.sweep + 1) % self.places.len();
+            self.sweep += 1;
+            if self.sweep == self.places.len() {
+                (self.sweep, self.walks) = (0, self.walks.wrapping_add(1));
+            }
         }
         drops
     }

@@ -45,11 +45,12 @@ pub struct Files {
 #[allow(clippy::cast_precision_loss)] // Figures for people.
 pub fn record(bench: &Bench, folder: &Path) -> io::Result<Files> {
     let mut bench = bench.another()?;
+    // From the first packet on: what a stream lost before its recording began is a gap too.
+    bench.hold_back(true);
     let mut started = subject::start(&mut bench, Subject::Recorded, PAIRS, folder)?;
     let pairs = started.pairs;
     let counts = [Counter::PathTapped, Counter::PathTapFull];
     let before = counts.map(|which| started.counter(which));
-    bench.hold_back(true);
     let flight = started.fly(&mut bench, pairs as u64 * PACKETS_OF_A_PAIR, TIME)?;
     // The gateway counts once a second.
     let _lost = started.lost_copies();

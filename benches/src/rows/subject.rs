@@ -105,8 +105,10 @@ pub struct Started {
 /// A forwarder is gone after so long by itself, should the rig be.
 const LIFETIME: Duration = Duration::from_secs(120);
 
-/// Packets a second while streams begin: the first of each goes through the sockets, whatever the path.
-const BEGINNING_RATE: u64 = 50_000;
+/// Packets a second while streams begin: the first of each goes through a gateway's sockets, whatever the path.
+const fn beginning_rate(subject: Subject) -> u64 {
+    if matches!(subject, Subject::Rewriter | Subject::Program) { 1_000_000 } else { 50_000 }
+}
 
 /// Longest wait until all pairs are on the path.
 const SETTLING: Duration = Duration::from_secs(5);
@@ -134,8 +136,8 @@ pub fn start(bench: &mut Bench, subject: Subject, pairs: u16, folder: &Path) -> 
     };
     bench.take(&routes)?;
     // Two packets of each stream.
-    let beginning = Duration::from_millis(2 * routes.len() as u64 * 1000 / BEGINNING_RATE + 100);
-    bench.fly(BEGINNING_RATE, beginning)?;
+    let rate = beginning_rate(subject);
+    bench.fly(rate, Duration::from_millis(2 * routes.len() as u64 * 1000 / rate + 100))?;
     let open = routes.len() / 2;
     let mut started = Started { running, pairs: open, lost: 0 };
     if matches!(subject, Subject::Path | Subject::Recorded) {

@@ -5,7 +5,8 @@
 
 BUILD_TOOLS := cc=gcc make=make git=git clang=clang cmake=cmake
 TEST_TOOLS := $(BUILD_TOOLS) sipp=sip-tester baresip=baresip-core kamailio=kamailio \
-	/usr/lib/*/kamailio/modules/tls.so=kamailio-tls-modules promtool=prometheus systemd-analyze=systemd ip=iproute2
+	/usr/lib/*/kamailio/modules/tls.so=kamailio-tls-modules promtool=prometheus systemd-analyze=systemd ip=iproute2 \
+	mkfs.ext4=e2fsprogs
 BENCH_TOOLS := $(BUILD_TOOLS) sipp=sip-tester rtpengine=rtpengine-daemon ip=iproute2 valgrind=valgrind
 
 help: ## what can be made

@@ -81,11 +81,31 @@ pub struct Setup<'a> {
     pub path: FastPath,
     /// Of its shard; 0: none.
     pub realtime_priority: u8,
+    /// Its own where there is none.
+    pub latency_budget_microseconds: Option<u32>,
     /// All of its threads on the shard's core.
     pub confined: bool,
 }
 
-impl Setup<'_> {
+impl<'a> Setup<'a> {
+    /// One shard on `core`, over loopback and through sockets where nothing else is said.
+    #[must_use]
+    pub const fn new(core: usize, sessions: u32, folder: &'a Path, addresses: &'a [Ipv4Addr]) -> Self {
+        Self {
+            core,
+            sessions,
+            folder,
+            recordings: folder,
+            namespace: None,
+            addresses,
+            last_port: 49_999,
+            path: FastPath::Off,
+            realtime_priority: 0,
+            latency_budget_microseconds: None,
+            confined: false,
+        }
+    }
+
     /// As a configuration file.
     fn text(&self, socket: &Path) -> String {
         let Self { core, sessions, last_port, realtime_priority, .. } = self;
@@ -95,8 +115,11 @@ impl Setup<'_> {
         // Settings are written where they are not their default.
         let more =
             if more.is_empty() { String::new() } else { format!("more_addresses = [{}]\n", more.join(", ")) };
+        let budget = self
+            .latency_budget_microseconds
+            .map_or_else(String::new, |budget| format!("latency_budget_microseconds = {budget}\n"));
         format!(
-            "[media]\naddress = {first}\n{more}ports = \"{FIRST_PORT}-{last_port}\"\ncores = [{core}]\n\
+            "[media]\naddress = {first}\n{more}{budget}ports = \"{FIRST_PORT}-{last_port}\"\ncores = [{core}]\n\
              realtime_priority = {realtime_priority}\nsessions = {sessions}\nprompts = \"{}\"\nrecordings = \"{}\"\n\
              [limits]\nmax_calls = {sessions}\n[channel]\nsocket = \"{}\"\n{}",
             self.folder.display(),
@@ -154,19 +177,9 @@ impl Gateway {
     /// # Errors
     /// It is not there, does not start, or refuses.
     pub fn start_at(priority: u8, core: usize, sessions: u32, folder: &Path) -> io::Result<Self> {
-        let setup = Setup {
-            core,
-            sessions,
-            folder,
-            recordings: folder,
-            namespace: None,
-            addresses: &[fresh_address()],
-            last_port: 49_999,
-            path: FastPath::Off,
-            realtime_priority: priority,
-            confined: false,
-        };
-        Self::start_as(&setup)
+        let addresses = [fresh_address()];
+        let setup = Setup::new(core, sessions, folder, &addresses);
+        Self::start_as(&Setup { realtime_priority: priority, ..setup })
     }
 
     /// Starts a gateway of one shard.

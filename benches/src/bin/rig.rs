@@ -186,8 +186,8 @@ fn all() -> Vec<Row> {
     let relay = |pairs, rounds| Row::Relay { pairs, slice: 300, rounds, alone: false };
     vec![
         relay(1000, 7),
-        relay(250, 3),
-        relay(500, 3),
+        relay(250, 2),
+        relay(500, 2),
         relay(2000, 2),
         Row::Capacity { subjects: Vec::new(), rate: None, pairs: 0, seconds: 0 },
         Row::Growth { subjects: Vec::new() },

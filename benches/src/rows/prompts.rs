@@ -23,7 +23,7 @@ use duogate_channel::sound::Codec;
 use crate::awake::Awake;
 use crate::clock;
 use crate::datagrams::{BATCH, Inbox, generator_socket};
-use crate::gateway::{FIRST_PORT, FastPath, Gateway, Setup};
+use crate::gateway::{FIRST_PORT, Gateway, Setup};
 use crate::process::{kernel_drops, remark};
 use crate::rows::{GENERATOR_CORE, MEASURED_CORE};
 use crate::rtp::{self, PACKET_NANOSECONDS};
@@ -151,16 +151,10 @@ fn start(load: &Load<'_>, sessions: usize) -> io::Result<Gateway> {
     let sessions = u32::try_from(sessions).unwrap_or(u32::MAX);
     let ports = u16::try_from(sessions * 4).map_err(io::Error::other)?;
     Gateway::start_as(&Setup {
-        core: MEASURED_CORE,
-        sessions,
-        folder: load.folder,
-        recordings: load.folder,
         namespace: Some(&load.cable.gateway.path()),
-        addresses: &GATEWAYS[..1],
         last_port: FIRST_PORT.checked_add(ports).ok_or_else(|| io::Error::other("too many prompts"))? - 1,
-        path: FastPath::Off,
         realtime_priority: load.priority,
-        confined: false,
+        ..Setup::new(MEASURED_CORE, sessions, load.folder, &GATEWAYS[..1])
     })
 }
 

@@ -2,6 +2,10 @@
 //!
 //! All of them run at once, and each is given the load in turn for a short slice, so that whatever the host does befalls
 //! all alike; what is judged is the median of the quotients of slices that follow each other.
+//!
+//! What a packet costs depends on how long packets are gathered, and so does their delay: a forwarder that gathers longer
+//! is cheaper. So Duogate runs with two latency budgets, its own and twice that, and each is judged beside the bare
+//! io_uring forwarder that delays packets as much; what they promise, a delay of the budget and 100 µs, is judged as well.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -12,7 +16,7 @@ use duogate_channel::counters::Counter;
 
 use crate::awake::Awake;
 use crate::floor::{self, Kind};
-use crate::gateway::{Gateway, Pair};
+use crate::gateway::{Gateway, Pair, Setup, fresh_address};
 use crate::generator::{Generator, Route, Streams};
 use crate::process::{Process, kernel_drops, remark};
 use crate::rows::MEASURED_CORE;
@@ -85,8 +89,7 @@ impl Running {
 
 /// A forwarder, its streams, and its slices.
 struct Subject {
-    /// Its place in [`NAMES`].
-    place: usize,
+    who: Who,
     running: Running,
     /// Where it forwards.
     address: Ipv4Addr,
@@ -103,13 +106,10 @@ pub fn run(load: Load, folder: &Path) -> io::Result<Table> {
     let _awake = Awake::keep(MEASURED_CORE)?;
     let stalls = Stalls::watch(MEASURED_CORE)?;
     let mut subjects = Vec::new();
-    for (place, (name, _)) in NAMES.iter().enumerate().take(if load.alone { 1 } else { NAMES.len() }) {
-        if place == SAME_DELAY && load.pairs != JUDGED {
-            continue;
-        }
-        match start(place, &generator, load, folder) {
+    for who in Who::ALL.into_iter().filter(|who| who.runs(load)) {
+        match start(who, &generator, load, folder) {
             Ok(subject) => subjects.push(subject),
-            Err(error) => remark(&format!("{name} left out: {error}")),
+            Err(error) => remark(&format!("{} left out: {error}", who.name())),
         }
     }
     let mut repeats = load.rounds * REPEATS;
@@ -121,41 +121,55 @@ pub fn run(load: Load, folder: &Path) -> io::Result<Table> {
                 if !slice.is_spoiled() || repeats == 0 {
                     break slice;
                 }
-                remark(&format!("{}: once more, the host stood still: {slice:?}", NAMES[subject.place].0));
+                remark(&format!("{}: once more, the host stood still: {slice:?}", subject.who.name()));
                 repeats -= 1;
             };
-            remark(&format!("{}: {slice:?}", NAMES[subject.place].0));
+            remark(&format!("{}: {slice:?}", subject.who.name()));
             subject.slices.push(slice);
         }
     }
-    let mut slices: [Vec<Slice>; 5] = Default::default();
+    let mut runs = Runs::default();
     for subject in subjects {
-        let place = subject.place;
-        slices[place] = subject.stop()?;
+        let place = subject.who as usize;
+        runs.0[place] = subject.stop()?;
     }
-    Ok(report(load, &slices))
+    Ok(report(load, &runs))
 }
 
-fn start(place: usize, generator: &Generator, load: Load, folder: &Path) -> io::Result<Subject> {
+fn start(who: Who, generator: &Generator, load: Load, folder: &Path) -> io::Result<Subject> {
     let far_end = generator.address()?;
-    let (running, address, routes) = match place {
-        0 => {
-            let mut gateway = Gateway::start(MEASURED_CORE, u32::from(load.pairs), folder)?;
-            let pairs = gateway.open(usize::from(load.pairs), far_end)?;
-            let routes = gateway.join(&pairs)?;
-            let address = gateway.address;
-            (Running::Gateway(Box::new(gateway), pairs), address, routes)
-        }
-        1 => {
+    let (running, address, routes) = match who {
+        Who::Duogate => duogate(None, far_end, load, folder)?,
+        Who::Patient => duogate(Some(PATIENT_MICROSECONDS), far_end, load, folder)?,
+        Who::Rtpengine => {
             let mut engine = Rtpengine::start(MEASURED_CORE, folder)?;
             let routes = engine.pairs(usize::from(load.pairs), far_end)?;
             (Running::Engine(engine), rtpengine::ADDRESS, routes)
         }
-        2 => bare(Kind::Uring, far_end, load, folder)?,
-        3 => bare(Kind::Prompt, far_end, load, folder)?,
-        _ => bare(Kind::Epoll, far_end, load, folder)?,
+        Who::Uring => bare(Kind::Uring, far_end, load, folder)?,
+        Who::Prompt => bare(Kind::Prompt, far_end, load, folder)?,
+        Who::Epoll => bare(Kind::Epoll, far_end, load, folder)?,
     };
-    Ok(Subject { place, running, address, streams: Streams::new(routes), slices: Vec::new() })
+    Ok(Subject { who, running, address, streams: Streams::new(routes), slices: Vec::new() })
+}
+
+/// With a latency budget of so many microseconds, or with its own.
+fn duogate(
+    budget: Option<u32>,
+    far_end: SocketAddrV4,
+    load: Load,
+    folder: &Path,
+) -> io::Result<(Running, Ipv4Addr, Vec<Route>)> {
+    let folder =
+        folder.join(budget.map_or_else(|| "duogate".to_owned(), |budget| format!("duogate-{budget}")));
+    std::fs::create_dir_all(&folder)?;
+    let addresses = [fresh_address()];
+    let setup = Setup::new(MEASURED_CORE, u32::from(load.pairs), &folder, &addresses);
+    let mut gateway = Gateway::start_as(&Setup { latency_budget_microseconds: budget, ..setup })?;
+    let pairs = gateway.open(usize::from(load.pairs), far_end)?;
+    let routes = gateway.join(&pairs)?;
+    let address = gateway.address;
+    Ok((Running::Gateway(Box::new(gateway), pairs), address, routes))
 }
 
 /// A floor that outlives the row by far; it ends with the rig.
@@ -204,7 +218,7 @@ impl Subject {
     /// Ends it, and tells what was dropped where; gives its slices.
     fn stop(self) -> io::Result<Vec<Slice>> {
         let drops = kernel_drops(self.address, 0);
-        remark(&format!("{}: kernel drops at its sockets {drops}", NAMES[self.place].0));
+        remark(&format!("{}: kernel drops at its sockets {drops}", self.who.name()));
         if let Running::Gateway(mut gateway, pairs) = self.running {
             told(&mut gateway);
             gateway.close(&pairs)?;
@@ -241,75 +255,156 @@ fn paired(ours: &[Slice], theirs: &[Slice]) -> f64 {
     median(ours.iter().zip(theirs).map(|(ours, theirs)| ours.cost / theirs.cost).collect())
 }
 
-/// Who runs, for people and for the raw figures.
-const NAMES: [(&str, &str); 5] = [
-    ("Duogate", "duogate"),
-    ("rtpengine", "rtpengine"),
-    ("bare io_uring", "uring"),
-    ("bare io_uring that waits 200 µs", "uring_prompt"),
-    ("bare epoll", "epoll"),
-];
+/// Who runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Who {
+    /// As it is.
+    Duogate,
+    /// The same with a latency budget of [`PATIENT_MICROSECONDS`].
+    Patient,
+    Rtpengine,
+    /// The bare io_uring forwarder that gathers 500 µs, from when it has sent what it had: it delays as much as `Patient`.
+    Uring,
+    /// The one that gathers 200 µs: it delays as much as `Duogate`.
+    Prompt,
+    Epoll,
+}
 
-/// The place of the forwarder that keeps to Duogate's delay: what a short delay alone costs.
-const SAME_DELAY: usize = 3;
+/// Twice the latency budget that is the default.
+const PATIENT_MICROSECONDS: u32 = 1000;
 
-/// Goals at [`JUDGED`] pairs: processor time beside rtpengine's and beside the bare io_uring forwarder's.
-const GOALS: [f64; 2] = [0.6, 1.1];
+impl Who {
+    const ALL: [Self; 6] =
+        [Self::Duogate, Self::Patient, Self::Rtpengine, Self::Uring, Self::Prompt, Self::Epoll];
+
+    /// For people.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Duogate => "Duogate",
+            Self::Patient => "Duogate with a budget of 1 ms",
+            Self::Rtpengine => "rtpengine",
+            Self::Uring => "bare io_uring",
+            Self::Prompt => "bare io_uring that waits 200 µs",
+            Self::Epoll => "bare epoll",
+        }
+    }
+
+    /// For the raw figures.
+    const fn key(self) -> &'static str {
+        match self {
+            Self::Duogate => "duogate",
+            Self::Patient => "duogate_patient",
+            Self::Rtpengine => "rtpengine",
+            Self::Uring => "uring",
+            Self::Prompt => "uring_prompt",
+            Self::Epoll => "epoll",
+        }
+    }
+
+    /// Delays are compared at [`JUDGED`] pairs only.
+    fn runs(self, load: Load) -> bool {
+        match self {
+            Self::Duogate => true,
+            Self::Patient | Self::Prompt => !load.alone && load.pairs == JUDGED,
+            Self::Rtpengine | Self::Uring | Self::Epoll => !load.alone,
+        }
+    }
+}
+
+/// The slices of each, by place in [`Who::ALL`].
+#[derive(Default)]
+struct Runs([Vec<Slice>; 6]);
+
+impl Runs {
+    fn of(&self, who: Who) -> &[Slice] {
+        &self.0[who as usize]
+    }
+}
+
+/// Where goals are judged.
 const JUDGED: u16 = 1000;
 
-/// Goal of the added delay: the latency budget (500 µs where nothing else is set) and a little.
-const GOAL_DELAY_NANOSECONDS: u64 = 600_000;
+/// Whose processor time is compared with whose, and the goal at [`JUDGED`] pairs, if there is one. Without one: who
+/// gathers longer, or not at all.
+const QUOTIENTS: [(Who, Who, Option<f64>); 5] = [
+    (Who::Duogate, Who::Rtpengine, Some(0.6)),
+    (Who::Duogate, Who::Prompt, Some(1.1)),
+    (Who::Patient, Who::Uring, Some(1.1)),
+    (Who::Duogate, Who::Uring, None),
+    (Who::Duogate, Who::Epoll, None),
+];
 
-fn report(load: Load, runs: &[Vec<Slice>; 5]) -> Table {
-    let duogate = &runs[0];
+/// Goals of the added delay, in nanoseconds: the latency budget (500 µs where nothing else is set) and 100 µs.
+const DELAYS: [(Who, u64); 2] = [(Who::Duogate, 600_000), (Who::Patient, 1_100_000)];
+
+fn report(load: Load, runs: &Runs) -> Table {
     let pairs = load.pairs;
     let mut table = Table::default();
-    let goals = [Some(GOALS[0]), Some(GOALS[1]), None, None];
-    for (((name, _), others), goal) in NAMES.iter().zip(runs).skip(1).zip(goals) {
-        if others.is_empty() || duogate.is_empty() {
+    for (ours, theirs, goal) in QUOTIENTS {
+        if runs.of(ours).is_empty() || runs.of(theirs).is_empty() {
             continue;
         }
-        let ratio = paired(duogate, others);
-        let what = format!("loopback, {pairs} pairs: CPU a packet, Duogate / {name}");
+        let ratio = paired(runs.of(ours), runs.of(theirs));
+        let what = format!("loopback, {pairs} pairs: CPU a packet, {} / {}", ours.name(), theirs.name());
         match goal.filter(|_| pairs == JUDGED) {
             Some(goal) => table.ratio(&what, format!("{ratio:.2}"), &format!("≤ {goal:.2}"), ratio <= goal),
             None => table.ratio_told(&what, format!("{ratio:.2}")),
         }
     }
-    let (lost, astray) =
-        (duogate.iter().map(|run| run.lost).sum::<u64>(), duogate.iter().map(|run| run.astray).sum::<u64>());
-    let sent: u64 = duogate.iter().map(|run| run.sent).sum();
-    let figure = format!("{lost} lost, {astray} astray of {}", thousands(sent));
-    let what = format!("loopback, {pairs} pairs: lost inside Duogate");
-    table.judged(&what, figure, "0", sent > 0 && lost + astray == 0);
-    if pairs == JUDGED && !duogate.is_empty() {
-        let p99 = delay(duogate, 1);
-        let what = format!("loopback, {pairs} pairs: added delay p99, Duogate");
-        table.judged(&what, microseconds(p99), "≤ 600 µs", p99 <= GOAL_DELAY_NANOSECONDS);
+    for ours in [Who::Duogate, Who::Patient] {
+        whole(&mut table, pairs, ours, runs.of(ours));
     }
-    for ((name, key), runs) in NAMES.iter().zip(runs).filter(|(_, runs)| !runs.is_empty()) {
-        let lost: u64 = runs.iter().map(|run| run.lost).sum();
-        let [p50, p99, p999] = [0, 1, 2].map(|place| delay(runs, place));
-        let spoiled = runs.iter().filter(|slice| slice.is_spoiled()).count();
-        let timers = runs.iter().map(|slice| slice.timer.p99).collect::<Vec<_>>();
-        let timer = microseconds(middle(timers));
-        let [told50, told99, told999] = [p50, p99, p999].map(microseconds);
-        table.told(
-            &format!("loopback, {pairs} pairs: {name}"),
-            format!(
-                "{:.2} µs a packet; delay p50 {told50} p99 {told99} p99.9 {told999}; {lost} lost; {spoiled} of {} \
-                 slices while the host stood still; a bare timer beside p99 {timer}",
-                cost(runs),
-                runs.len()
-            ),
-        );
-        table.raw(format!("relay.{pairs}.{key}.us_per_packet"), cost(runs));
-        #[allow(clippy::cast_precision_loss)] // For people.
-        for (quantile, value) in [("p50", p50), ("p99", p99), ("p999", p999)] {
-            table.raw(format!("relay.{pairs}.{key}.{quantile}_ns"), value as f64);
+    for (ours, goal) in DELAYS.into_iter().filter(|_| pairs == JUDGED) {
+        if !runs.of(ours).is_empty() {
+            let p99 = delay(runs.of(ours), 1);
+            let what = format!("loopback, {pairs} pairs: added delay p99, {}", ours.name());
+            table.judged(&what, microseconds(p99), &format!("≤ {}", microseconds(goal)), p99 <= goal);
         }
     }
+    for who in Who::ALL {
+        tell(&mut table, pairs, who, runs.of(who));
+    }
     table
+}
+
+/// Nothing is lost inside Duogate.
+fn whole(table: &mut Table, pairs: u16, who: Who, runs: &[Slice]) {
+    if runs.is_empty() {
+        return;
+    }
+    let sum = |of: fn(&Slice) -> u64| runs.iter().map(of).sum::<u64>();
+    let (lost, astray, sent) = (sum(|run| run.lost), sum(|run| run.astray), sum(|run| run.sent));
+    let figure = format!("{lost} lost, {astray} astray of {}", thousands(sent));
+    let what = format!("loopback, {pairs} pairs: lost inside {}", who.name());
+    table.judged(&what, figure, "0", sent > 0 && lost + astray == 0);
+}
+
+/// Everything about one of them.
+fn tell(table: &mut Table, pairs: u16, who: Who, runs: &[Slice]) {
+    if runs.is_empty() {
+        return;
+    }
+    let (name, key) = (who.name(), who.key());
+    let lost: u64 = runs.iter().map(|run| run.lost).sum();
+    let [p50, p99, p999] = [0, 1, 2].map(|place| delay(runs, place));
+    let spoiled = runs.iter().filter(|slice| slice.is_spoiled()).count();
+    let timers = runs.iter().map(|slice| slice.timer.p99).collect::<Vec<_>>();
+    let timer = microseconds(middle(timers));
+    let [told50, told99, told999] = [p50, p99, p999].map(microseconds);
+    table.told(
+        &format!("loopback, {pairs} pairs: {name}"),
+        format!(
+            "{:.2} µs a packet; delay p50 {told50} p99 {told99} p99.9 {told999}; {lost} lost; {spoiled} of {} \
+             slices while the host stood still; a bare timer beside p99 {timer}",
+            cost(runs),
+            runs.len()
+        ),
+    );
+    table.raw(format!("relay.{pairs}.{key}.us_per_packet"), cost(runs));
+    #[allow(clippy::cast_precision_loss)] // For people.
+    for (quantile, value) in [("p50", p50), ("p99", p99), ("p999", p999)] {
+        table.raw(format!("relay.{pairs}.{key}.{quantile}_ns"), value as f64);
+    }
 }
 
 /// The middle slice's delay at a place of [`Slice::latency`].

@@ -198,17 +198,13 @@ fn duogate(
     let recorded = subject == Subject::Recorded;
     let recordings = recorded.then(Folder::new).transpose()?;
     let setup = Setup {
-        core: MEASURED_CORE,
-        sessions: u32::from(count),
-        folder,
         recordings: recordings.as_ref().map_or(folder, Folder::path),
         namespace: Some(namespace),
-        addresses: addresses(count),
         last_port: last_port(count, addresses(count).len()),
-        realtime_priority: 0,
         // What records is to fit into one core with all that it needs: shard, recorder, and whoever writes for it.
         confined: recorded,
         path: if subject == Subject::Sockets { gateway::FastPath::Off } else { gateway::FastPath::Native },
+        ..Setup::new(MEASURED_CORE, u32::from(count), folder, addresses(count))
     };
     let mut gateway = Gateway::start_as(&setup)?;
     // A host may allow fewer: few descriptors, and a kernel whose io_uring cannot do without them.

@@ -14,9 +14,10 @@ use duogate_media::{Block, Take, Tap};
 use crate::inbox::Inbox;
 use crate::wav::Layout;
 
-/// Blocks of a shard for each recording it may have: one being filled, up to two that wait for stragglers, and one on its
-/// way to the recorder, which empties it at once but may be kept from it for 100 ms.
-const BLOCKS_EACH: usize = 4;
+/// Blocks of a shard for each recording it may have: one being filled, up to two that wait for stragglers, and three on
+/// their way to the recorder, which empties them at once but may be kept from it for 300 ms: a virtual machine's host
+/// sometimes halts one core for so long, and lets the others go on.
+const BLOCKS_EACH: usize = 6;
 
 /// Blocks beside those, for a recorder that is scheduled late.
 const BLOCKS_SPARE: usize = 64;

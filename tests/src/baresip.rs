@@ -18,6 +18,9 @@ const MODULES: &str = "/usr/lib/baresip/modules";
 /// How long the phone says its tone; longer than any callback with it.
 const TONE: Duration = Duration::from_secs(30);
 
+/// Ports that are tried.
+const TRIES: usize = 5;
+
 /// baresip, answering every call at once and saying a tone.
 pub struct Baresip {
     port: u16,
@@ -78,6 +81,18 @@ impl Baresip {
         certificates: Option<&Certificates>,
         security: Option<&str>,
     ) -> Self {
+        // Between our look at a port and baresip's another test may take it.
+        (0..TRIES)
+            .find_map(|_| Self::try_to_start(tone_hertz, codec, certificates, security))
+            .expect("a port that stays free for a moment")
+    }
+
+    fn try_to_start(
+        tone_hertz: u16,
+        codec: &str,
+        certificates: Option<&Certificates>,
+        security: Option<&str>,
+    ) -> Option<Self> {
         let folder = tempfile::tempdir().expect("a temporary folder");
         // For TLS it takes the port above.
         let above = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", port + 1)).is_ok();
@@ -104,17 +119,21 @@ impl Baresip {
         // An open pipe that says nothing: baresip ends when its standard input ends.
         command.stdin(Stdio::piped()).stdout(output).stderr(errors);
         let process = Process::start("baresip", &mut command);
-        let phone = Self { port, tls: certificates.is_some(), folder, process };
-        phone.wait_until_bound();
-        phone
+        let mut phone = Self { port, tls: certificates.is_some(), folder, process };
+        phone.is_bound().then_some(phone)
     }
 
-    fn wait_until_bound(&self) {
+    /// Waits until it has its port. False if it found that one taken, and has ended.
+    fn is_bound(&mut self) -> bool {
         let deadline = Instant::now() + Duration::from_secs(10);
         while std::net::UdpSocket::bind(("127.0.0.1", self.port)).is_ok() {
+            if self.process.ended().is_some() && self.output().contains("Address already in use") {
+                return false;
+            }
             assert!(Instant::now() < deadline, "baresip did not bind port {}:\n{}", self.port, self.output());
             std::thread::sleep(POLL);
         }
+        true
     }
 
     /// The phone's SIP URI.

@@ -43,6 +43,13 @@ impl Flight {
         self.sent.saturating_sub(self.received) as f64 / self.sent.max(1) as f64
     }
 
+    /// Was it carried as it came? What took more than the time of the core while it lasted waited in sockets, for thousands
+    /// of them hold more than a short flight sends, and was carried when nothing came any more.
+    #[must_use]
+    pub fn kept_up(&self) -> bool {
+        self.cpu as f64 <= self.seconds * 1e9
+    }
+
     /// In words, for whoever looks into a figure: where those that never came back were lost.
     #[must_use]
     pub fn losses(&self) -> String {
@@ -72,5 +79,17 @@ impl Flight {
             }
         }
         0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_took_more_than_the_core_had_was_not_kept_up_with() {
+        let flight = |cpu| Flight { seconds: 0.5, cpu, ..Flight::default() };
+        assert!(flight(490_000_000).kept_up());
+        assert!(!flight(510_000_000).kept_up(), "it went on when nothing came any more");
     }
 }

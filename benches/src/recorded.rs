@@ -14,6 +14,7 @@ use duogate_channel::sound::{RecordChannels, RecordFormat, RecordHold};
 
 use crate::gateway::{Gateway, Pair};
 use crate::leavings;
+use crate::process::remark;
 
 /// What became of the recordings of a run.
 #[derive(Clone, Copy, Debug, Default)]
@@ -39,6 +40,9 @@ impl Tally {
             match outcome {
                 RecordOutcome::Saved => self.saved += 1,
                 RecordOutcome::WriteFailed { .. } | RecordOutcome::Overrun | RecordOutcome::Missing => {
+                    if self.spoiled == 0 {
+                        remark(&format!("the first recording that was not saved: {event:?}"));
+                    }
                     self.spoiled += 1;
                 }
             }

@@ -294,7 +294,15 @@ fn finished(
             tracing::warn!(recording = take.recording.0, %error, "a recording cannot be written; the call goes on");
             RecordOutcome::WriteFailed { errno: error.raw_os_error().unwrap_or(libc::EIO) }
         }
-        None if running.borrow().lost > 0 || running.borrow().timeline.lost() => RecordOutcome::Overrun,
+        None if running.borrow().lost > 0 || running.borrow().timeline.lost() => {
+            tracing::warn!(
+                recording = take.recording.0,
+                no_room = running.borrow().lost,
+                not_written = running.borrow().timeline.lost(),
+                "a recording lacks sound: it came faster than it was taken and written"
+            );
+            RecordOutcome::Overrun
+        }
         None => RecordOutcome::Saved,
     };
     let duration = Duration::from_micros(frames * (1_000_000 / u64::from(RATE)));

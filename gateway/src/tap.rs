@@ -14,10 +14,10 @@ use duogate_media::{Block, Take, Tap};
 use crate::inbox::Inbox;
 use crate::wav::Layout;
 
-/// Blocks of a shard for each recording it may have: one being filled, up to two that wait for stragglers, and three on
-/// their way to the recorder, which empties them at once but may be kept from it for 300 ms: a virtual machine's host
-/// sometimes halts one core for so long, and lets the others go on.
-const BLOCKS_EACH: usize = 6;
+/// Blocks of a shard for each recording it may have: one being filled, up to two that wait for stragglers, and seven on
+/// their way to the recorder, which empties them at once but may be kept from it for 700 ms, when thousands of recordings
+/// begin together on a disk that is busy, or a virtual machine's host halts one core and lets the others go on.
+const BLOCKS_EACH: usize = 10;
 
 /// Blocks beside those, for a recorder that is scheduled late.
 const BLOCKS_SPARE: usize = 64;

@@ -293,7 +293,8 @@ fn attempt(up: &mut Up, stalls: &Stalls, rate: u64) -> io::Result<Option<Flight>
             flight.cost(),
             microseconds(late)
         ));
-        if flight.received > 0 && flight.astray == 0 && lost == 0 && flight.loss() < allowed {
+        let is_whole = flight.astray == 0 && lost == 0 && flight.loss() < allowed;
+        if flight.received > 0 && is_whole && flight.kept_up() {
             if is_full(&flight) {
                 return Ok(Some(flight));
             }

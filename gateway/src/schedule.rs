@@ -55,10 +55,17 @@ const _: () = assert!(size_of::<Attributes>() == ATTRIBUTES as usize);
 
 /// Asks for slices of so many nanoseconds. All else about the calling thread stays as it is.
 fn ask_for(slice: u64) -> io::Result<()> {
-    let mut attributes = attributes()?;
-    attributes.runtime = slice;
+    set(&Attributes { runtime: slice, ..attributes()? })
+}
+
+fn realtime(priority: u8) -> io::Result<()> {
+    let policy = u32::try_from(libc::SCHED_FIFO).map_err(io::Error::other)?;
+    set(&Attributes { policy, priority: priority.into(), ..attributes()? })
+}
+
+fn set(attributes: &Attributes) -> io::Result<()> {
     // SAFETY: the pointer is to a `sched_attr` of the size that it says, which outlives the call; thread 0 is the caller.
-    let result = unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) };
+    let result = unsafe { libc::syscall(libc::SYS_sched_setattr, 0, std::ptr::from_ref(attributes), 0) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
@@ -68,13 +75,6 @@ fn attributes() -> io::Result<Attributes> {
     // SAFETY: the pointer is to as much memory as is said, which outlives the call; thread 0 is the caller.
     let result = unsafe { libc::syscall(libc::SYS_sched_getattr, 0, &raw mut attributes, ATTRIBUTES, 0) };
     if result == 0 { Ok(attributes) } else { Err(io::Error::last_os_error()) }
-}
-
-fn realtime(priority: u8) -> io::Result<()> {
-    let attributes = libc::sched_param { sched_priority: priority.into() };
-    // SAFETY: the pointer is to a `sched_param` that outlives the call; thread 0 is the caller.
-    let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const attributes) };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 #[cfg(test)]

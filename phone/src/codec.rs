@@ -1,87 +1,31 @@
-//! The codecs that a phone speaks. G.711 is written apart from the gateway's, so that the two check each other; G.722
-//! and Opus are the workspace's own.
+//! The codecs that a phone speaks: those of the workspace. G.711, and the length of a packet, are written apart from the
+//! gateway's, so that the two check each other.
 
 use std::fmt;
 
-use duogate_channel::sound::Codec as Shared;
+pub use duogate_channel::sound::Codec;
 use duogate_codecs::{CodecError, Purpose, Rate};
 
 use crate::g711;
-use crate::tone::RATE;
 
-/// Which codec.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Codec {
-    /// G.711 A-law.
-    Pcma,
-    /// G.711 µ-law.
-    Pcmu,
-    /// G.722 at 64 kbit/s.
-    G722,
-    /// Opus (RFC 7587), one channel.
-    Opus,
+/// The static payload type (RFC 3551 section 6), or the dynamic one that a phone's own offers have; it is not the
+/// gateway's, so that a mix-up is seen.
+#[must_use]
+pub const fn offered_type(codec: Codec) -> u8 {
+    match codec {
+        Codec::Opus => 98,
+        Codec::Pcma | Codec::Pcmu | Codec::G722 => codec.payload_type(),
+    }
 }
 
-impl Codec {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Pcma, Self::Pcmu, Self::G722, Self::Opus];
-
-    /// The static payload type (RFC 3551 section 6), or the dynamic one that a phone's own offers have; it is not the
-    /// gateway's, so that a mix-up is seen.
-    #[must_use]
-    pub const fn payload_type(self) -> u8 {
-        match self {
-            Self::Pcma => 8,
-            Self::Pcmu => 0,
-            Self::G722 => 9,
-            Self::Opus => 98,
-        }
-    }
-
-    /// The encoding name in session descriptions.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Pcma => "PCMA",
-            Self::Pcmu => "PCMU",
-            Self::G722 => "G722",
-            Self::Opus => "opus",
-        }
-    }
-
-    /// The codec of a name, however it is written.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|codec| codec.name().eq_ignore_ascii_case(name))
-    }
-
-    /// Ticks of its RTP clock in a second. That of G.722 is 8,000 by an old mistake (RFC 3551 section 4.5.2).
-    #[must_use]
-    pub const fn clock_rate(self) -> u32 {
-        match self {
-            Self::Pcma | Self::Pcmu | Self::G722 => RATE,
-            Self::Opus => 48_000,
-        }
-    }
-
-    /// How many ticks of its clock a payload lasts; none if it is no payload of the codec.
-    #[must_use]
-    pub fn ticks(self, payload: &[u8]) -> Option<u32> {
-        let ticks = match self {
-            Self::Pcma | Self::Pcmu | Self::G722 => u32::try_from(payload.len()).ok()?,
-            Self::Opus => opus_ticks(payload)?,
-        };
-        (ticks > 0).then_some(ticks)
-    }
-
-    const fn shared(self) -> Shared {
-        match self {
-            Self::Pcma => Shared::Pcma,
-            Self::Pcmu => Shared::Pcmu,
-            Self::G722 => Shared::G722,
-            Self::Opus => Shared::Opus,
-        }
-    }
+/// How many ticks of its codec's clock a payload lasts; none if it is no payload of that codec.
+#[must_use]
+pub fn ticks(codec: Codec, payload: &[u8]) -> Option<u32> {
+    let ticks = match codec {
+        Codec::Pcma | Codec::Pcmu | Codec::G722 => u32::try_from(payload.len()).ok()?,
+        Codec::Opus => opus_ticks(payload)?,
+    };
+    (ticks > 0).then_some(ticks)
 }
 
 /// The length of an Opus packet, from its first two octets (RFC 6716 section 3.1), in ticks of 48 kHz.
@@ -116,7 +60,7 @@ impl Decoder {
     pub(crate) fn new(codec: Codec) -> Result<Self, CodecError> {
         Ok(match g711::Law::of(codec) {
             Some(law) => Self::Law(law),
-            None => Self::Other(Box::new(duogate_codecs::Decoder::new(codec.shared(), Rate::Narrow)?)),
+            None => Self::Other(Box::new(duogate_codecs::Decoder::new(codec, Rate::Narrow)?)),
         })
     }
 
@@ -146,7 +90,7 @@ impl Encoder {
         Ok(match g711::Law::of(codec) {
             Some(law) => Self::Law(law),
             None => {
-                let encoder = duogate_codecs::Encoder::new(codec.shared(), Rate::Narrow, Purpose::Talk)?;
+                let encoder = duogate_codecs::Encoder::new(codec, Rate::Narrow, Purpose::Talk)?;
                 Self::Other(Box::new(encoder))
             }
         })

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::codec::{Codec, Decoder};
+use crate::codec::{self, Codec, Decoder};
 use crate::judge::{Content, Judge, Media, Standing};
 use crate::rtp::Header;
 use crate::tone::{Heard, RATE, Tone, listen};
@@ -30,7 +30,7 @@ impl Payloads {
     /// A codec under its own number.
     #[must_use]
     pub const fn of(codec: Codec, event_type: Option<u8>) -> Self {
-        Self { codec, payload_type: codec.payload_type(), event_type }
+        Self { codec, payload_type: codec::offered_type(codec), event_type }
     }
 }
 
@@ -81,7 +81,7 @@ impl Ear {
         if header.payload_type != payloads.payload_type {
             return self.judge.note(Violation::PayloadType(header.payload_type));
         }
-        let ticks = payloads.codec.ticks(payload);
+        let ticks = codec::ticks(payloads.codec, payload);
         if ticks.is_none_or(|ticks| ticks > rate / 1_000 * LONGEST) {
             self.judge.note(Violation::PayloadLength(payload.len()));
         }

@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use duogate_channel::sound::{OFFERED_TELEPHONE_EVENT, OFFERED_WIDE_EVENT};
-use duogate_phone::codec::Codec;
+use duogate_phone::codec::{Codec, ticks};
 use duogate_phone::judge::{Content, Judge, Media, Reception};
 use duogate_phone::rtp::Header;
 use duogate_phone::violation::Violation;
@@ -187,23 +187,20 @@ impl Leg {
 fn media(payload_type: u8, payload: &[u8]) -> Media {
     let sound = |codec: Codec, payload: &[u8]| Media {
         rate: codec.clock_rate(),
-        content: codec.ticks(payload).map_or(Content::Untold, Content::Sound),
+        content: ticks(codec, payload).map_or(Content::Untold, Content::Sound),
     };
     let event = |rate| Media { rate, content: Content::Event };
     match payload_type {
         0 | 8 | 9 => sound(Codec::Pcma, unsealed(payload)),
         OFFERED_TELEPHONE_EVENT if payload.len() == EVENT => event(Codec::Pcma.clock_rate()),
         OFFERED_WIDE_EVENT if payload.len() == EVENT => event(Codec::Opus.clock_rate()),
-        number if number == OPUS.payload_type() => sound(Codec::Opus, payload),
+        number if number == Codec::Opus.payload_type() => sound(Codec::Opus, payload),
         _ => Media { rate: Codec::Pcma.clock_rate(), content: Content::Untold },
     }
 }
 
 /// Octets of a telephone-event; a sealed one is longer, and tells nothing.
 const EVENT: usize = 4;
-
-/// The number of Opus in the gateway's offers.
-const OPUS: duogate_channel::sound::Codec = duogate_channel::sound::Codec::Opus;
 
 /// A payload of G.711 or G.722 without the tag of SRTP: packets are of 10 ms or a multiple of that, 80 octets, and the
 /// tags of our suites have 10 octets (RFC 3711 section 5.2) or 16 (RFC 7714 section 13.2).

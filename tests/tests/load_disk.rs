@@ -7,6 +7,7 @@ use duogate_tests::duogate::{Changes, Duogate};
 use duogate_tests::patience::until;
 use duogate_tests::private::{fail, fill, mount_failing, mount_small, set_writable, shift, with_own_mounts};
 use duogate_tests::scene::{STEP, Scene, answers};
+use duogate_tests::story::Story;
 use duogate_tests::wav;
 use serde_json::{Value, json};
 
@@ -19,6 +20,15 @@ fn scene_with_small(folder: &str, kibibytes: u32) -> Scene {
         mount_small(&folder, kibibytes);
     };
     Scene::of(Duogate::start_prepared(&Changes::none(), prepare), [answers(0), answers(1)])
+}
+
+/// Party 1 hangs up: one release, and one recording told of.
+fn end(scene: &mut Scene, res_id: &str) -> Story {
+    scene.phones[0].act(Step::HangUp);
+    let story = scene.story(res_id, 2);
+    story.demand_release(200, 1);
+    assert_eq!(story.count("on_record_completed"), 1);
+    story
 }
 
 #[test]
@@ -47,10 +57,7 @@ fn demand_that_the_call_goes_on(kibibytes: u32, recording: &Value, kept: impl Fn
     let log = scene.duogate.logs();
     assert!(log.contains("a recording cannot be written; the call goes on"), "{log}");
 
-    scene.phones[0].act(Step::HangUp);
-    let story = scene.story(&res_id, 2);
-    story.demand_release(200, 1);
-    assert_eq!(story.count("on_record_completed"), 1);
+    end(&mut scene, &res_id);
     scene.demand(1, &What::Ended);
 }
 
@@ -89,10 +96,7 @@ fn a_recording_whose_folder_goes_away_ends_its_call_goes_on_and_a_start_repairs_
             shift(&folder, aside.path());
             scene.demand_sound();
             assert_eq!(scene.view(&res_id)["state"], "Connected");
-            scene.phones[0].act(Step::HangUp);
-            let story = scene.story(&res_id, 2);
-            story.demand_release(200, 1);
-            assert_eq!(story.count("on_record_completed"), 1);
+            let story = end(&mut scene, &res_id);
             let error = story.field("on_record_completed", "error");
             assert_eq!(error["reason"], "write_failed");
             // What was written is there, where the folder is now, and whole after the next start in its place.
@@ -134,10 +138,7 @@ fn a_recording_on_a_disk_that_turns_read_only_ends_and_its_call_goes_on() {
         );
         scene.demand_sound();
         assert_eq!(scene.view(&res_id)["state"], "Connected");
-        scene.phones[0].act(Step::HangUp);
-        let story = scene.story(&res_id, 2);
-        story.demand_release(200, 1);
-        assert_eq!(story.count("on_record_completed"), 1);
+        end(&mut scene, &res_id);
     });
 }
 

@@ -90,6 +90,11 @@ impl ReceiveBuffers {
         self.packets.get_mut(start..start + length)
     }
 
+    /// How many the kernel has, those with packets that nobody has taken yet among them.
+    pub fn lent(&self) -> usize {
+        usize::from(RECEIVE_BUFFERS) - self.returned.len()
+    }
+
     /// Notes that nobody needs this buffer any more once the sends queued so far have been issued. The kernel
     /// gets it back with the next [`Self::publish`].
     pub fn give_back(&mut self, buffer: u16) {

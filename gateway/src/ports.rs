@@ -17,6 +17,7 @@
 //! A port whose far end is still to be learned is not connected: what comes to it is read one by one with its source,
 //! which the core judges, for a few seconds at most.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Deref;
@@ -99,6 +100,8 @@ pub struct Ports {
     traffic_class: u32,
     places: Vec<Place>,
     settling: Vec<(Instant, Socket, u32)>,
+    /// Places with packets that found no buffer, in the order in which that happened, and their epochs.
+    starved: VecDeque<(u32, u32)>,
     /// The next place of the walk that counts the kernel's drops, and how many walks there have been.
     sweep: usize,
     walks: usize,
@@ -108,9 +111,12 @@ impl Ports {
     /// `count` places, all empty. Sockets are bound to `addresses` and mark their packets with `traffic_class`.
     #[must_use]
     pub fn new(addresses: Vec<IpAddr>, traffic_class: u32, count: u32) -> Self {
+        let count = usize::try_from(count).unwrap_or(0);
         let mut places = Vec::new();
-        places.resize_with(usize::try_from(count).unwrap_or(0), Place::default);
-        Self { addresses, traffic_class, places, settling: Vec::with_capacity(64), sweep: 0, walks: 0 }
+        places.resize_with(count, Place::default);
+        let settling = Vec::with_capacity(64);
+        let starved = VecDeque::with_capacity(count);
+        Self { addresses, traffic_class, places, settling, starved, sweep: 0, walks: 0 }
     }
 
     fn place(&mut self, socket: Socket) -> Option<&mut Place> {
@@ -296,6 +302,34 @@ impl Ports {
     /// The system's.
     pub fn rearm(&mut self, uring: &mut Rings, place: u32, epoch: u32) -> io::Result<()> {
         if self.is_current(place, epoch) { uring.receive(place, epoch) } else { Ok(()) }
+    }
+
+    /// The kernel has ended an arming because it had no buffer left: its packets wait in the socket until [`Self::feed`].
+    /// To arm it at once would only fail again, as often as there is time for it, and that time is what was lacking.
+    pub fn starve(&mut self, place: u32, epoch: u32) {
+        if self.is_current(place, epoch) {
+            self.starved.push_back((place, epoch));
+        }
+    }
+
+    /// Are there places whose packets wait for buffers?
+    #[must_use]
+    pub fn are_starved(&self) -> bool {
+        !self.starved.is_empty()
+    }
+
+    /// Receives again from so many of the places whose packets wait for buffers, those that have waited longest first.
+    ///
+    /// # Errors
+    /// The system's, when the queue had to be handed over first.
+    pub fn feed(&mut self, uring: &mut Rings, most: usize) -> io::Result<()> {
+        for (place, epoch) in self.starved.drain(..most.min(self.starved.len())) {
+            let number = usize::try_from(place).ok().and_then(|place| self.places.get(place));
+            if number.is_some_and(|place| place.armed && place.epoch == epoch) {
+                uring.receive(place, epoch)?;
+            }
+        }
+        Ok(())
     }
 
     /// Closes a port. Returns the kernel's drops that had not been counted.

@@ -188,16 +188,35 @@ impl Rings {
             self.prepare(!wait.at_most.is_zero())?;
         }
         let outcome = self.first.wait(wait);
-        let mut issued = self.first.issued();
         for More { ring, .. } in &mut self.more {
             ring.collect()?;
+        }
+        self.publish();
+        outcome
+    }
+
+    /// Lends returned buffers to the kernel, if no ring has a request queued any more.
+    fn publish(&mut self) {
+        let mut issued = self.first.issued();
+        for More { ring, .. } in &mut self.more {
             issued &= ring.issued();
         }
         if issued {
             self.first.buffers.publish();
             self.more.iter_mut().for_each(|more| more.ring.buffers.publish());
         }
-        outcome
+    }
+
+    /// Hands all queued requests over, lends returned buffers to the kernel, and tells how many it has free in each ring
+    /// at least.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn refill(&mut self) -> io::Result<usize> {
+        self.submit()?;
+        self.publish();
+        let more = self.more.iter_mut().map(|more| more.ring.free_buffers()).min().unwrap_or(usize::MAX);
+        Ok(self.first.free_buffers().min(more))
     }
 
     /// Hands over what is queued in the rings that are not waited on, and watches them if there is a wait to end.

@@ -148,6 +148,11 @@ impl Shard {
             self.uring.submit()?;
             now = clock::now();
         }
+        if self.ports.are_starved() {
+            // Half for them, half for those that receive.
+            let free = self.uring.refill()?;
+            self.ports.feed(&mut self.uring, free / 2)?;
+        }
         let mut at_most = self.time_left(now);
         if self.busy {
             at_most = at_most.min(DOZE.max(self.budget));
@@ -163,7 +168,7 @@ impl Shard {
 
     /// Until the next planned thing. Paced packets leave at their time: plans are not gathered as packets are.
     fn time_left(&mut self, now: Instant) -> Duration {
-        if self.more_commands || self.uring.has_more() {
+        if self.more_commands || self.ports.are_starved() || self.uring.has_more() {
             return Duration::ZERO;
         }
         let deadlines = [self.core.next_deadline(), self.ports.next_deadline(), self.stopping];
@@ -205,7 +210,11 @@ impl Shard {
                 if let Some(buffer) = buffer {
                     self.uring.give_back(place, buffer);
                 }
-                self.figures.no_buffer += u64::from(errno == libc::ENOBUFS);
+                if errno == libc::ENOBUFS {
+                    self.figures.no_buffer += 1;
+                    self.ports.starve(place, epoch);
+                    return Ok(());
+                }
                 self.ports.rearm(&mut self.uring, place, epoch)
             }
             // The party has nobody at its port for RTCP, as many do.

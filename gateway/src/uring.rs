@@ -405,6 +405,11 @@ impl Uring {
         !batch.is_empty()
     }
 
+    /// Receive buffers that the kernel has free, at least: it fills none but while we wait.
+    pub fn free_buffers(&mut self) -> usize {
+        self.buffers.lent().saturating_sub(self.ring.completion().len() + self.kept.len())
+    }
+
     /// Are there completions that have not been taken?
     pub fn has_more(&mut self) -> bool {
         !self.kept.is_empty() || !self.ring.completion().is_empty()

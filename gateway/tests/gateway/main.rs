@@ -20,5 +20,6 @@ mod sources;
 mod spaces;
 mod spray;
 mod starting;
+mod starving;
 mod tape;
 mod transcoding;

@@ -205,9 +205,9 @@ impl Bench {
         Ok(transmute!(self.map::<[u8; size_of::<Schedule>()]>("SCHEDULE")?.get(&0, 0).map_err(told)?))
     }
 
-    /// Whether the measured core belongs to the kernel, which forwards there alone: then whatever else wakes up in the
-    /// house is drawn to the generator's core. Where threads forward, the generator keeps its time.
-    pub const fn leave_to_kernel(&mut self, alone: bool) {
+    /// Whether the measured core belongs to whoever forwards there alone: then whatever else wakes up in the house is drawn
+    /// to the generator's core. Where others are to have their share of it, the generator keeps its time.
+    pub const fn leave_alone(&mut self, alone: bool) {
         self.courtesy = if alone { Courtesy::Last } else { Courtesy::First };
     }
 

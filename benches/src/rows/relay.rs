@@ -3,6 +3,9 @@
 //! All of them run at once, and each is given the load in turn for a short slice, so that whatever the host does befalls
 //! all alike; what is judged is the median of the quotients of slices that follow each other.
 //!
+//! The core belongs to whoever forwards: all have the same real-time priority, Duogate by its own setting
+//! (`media.realtime_priority`).
+//!
 //! What a packet costs depends on how long packets are gathered, and so does their delay: a forwarder that gathers longer
 //! is cheaper. So Duogate runs with two latency budgets, its own and twice that, and each is judged beside the bare
 //! io_uring forwarder that delays packets as much; what they promise, a delay of the budget and 100 µs, is judged as well.
@@ -18,7 +21,7 @@ use crate::awake::Awake;
 use crate::floor::{self, Kind};
 use crate::gateway::{Gateway, Pair, Setup, fresh_address};
 use crate::generator::{Generator, Route, Streams};
-use crate::process::{Process, kernel_drops, remark};
+use crate::process::{FIRST, Process, kernel_drops, remark};
 use crate::rows::MEASURED_CORE;
 use crate::rtpengine::{self, Rtpengine};
 use crate::stalls::{Lateness, Stalls};
@@ -143,6 +146,7 @@ fn start(who: Who, generator: &Generator, load: Load, folder: &Path) -> io::Resu
         Who::Patient => duogate(Some(PATIENT_MICROSECONDS), far_end, load, folder)?,
         Who::Rtpengine => {
             let mut engine = Rtpengine::start(MEASURED_CORE, folder)?;
+            engine.process.put_first()?;
             let routes = engine.pairs(usize::from(load.pairs), far_end)?;
             (Running::Engine(engine), rtpengine::ADDRESS, routes)
         }
@@ -165,7 +169,8 @@ fn duogate(
     std::fs::create_dir_all(&folder)?;
     let addresses = [fresh_address()];
     let setup = Setup::new(MEASURED_CORE, u32::from(load.pairs), &folder, &addresses);
-    let mut gateway = Gateway::start_as(&Setup { latency_budget_microseconds: budget, ..setup })?;
+    let setup = Setup { latency_budget_microseconds: budget, realtime_priority: FIRST, ..setup };
+    let mut gateway = Gateway::start_as(&setup)?;
     let pairs = gateway.open(usize::from(load.pairs), far_end)?;
     let routes = gateway.join(&pairs)?;
     let address = gateway.address;
@@ -182,6 +187,7 @@ fn bare(
     const LIFETIME: Duration = Duration::from_secs(600);
     let address = kind.address();
     let process = floor::start(None, kind, address, load.pairs, far_end, LIFETIME, folder)?;
+    process.put_first()?;
     Ok((Running::Floor(process), address, floor::routes(address, load.pairs)))
 }
 

@@ -119,7 +119,7 @@ const SETTLING: Duration = Duration::from_secs(5);
 /// The system's, and its own.
 pub fn start(bench: &mut Bench, subject: Subject, pairs: u16, folder: &Path) -> io::Result<Started> {
     let namespace = bench.cable.gateway.path();
-    bench.leave_to_kernel(subject.by_kernel());
+    bench.leave_alone(subject != Subject::Recorded);
     let (running, routes) = match subject {
         Subject::Epoll => bare(&namespace, Kind::Epoll, pairs, folder)?,
         Subject::Uring => bare(&namespace, Kind::Uring, pairs, folder)?,
@@ -170,6 +170,7 @@ fn settle(started: &mut Started) -> io::Result<()> {
 
 fn bare(namespace: &str, kind: Kind, pairs: u16, folder: &Path) -> io::Result<(Running, Vec<Route>)> {
     let process = floor::start(Some(namespace), kind, GATEWAYS[0], pairs, FAR_END, LIFETIME, folder)?;
+    process.favor()?;
     Ok((Running::Floor(process), floor::routes(GATEWAYS[0], pairs)))
 }
 
@@ -207,6 +208,7 @@ fn duogate(
         ..Setup::new(MEASURED_CORE, u32::from(count), folder, addresses(count))
     };
     let mut gateway = Gateway::start_as(&setup)?;
+    gateway.process.favor()?;
     // A host may allow fewer: few descriptors, and a kernel whose io_uring cannot do without them.
     let fitting = gateway.shard().description.sessions.min(u32::from(count));
     let pairs = gateway.open(usize::try_from(fitting).unwrap_or(0), FAR_END)?;

@@ -90,12 +90,10 @@ const WAYS: [(u8, &str); 2] = [(0, "shared core"), (10, "real-time priority")];
 pub fn run(count: usize, duration: Duration, repeats: usize, folder: &Path) -> io::Result<Table> {
     let cable = Cable::new()?;
     cable.gateway.send_whole(&cable.gateway_interface)?;
-    let awake = Awake::keep(MEASURED_CORE)?;
+    let _awake = Awake::keep(MEASURED_CORE)?;
     let stalls = [Stalls::watch(MEASURED_CORE)?, Stalls::watch(GENERATOR_CORE)?];
     let mut table = Table::default();
     for (priority, way) in WAYS {
-        // It takes nothing from a shard with a real-time priority, and keeps others from a core that looks free.
-        awake.takes_its_share(priority > 0)?;
         let load = Load { cable: &cable, stalls: &stalls, priority, count, duration, folder };
         table.append(through(&load, way, repeats)?);
     }

@@ -191,7 +191,7 @@ fn all() -> Vec<Row> {
         relay(2000, 2),
         Row::Capacity { subjects: Vec::new(), rate: None, pairs: 0, seconds: 0 },
         Row::Growth { subjects: Vec::new() },
-        Row::Recorded { pairs: vec![1000, 2000], seconds: 4 },
+        Row::Recorded { pairs: vec![2000], seconds: 4 },
         Row::Prompts { count: 1000, seconds: 2, repeats: 3 },
         Row::Prompts { count: 5000, seconds: 2, repeats: 3 },
         Row::Transcode { pairs: 20, seconds: 5 },

@@ -40,10 +40,6 @@ const STOOD_STILL: u64 = 1_000_000;
 /// other.
 const ROUNDS: usize = 2;
 
-/// The same for those that forward through sockets, which are up one after the other: chance weighs more.
-const SOCKET_ROUNDS: usize = 3;
-const _: () = assert!(SOCKET_ROUNDS >= ROUNDS);
-
 /// The search ends when it knows the rate so well: 1 in 20.
 const PRECISION: u64 = 20;
 
@@ -88,7 +84,7 @@ const fn plan(subject: Subject) -> (u16, u64, u64) {
 pub fn run(subjects: &[Subject], folder: &Path) -> io::Result<Table> {
     let bench = Bench::new()?;
     let stalls = [Stalls::watch(MEASURED_CORE)?, Stalls::watch(GENERATOR_CORE)?];
-    let mut rounds: Vec<Vec<Capacity>> = vec![Vec::new(); SOCKET_ROUNDS];
+    let mut rounds: Vec<Vec<Capacity>> = vec![Vec::new(); ROUNDS];
     for (round, found) in rounds.iter_mut().enumerate() {
         let alone = |which: &Subject| !which.by_kernel() && (round == 0 || in_turn(*which));
         for which in subjects.iter().copied().filter(alone) {
@@ -138,7 +134,7 @@ pub fn at(
     Ok(Table::default())
 }
 
-/// Is it searched [`SOCKET_ROUNDS`] times?
+/// Is it searched [`ROUNDS`] times?
 const fn in_turn(subject: Subject) -> bool {
     matches!(subject, Subject::Uring | Subject::Sockets)
 }

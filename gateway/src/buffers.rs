@@ -91,8 +91,8 @@ impl ReceiveBuffers {
     }
 
     /// How many the kernel has, those with packets that nobody has taken yet among them.
-    pub fn lent(&self) -> usize {
-        usize::from(RECEIVE_BUFFERS) - self.returned.len()
+    pub fn lent(&self) -> u16 {
+        RECEIVE_BUFFERS - u16::try_from(self.returned.len()).unwrap_or(RECEIVE_BUFFERS)
     }
 
     /// Notes that nobody needs this buffer any more once the sends queued so far have been issued. The kernel
@@ -105,7 +105,7 @@ impl ReceiveBuffers {
     /// Lends returned buffers to the kernel again, as many as it needs. Only to be called when every queued send has been
     /// issued, because from here on the kernel may overwrite them.
     pub fn publish(&mut self) {
-        let lent = RECEIVE_BUFFERS - u16::try_from(self.returned.len()).unwrap_or(RECEIVE_BUFFERS);
+        let lent = self.lent();
         self.suit(lent);
         if lent >= self.wanted {
             return;
@@ -200,8 +200,7 @@ mod tests {
     #[test]
     fn as_many_are_lent_as_are_needed() {
         let mut buffers = ReceiveBuffers::new().unwrap();
-        let lent =
-            |buffers: &ReceiveBuffers| RECEIVE_BUFFERS - u16::try_from(buffers.returned.len()).unwrap();
+        let lent = ReceiveBuffers::lent;
         // As if the kernel had filled so many of those that it has, and they had been sent.
         let turn = |buffers: &mut ReceiveBuffers, used: u16| {
             let named: Vec<u16> =

@@ -323,11 +323,9 @@ impl Ports {
     /// # Errors
     /// The system's, when the queue had to be handed over first.
     pub fn feed(&mut self, uring: &mut Rings, most: usize) -> io::Result<()> {
-        for (place, epoch) in self.starved.drain(..most.min(self.starved.len())) {
-            let number = usize::try_from(place).ok().and_then(|place| self.places.get(place));
-            if number.is_some_and(|place| place.armed && place.epoch == epoch) {
-                uring.receive(place, epoch)?;
-            }
+        for _ in 0..most {
+            let Some((place, epoch)) = self.starved.pop_front() else { break };
+            self.rearm(uring, place, epoch)?;
         }
         Ok(())
     }

@@ -407,7 +407,7 @@ impl Uring {
 
     /// Receive buffers that the kernel has free, at least: it fills none but while we wait.
     pub fn free_buffers(&mut self) -> usize {
-        self.buffers.lent().saturating_sub(self.ring.completion().len() + self.kept.len())
+        usize::from(self.buffers.lent()).saturating_sub(self.ring.completion().len() + self.kept.len())
     }
 
     /// Are there completions that have not been taken?

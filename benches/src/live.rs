@@ -16,7 +16,7 @@ use crate::awake::Awake;
 use crate::clock;
 use crate::flight::Flight;
 use crate::generator::Route;
-use crate::process::{Class, pin, schedule};
+use crate::process::{Class, FAVOR, pin, schedule};
 use crate::rows::{GENERATOR_CORE, MEASURED_CORE};
 use crate::veth::{Cable, FAR_END, FAR_END_MAC, GATEWAY_MAC};
 
@@ -364,7 +364,7 @@ impl Bench {
             match courtesy {
                 Courtesy::Last => schedule(rustix::thread::gettid(), Class::Idle)?,
                 // Of this thread alone.
-                Courtesy::First => rustix::process::setpriority_process(None, -20)?,
+                Courtesy::First => rustix::process::setpriority_process(None, FAVOR)?,
             }
             let socket = std::net::UdpSocket::bind("0.0.0.0:0")?;
             let context = context(rustix::net::netdevice::name_to_index(socket, &interface)?);

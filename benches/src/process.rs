@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -87,10 +87,13 @@ impl Process {
     }
 
     fn threads(&self) -> io::Result<Vec<Pid>> {
-        let number = |name: &str| name.parse().ok().and_then(Pid::from_raw);
-        fs::read_dir(format!("/proc/{}/task", self.id()))?
-            .map(|task| task?.file_name().to_str().and_then(number).ok_or(io::ErrorKind::InvalidData.into()))
-            .collect()
+        let number = |task: PathBuf| Pid::from_raw(task.file_name()?.to_str()?.parse().ok()?);
+        self.tasks()?.map(|task| number(task?).ok_or(io::ErrorKind::InvalidData.into())).collect()
+    }
+
+    /// The folders of its threads.
+    fn tasks(&self) -> io::Result<impl Iterator<Item = io::Result<PathBuf>>> {
+        Ok(fs::read_dir(format!("/proc/{}/task", self.id()))?.map(|task| Ok(task?.path())))
     }
 
     /// Its process number.
@@ -110,8 +113,8 @@ impl Process {
     /// It has ended.
     pub fn cpu(&self) -> io::Result<u64> {
         let mut sum = 0;
-        for task in fs::read_dir(format!("/proc/{}/task", self.id()))? {
-            sum += thread_time(&task?.path());
+        for task in self.tasks()? {
+            sum += thread_time(&task?);
         }
         Ok(sum)
     }
@@ -122,8 +125,8 @@ impl Process {
     /// It has ended.
     pub fn cpu_of(&self, name: &str) -> io::Result<u64> {
         let mut sum = 0;
-        for task in fs::read_dir(format!("/proc/{}/task", self.id()))? {
-            let task = task?.path();
+        for task in self.tasks()? {
+            let task = task?;
             if fs::read_to_string(task.join("comm")).is_ok_and(|found| found.starts_with(name)) {
                 sum += thread_time(&task);
             }
@@ -219,8 +222,9 @@ pub fn schedule(thread: Pid, class: Class) -> io::Result<()> {
 /// their delay. The thread that watches for stalls comes before them.
 pub const FIRST: u8 = 40;
 
-/// The nice value of those whose capacity is measured, all alike, for the same reason.
-const FAVOR: i32 = -20;
+/// The nice value of those whose capacity is measured, all alike, for the same reason; and of a generator that keeps its
+/// time.
+pub const FAVOR: i32 = -20;
 
 /// Keeps the calling thread on one core.
 ///

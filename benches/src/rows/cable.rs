@@ -420,13 +420,13 @@ fn ratio(table: &mut Table, ours: Option<&Capacity>, theirs: Option<&Capacity>, 
     let (Some(ours), Some(theirs)) = (ours, theirs) else { return };
     let by_rate = ours.rate as f64 / theirs.rate as f64;
     let what = format!("capacity of a core: {} / {}", ours.subject.name(), theirs.subject.name());
-    if !ours.by_generator || by_rate >= least {
-        table.ratio(&what, format!("{by_rate:.2}"), &format!("≥ {least}"), by_rate >= least);
-        return;
-    }
-    let by_time = theirs.cost / ours.cost;
-    let figure = format!("{by_time:.2} by time of a packet; {by_rate:.2} is all that the generator sends");
-    table.ratio(&what, figure, &format!("≥ {least}"), by_time >= least);
+    let (value, figure) = if ours.by_generator && by_rate < least {
+        let by_time = theirs.cost / ours.cost;
+        (by_time, format!("{by_time:.2} by time of a packet; {by_rate:.2} is all that the generator sends"))
+    } else {
+        (by_rate, format!("{by_rate:.2}"))
+    };
+    table.ratio(&what, figure, &format!("≥ {least}"), value >= least);
 }
 
 fn goal(table: &mut Table, capacity: Option<&Capacity>, pairs: u64, allowed: f64) {

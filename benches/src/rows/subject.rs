@@ -119,6 +119,7 @@ const SETTLING: Duration = Duration::from_secs(5);
 /// The system's, and its own.
 pub fn start(bench: &mut Bench, subject: Subject, pairs: u16, folder: &Path) -> io::Result<Started> {
     let namespace = bench.cable.gateway.path();
+    // What records shares its core with whoever writes for it.
     bench.leave_alone(subject != Subject::Recorded);
     let (running, routes) = match subject {
         Subject::Epoll => bare(&namespace, Kind::Epoll, pairs, folder)?,

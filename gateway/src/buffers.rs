@@ -63,9 +63,13 @@ impl ReceiveBuffers {
     /// The system's, when it has no memory.
     pub fn new() -> io::Result<Self> {
         let entries = usize::from(RECEIVE_BUFFERS);
+        let packets = MmapMut::map_anon(entries * BUFFER_OCTETS)?;
+        // The kernel copies every packet in and out: with small pages it looks most of them up anew. Where there are no
+        // huge ones, nothing but that time is lost.
+        let _small = packets.advise(memmap2::Advice::HugePage);
         let mut buffers = Self {
             ring: MmapMut::map_anon(entries * size_of::<BufRingEntry>())?,
-            packets: MmapMut::map_anon(entries * BUFFER_OCTETS)?,
+            packets,
             tail: 0,
             returned: (0..RECEIVE_BUFFERS).rev().collect(),
             wanted: FEW,
@@ -88,6 +92,11 @@ impl ReceiveBuffers {
         }
         let start = usize::from(buffer) * BUFFER_OCTETS;
         self.packets.get_mut(start..start + length)
+    }
+
+    /// Where a buffer begins; `None` if there is no such buffer.
+    pub fn start(&self, buffer: u16) -> Option<*const u8> {
+        self.packets.get(usize::from(buffer) * BUFFER_OCTETS).map(std::ptr::from_ref)
     }
 
     /// How many the kernel has, those with packets that nobody has taken yet among them.

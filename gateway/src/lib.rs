@@ -10,6 +10,7 @@
 //! that encodes for it. `rings` are a shard's rings; `uring` alone knows io_uring, and
 //! `recorder` alone tokio-uring. `xdp` brings the fast path up, `xdp_shard` is what a shard has of it.
 
+pub mod ahead;
 pub mod attach;
 pub mod buffers;
 pub mod clock;

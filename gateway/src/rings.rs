@@ -134,6 +134,16 @@ impl Rings {
         self.of(place).buffers.packet(buffer, length)
     }
 
+    /// Where a buffer begins that was received into at this place; `None` if there is no such buffer.
+    #[must_use]
+    pub fn address(&self, place: u32, buffer: u16) -> Option<*const u8> {
+        let ring = match place.checked_sub(self.each) {
+            None => &self.first,
+            Some(behind) => &self.more.get(usize::try_from(behind / self.each).ok()?)?.ring,
+        };
+        ring.buffers.start(buffer)
+    }
+
     /// Nobody needs this buffer, received into at this place, when the sends queued so far have been issued.
     pub fn give_back(&mut self, place: u32, buffer: u16) {
         self.of(place).buffers.give_back(buffer);

@@ -11,6 +11,7 @@ use duogate_channel::identity::Session;
 use duogate_channel::time::Instant;
 use duogate_media::{Action, Core, Origin, Outlet, Socket, Verdict, session_of};
 
+use crate::ahead;
 use crate::buffers::BUFFER_OCTETS;
 use crate::clock;
 use crate::figures::{Page, ShellFigures};
@@ -188,6 +189,11 @@ impl Shard {
             left = Duration::ZERO;
         }
         left
+    }
+
+    /// Has the processor fetch what completions a few places behind the first will need.
+    pub fn foresee(&self, batch: &[Completion]) {
+        ahead::foresee(batch, &self.core, &self.ports, &self.uring);
     }
 
     /// Takes one completion.

@@ -39,7 +39,7 @@ pub fn start(
 
 /// Completions taken in one turn. Under overload new ones come as fast as they are taken; commands, prompts and the
 /// heartbeat must have their turn all the same.
-const MOST_A_TURN: usize = 4 * BATCH;
+const MOST_A_TURN: usize = 8 * BATCH;
 
 /// The loop. One clock reading a turn; everything in it is bounded.
 fn run(mut shard: Shard) -> io::Result<()> {
@@ -51,8 +51,9 @@ fn run(mut shard: Shard) -> io::Result<()> {
         let mut completions = 0;
         while completions < MOST_A_TURN && shard.uring().reap(&mut batch) {
             completions += batch.len();
-            for completion in batch.drain(..) {
-                shard.complete(now, completion)?;
+            for place in 0..batch.len() {
+                shard.foresee(&batch[place..]);
+                shard.complete(now, batch[place])?;
             }
         }
         shard.hear(now)?;

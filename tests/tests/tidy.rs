@@ -19,6 +19,7 @@ const UNSAFE_FILES: &[&str] = &[
     "channel/src/segment.rs",
     "control/signaling/tests/endpoint/allocator.rs",
     "gateway/fastpath/src/table.rs",
+    "gateway/src/ahead.rs",
     "gateway/src/buffers.rs",
     "gateway/src/schedule.rs",
     "gateway/src/sockets.rs",

@@ -30,6 +30,7 @@ pub mod rtp;
 
 mod action;
 mod acts;
+mod ahead;
 mod apart;
 mod arrival;
 mod block;

@@ -55,7 +55,7 @@ enum Wish {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Port {
+pub(crate) struct Port {
     /// The slot and party that use it, as `slot * 2 + party`.
     leg: u32,
     /// Links of the free list, or of the list of what the shell is to be told. Never both: a free port has nothing
@@ -153,6 +153,12 @@ impl Sockets {
             Some(port) => Err(port.state),
             None => Err(State::Free),
         }
+    }
+
+    /// Where a port's entry lies.
+    #[inline]
+    pub(crate) fn entry(&self, socket: Socket) -> Option<*const Port> {
+        self.ports.get(socket.0 as usize).map(core::ptr::from_ref)
     }
 
     /// The leg that has a port for RTCP, while that is open and used.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // In a test a failed unwrap is a failed assertion.
 
 mod acts;
+mod ahead;
 mod alignment;
 mod apart;
 mod comfort;

@@ -9,10 +9,10 @@ use crate::ports::Ports;
 use crate::rings::Rings;
 use crate::uring::Completion;
 
-/// Packets before a packet's turn at which what it needs is fetched. To fetch it from the third cache takes about as long
-/// as to serve one packet, from memory as long as a few; and where it lies has to be fetched before.
-const NEAR: usize = 4;
-const FAR: usize = 8;
+/// Packets before a packet's turn at which what it needs is fetched: from memory that takes as long as some packets are
+/// served. Where it lies has to be fetched before.
+const NEAR: usize = 8;
+const FAR: usize = 16;
 
 /// Has the processor fetch what completions a few places behind the first will need, while it serves those before them.
 #[inline]

@@ -317,7 +317,10 @@ impl Uring {
     /// Sends a packet of `length` octets that `fill` writes. False, without having called `fill`, if it is longer
     /// than a scratch packet or the kernel does not take what is queued already.
     pub fn send_made(&mut self, place: u32, length: usize, fill: impl FnOnce(&mut [u8])) -> bool {
-        if self.scratch.is_full() && self.submit().is_err() {
+        // Room comes first: handing the queue over makes every place free, this packet's too, and the next packets would
+        // be written over it before it is sent.
+        let full = self.scratch.is_full() || self.ring.submission().is_full();
+        if full && (self.submit().is_err() || self.ring.submission().is_full()) {
             return false;
         }
         let Some(packet) = self.scratch.packet(length) else { return false };

@@ -1,5 +1,8 @@
 //! The ring against real sockets, and its messages.
 
+use std::net::UdpSocket;
+use std::os::fd::AsFd;
+
 use super::*;
 
 #[test]
@@ -33,17 +36,47 @@ fn a_wait_ends_in_time_whatever_its_plan() {
     }
 }
 
-#[test]
-fn a_socket_is_echoed_from_its_buffers() {
-    let mut uring = Uring::new(0, 4).unwrap();
-    let (near, far) = (
-        std::net::UdpSocket::bind("127.0.0.1:0").unwrap(),
-        std::net::UdpSocket::bind("127.0.0.1:0").unwrap(),
-    );
+/// A ring with a socket at place 3, and whom it is connected to.
+fn line() -> (Uring, UdpSocket, UdpSocket) {
+    let uring = Uring::new(0, 4).unwrap();
+    let [near, far] = [0; 2].map(|_| UdpSocket::bind("127.0.0.1:0").unwrap());
     near.connect(far.local_addr().unwrap()).unwrap();
     far.connect(near.local_addr().unwrap()).unwrap();
     far.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-    uring.enter_file(3, std::os::fd::AsFd::as_fd(&near)).unwrap();
+    uring.enter_file(3, near.as_fd()).unwrap();
+    (uring, near, far)
+}
+
+#[test]
+fn packets_that_find_the_queue_full_are_sent_as_they_were_made() {
+    // Whatever else is queued before them: the queue is full at another of them each time.
+    for others in 0..5 {
+        let (mut uring, _near, far) = line();
+        for epoch in 0..others {
+            uring.unwatch_socket(3, epoch).unwrap();
+        }
+        far.set_nonblocking(true).unwrap();
+        let made: Vec<[u8; 4]> = (0..SUBMISSIONS * 4).map(u32::to_be_bytes).collect();
+        let mut came = Vec::new();
+        let mut packet = [0; 4];
+        for octets in &made {
+            assert!(uring.send_made(3, 4, |place| place.copy_from_slice(octets)));
+            // Over loopback what was sent is there.
+            while far.recv(&mut packet).is_ok() {
+                came.push(packet);
+            }
+        }
+        uring.submit().unwrap();
+        while far.recv(&mut packet).is_ok() {
+            came.push(packet);
+        }
+        assert!(came == made, "behind {others} others: {came:?}");
+    }
+}
+
+#[test]
+fn a_socket_is_echoed_from_its_buffers() {
+    let (mut uring, _near, far) = line();
     uring.receive(3, 77).unwrap();
     let mut batch = Vec::with_capacity(16);
     // More rounds than there are buffers, so that each has been lent, used and given back.

@@ -47,7 +47,8 @@ fn every_session_has_its_sockets_and_they_can_be_moved_and_closed() {
     assert_eq!(control.attachment.shards[0].description.sessions as usize, SESSIONS);
     let before = descriptors(&gateway);
     let sessions: Vec<_> = (0..SESSIONS).map(|_| control.open()).collect();
-    assert!(descriptors(&gateway) <= before, "sockets hold no descriptors");
+    // One is lent for a moment now and then.
+    until("sockets hold no descriptors", || (descriptors(&gateway) <= before).then_some(()));
     for number in [0, DESCRIPTORS / 2 - 1, DESCRIPTORS / 2, DESCRIPTORS / 2 + 1, SESSIONS - 1] {
         let [mut one, mut two] = joined(&mut control, ADDRESS, sessions[number]);
         warm_up(&mut one, &two);

@@ -13,12 +13,12 @@ use crate::rows::subject::Subject;
 use crate::stalls::Stalls;
 use crate::table::microseconds;
 
-/// Flights of each.
-const FLIGHTS: usize = 7;
 const FLIGHT: Duration = Duration::from_millis(250);
 
-/// More, at most, of each in all, where the host stood still.
-const SPOILED: usize = 7;
+/// Flights of each, and so many more at most where the host stood still: fewer where the delay is told and not judged.
+const fn flights_of(subject: Subject) -> usize {
+    if subject.by_sockets() { 3 } else { 7 }
+}
 
 /// From this lateness of a bare timer on either core on a flight is spoiled, in nanoseconds: a hundredth of its packets
 /// come in 2.5 ms.
@@ -38,7 +38,8 @@ pub const fn delay_rate(subject: Subject) -> u64 {
 pub fn in_turn(all: &mut [Up], stalls: &[Stalls; 2]) -> io::Result<Vec<[u64; 3]>> {
     let mut flights = vec![Vec::new(); all.len()];
     let mut spoiled = vec![0; all.len()];
-    for _ in 0..FLIGHTS {
+    let most = all.iter().map(|up| flights_of(up.subject)).max().unwrap_or(0);
+    for _ in 0..most {
         for (place, up) in all.iter_mut().enumerate() {
             loop {
                 up.started.listen()?;
@@ -52,7 +53,7 @@ pub fn in_turn(all: &mut [Up], stalls: &[Stalls; 2]) -> io::Result<Vec<[u64; 3]>
                     up.subject.name(),
                     late.map(microseconds)
                 ));
-                if late.iter().any(|late| *late > STOOD_STILL) && spoiled[place] < SPOILED {
+                if late.iter().any(|late| *late > STOOD_STILL) && spoiled[place] < flights_of(up.subject) {
                     spoiled[place] += 1;
                     continue;
                 }

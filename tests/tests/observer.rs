@@ -124,7 +124,8 @@ fn what_the_observer_itself_missed_is_its_own_failure() {
         leg.send_to(&packet, ("127.0.0.1", party)).expect("sent");
     }
     let verdict = Observer::over(capture).expect("a thread").verdict();
-    assert!(verdict.missed > 0 && verdict.packets + u64::from(verdict.missed) == 20, "{verdict:?}");
+    // And what others sent before the capture had its filter.
+    assert!(verdict.missed > 0 && verdict.packets + u64::from(verdict.missed) >= 20, "{verdict:?}");
     let panic = catch_unwind(AssertUnwindSafe(|| verdict.demand())).expect_err("it has judged nothing");
     assert!(
         panic
